@@ -1,0 +1,94 @@
+//! Every bound the protocol and the programs rely on, in one place, with the relations between them.
+//!
+//! Peak memory of a node that serves and views, beyond its code and the index of its files:
+//!
+//! ```text
+//! per link      MAX_FRAME_BYTES (one frame being assembled)
+//!             + LINK_INBOUND_BYTES (frames read but not yet handled)
+//!             + LINK_OUTBOUND_BYTES (frames handed over but not yet in the kernel)
+//! per node      MAX_LINKS x the above in the worst case, 64 KiB x links in an ordinary one
+//!             + MAX_OPEN_CONTENTS x (leaf bitmaps: 8 KiB per GiB of content and neighbour)
+//! ```
+
+/// The unit of verification: a BLAKE3 chunk group of 16 KiB.
+pub const LEAF_BYTES: u64 = 16 * 1024;
+/// log2 of the number of 1 KiB BLAKE3 chunks in a leaf, bao-tree's block size.
+pub const LEAF_CHUNK_LOG: u8 = 4;
+/// The largest content the protocol can name: 2^32 - 1 leaves would not fit the counters beside them.
+pub const MAX_CONTENT_BYTES: u64 = (u32::MAX as u64 >> 1) * LEAF_BYTES;
+
+/// The largest chunk in leaves; a power of two.
+pub const MAX_CHUNK_LEAVES: u32 = 64;
+/// The largest payload tail of a frame.
+pub const MAX_PAYLOAD_BYTES: usize = MAX_CHUNK_LEAVES as usize * LEAF_BYTES as usize;
+/// The largest bincode body of a frame.
+pub const MAX_BODY_BYTES: usize = 128 * 1024;
+/// The fixed header of a frame.
+pub const HEADER_BYTES: usize = 8;
+/// The largest frame. Longer ones end the session before they are buffered.
+pub const MAX_FRAME_BYTES: usize = HEADER_BYTES + MAX_BODY_BYTES + MAX_PAYLOAD_BYTES;
+
+/// The longest file name on the wire, in bytes of UTF-8.
+pub const MAX_NAME_BYTES: usize = 255;
+/// The most files one delta may carry.
+pub const MAX_DELTA_FILES: usize = 64;
+/// The most files one client may share.
+pub const MAX_FILES_PER_CLIENT: usize = 100_000;
+/// The most codecs a file entry names.
+pub const MAX_CODECS: usize = 8;
+/// The longest text field other than a name (codec, container, title, agent, reason).
+pub const MAX_TEXT_BYTES: usize = 128;
+/// The largest cover or poster thumbnail that travels in a file entry.
+pub const MAX_COVER_BYTES: usize = 24 * 1024;
+/// The most entries of a time-to-byte index.
+pub const MAX_TIME_INDEX: usize = 4096;
+/// The most start-up ranges in media hints.
+pub const MAX_STARTUP_RANGES: usize = 32;
+/// The most sources one plan names.
+pub const MAX_PLAN_SOURCES: usize = 64;
+/// The most addresses a node may give for itself.
+pub const MAX_ADDRESSES: usize = 8;
+/// The most leaf ranges one Have may carry.
+pub const MAX_HAVE_RANGES: usize = 2048;
+/// The most requests or cancels one frame may carry.
+pub const MAX_REQUEST_BATCH: usize = 256;
+/// The most link metrics one report may carry.
+pub const MAX_LINK_METRICS: usize = 256;
+/// The most proof nodes one Data may carry: the height of the largest tree.
+pub const MAX_PROOF_NODES: usize = 32;
+
+/// Frames read from a link but not yet handled by its session, in bytes; then reading stops.
+pub const LINK_INBOUND_BYTES: usize = 2 * MAX_FRAME_BYTES;
+/// Frames given to a link but not yet taken by the kernel, in bytes; then sending is refused.
+pub const LINK_OUTBOUND_BYTES: usize = 2 * MAX_FRAME_BYTES;
+/// Frames given to a link but not yet taken by the kernel, in frames.
+pub const LINK_OUTBOUND_FRAMES: usize = 256;
+/// Bytes the kernel may hold unsent on one connection (`TCP_NOTSENT_LOWAT`), so that a flush is effective.
+pub const SOCKET_UNSENT_BYTES: u32 = 32 * 1024;
+/// Data bytes a receiver grants on one link before it has seen any rate.
+pub const INITIAL_CREDIT_BYTES: u64 = 2 * 1024 * 1024;
+
+/// The most links a node keeps at once.
+pub const MAX_LINKS: usize = 256;
+/// The most connections that have not said a valid Hello yet, per server.
+pub const MAX_UNGREETED: usize = 512;
+/// The most contents a node streams at once.
+pub const MAX_OPEN_CONTENTS: usize = 64;
+/// The most requests one neighbour may have queued at an uploader.
+pub const MAX_QUEUED_REQUESTS: usize = 1024;
+/// The most reader positions of one content.
+pub const MAX_READERS: usize = 32;
+
+/// How long a connection may take to say a valid Hello.
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
+/// How often a quiet link is pinged.
+pub const PING_INTERVAL_MS: u64 = 4_000;
+/// How long a link may say nothing before it is given up.
+pub const SILENCE_TIMEOUT_MS: u64 = 13_000;
+
+const _: () = assert!(MAX_CHUNK_LEAVES.is_power_of_two());
+const _: () = assert!(MAX_DELTA_FILES * (MAX_NAME_BYTES + MAX_CODECS * MAX_TEXT_BYTES) <= MAX_BODY_BYTES);
+const _: () = assert!(MAX_COVER_BYTES + MAX_TIME_INDEX * 12 <= MAX_BODY_BYTES);
+const _: () = assert!(MAX_HAVE_RANGES * 8 <= MAX_BODY_BYTES);
+const _: () = assert!(PING_INTERVAL_MS * 3 < SILENCE_TIMEOUT_MS);
+const _: () = assert!(SILENCE_TIMEOUT_MS < 15_000);

@@ -1,0 +1,126 @@
+//! What a file is, on the wire: entries, hints, and the checks every text and list from outside passes.
+
+use serde::{Deserialize, Serialize};
+
+use super::BodyError;
+use crate::{
+    ids::{ContentId, MediaKind},
+    limits::{
+        MAX_CODECS, MAX_CONTENT_BYTES, MAX_COVER_BYTES, MAX_NAME_BYTES, MAX_STARTUP_RANGES, MAX_TEXT_BYTES, MAX_TIME_INDEX,
+    },
+};
+
+/// A body that knows its bounds. Run on everything that is decoded.
+pub(crate) trait Validate {
+    /// Checks every field against [`crate::limits`].
+    fn validate(&self) -> Result<(), BodyError> {
+        Ok(())
+    }
+}
+
+pub(crate) const fn bounded(holds: bool, field: &'static str) -> Result<(), BodyError> {
+    if holds { Ok(()) } else { Err(BodyError::OutOfBounds(field)) }
+}
+
+/// Text from outside: bounded, and without control characters that could forge a log line or a terminal.
+pub(crate) fn bounded_text(text: &str, max_bytes: usize, field: &'static str) -> Result<(), BodyError> {
+    bounded(text.len() <= max_bytes && !text.chars().any(char::is_control), field)
+}
+
+/// One shared file as its sharer describes it. Everything but the id is a claim; the id verifies the bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// The BLAKE3 hash of the bytes.
+    pub content_id: ContentId,
+    /// The file name, without any folder.
+    pub name: String,
+    /// Length of the file.
+    pub size_bytes: u64,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// Length of the media.
+    pub duration_ms: u64,
+    /// Mean rate of the whole file.
+    pub bitrate_bps: u64,
+    /// The container's short name, as ffmpeg calls it.
+    pub container: String,
+    /// Codecs of the streams, as ffmpeg calls them.
+    pub codecs: Vec<String>,
+    /// Picture size; zero for sound.
+    pub width: u32,
+    /// Picture size; zero for sound.
+    pub height: u32,
+    /// Title from the file's tags, or empty.
+    pub title: String,
+    /// Artist from the file's tags, or empty.
+    pub artist: String,
+    /// Album from the file's tags, or empty.
+    pub album: String,
+    /// Whether the hints carry a picture.
+    pub has_cover: bool,
+}
+
+/// A file of the network: what it is and how many have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogueEntry {
+    /// The description, from the first sharer the tracker heard.
+    pub file: FileEntry,
+    /// How many nodes have all of it, the origin included.
+    pub sources: u32,
+    /// Whether the tracker's own library has it.
+    pub at_origin: bool,
+}
+
+/// What a sharer knows about a file that lets a viewer start in one round trip. Never trusted: wrong hints cost time only.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Hints {
+    /// `(offset, length)` of the bytes a player touches before its first picture or sound.
+    pub startup_ranges: Vec<(u64, u64)>,
+    /// `(time in ms, byte offset)`, both growing.
+    pub time_index: Vec<(u32, u64)>,
+    /// A small JPEG: cover art, or a representative frame.
+    pub cover_jpeg: Vec<u8>,
+}
+
+impl Validate for FileEntry {
+    fn validate(&self) -> Result<(), BodyError> {
+        bounded_text(&self.name, MAX_NAME_BYTES, "name")?;
+        bounded(!self.name.is_empty() && !self.name.contains(['/', '\\']), "name")?;
+        bounded((1..=MAX_CONTENT_BYTES).contains(&self.size_bytes), "size_bytes")?;
+        bounded(self.codecs.len() <= MAX_CODECS, "codecs")?;
+        self.codecs.iter().try_for_each(|codec| bounded_text(codec, MAX_TEXT_BYTES, "codecs"))?;
+        bounded_text(&self.container, MAX_TEXT_BYTES, "container")?;
+        bounded_text(&self.title, MAX_TEXT_BYTES, "title")?;
+        bounded_text(&self.artist, MAX_TEXT_BYTES, "artist")?;
+        bounded_text(&self.album, MAX_TEXT_BYTES, "album")
+    }
+}
+
+impl FileEntry {
+    /// Whether the entry is within every bound of the wire; what is not must not be sent.
+    pub fn is_valid(&self) -> bool {
+        self.validate().is_ok()
+    }
+}
+
+impl Validate for CatalogueEntry {
+    fn validate(&self) -> Result<(), BodyError> {
+        self.file.validate()
+    }
+}
+
+impl Validate for Hints {
+    fn validate(&self) -> Result<(), BodyError> {
+        bounded(self.startup_ranges.len() <= MAX_STARTUP_RANGES, "startup_ranges")?;
+        bounded(self.time_index.len() <= MAX_TIME_INDEX, "time_index")?;
+        bounded(self.time_index.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "time_index")?;
+        bounded(self.cover_jpeg.len() <= MAX_COVER_BYTES, "cover_jpeg")
+    }
+}
+
+impl Hints {
+    /// Whether the hints are within every bound of the wire; what is not must not be sent.
+    pub fn is_valid(&self) -> bool {
+        self.validate().is_ok()
+    }
+}

@@ -1,0 +1,78 @@
+//! Bytes to frame and back; the only file that indexes raw buffers.
+//!
+//! Decoding never panics, never allocates beyond [`MAX_BODY_BYTES`], and accepts exactly what encoding produces.
+
+use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
+use bytes::{Bytes, BytesMut};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{BodyError, DecodeError, Frame, Message};
+use crate::limits::{HEADER_BYTES, MAX_BODY_BYTES, MAX_FRAME_BYTES, MAX_PAYLOAD_BYTES};
+
+type BodyConfig = Configuration<LittleEndian, Varint, Limit<MAX_BODY_BYTES>>;
+
+const BODY_CONFIG: BodyConfig = config::standard().with_limit::<MAX_BODY_BYTES>();
+
+/// Encodes a frame into one WebSocket message.
+pub fn encode(frame: &Frame) -> Bytes {
+    let mut out = BytesMut::new();
+    encode_into(frame, &mut out);
+    out.freeze()
+}
+
+/// Appends a frame to `out`; one copy of the payload.
+pub fn encode_into(frame: &Frame, out: &mut BytesMut) {
+    let mut body = Vec::with_capacity(64);
+    frame.message.encode_body(&mut body);
+    debug_assert!(body.len() <= MAX_BODY_BYTES, "{} is too long", frame.message.name());
+    out.reserve(HEADER_BYTES + body.len() + frame.payload.len());
+    out.extend_from_slice(&[frame.message.frame_type(), 0, 0, 0]);
+    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    out.extend_from_slice(&body);
+    out.extend_from_slice(&frame.payload);
+}
+
+/// Decodes one WebSocket message; the payload is a slice of `bytes`, not a copy.
+pub fn decode(bytes: &Bytes) -> Result<Frame, DecodeError> {
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(DecodeError::TooLong(bytes.len()));
+    }
+    let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(DecodeError::Truncated)?;
+    let [frame_type, reserved @ .., l0, l1, l2, l3] = *header;
+    if reserved != [0; 3] {
+        return Err(DecodeError::Reserved);
+    }
+    let body_bytes = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    let body = rest.get(..body_bytes).ok_or(DecodeError::Truncated)?;
+    let message = Message::decode_body(frame_type, body)
+        .ok_or(DecodeError::UnknownType(frame_type))?
+        .map_err(|source| DecodeError::Body { frame_type, source })?;
+    let payload = bytes.slice(HEADER_BYTES + body_bytes..);
+    if payload.len() > MAX_PAYLOAD_BYTES || Frame::carries_payload(frame_type) == payload.is_empty() {
+        return Err(DecodeError::Payload(frame_type));
+    }
+    Ok(Frame { message, payload })
+}
+
+/// The frame type a message claims, without decoding it.
+pub fn peek_type(bytes: &[u8]) -> Option<u8> {
+    bytes.first().copied()
+}
+
+pub(crate) fn encode_body<T: Serialize>(body: &T, out: &mut Vec<u8>) {
+    // Encoding into memory fails only for types serde cannot describe, which the golden tests would show for every frame.
+    let encoded = bincode::serde::encode_into_std_write(body, out, BODY_CONFIG);
+    debug_assert!(encoded.is_ok(), "a wire body must be encodable");
+}
+
+pub(crate) fn decode_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyError> {
+    if bytes.len() > MAX_BODY_BYTES {
+        return Err(BodyError::Encoding);
+    }
+    let (body, consumed) =
+        bincode::serde::decode_from_slice(bytes, BODY_CONFIG).map_err(|_| BodyError::Encoding)?;
+    match bytes.len() - consumed {
+        0 => Ok(body),
+        left_over => Err(BodyError::Trailing(left_over)),
+    }
+}

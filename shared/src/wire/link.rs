@@ -1,0 +1,53 @@
+//! Upkeep of any link: liveness, flow control, the polite end.
+
+use serde::{Deserialize, Serialize};
+
+use super::catalogue::Validate;
+
+/// Asks for a [`Pong`]; sent on a quiet link and to measure the round trip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// Returned in the answer.
+    pub nonce: u64,
+}
+
+/// Answers a [`Ping`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pong {
+    /// The ping's nonce.
+    pub nonce: u64,
+}
+
+/// Flow control: the sum of payload bytes the receiver has been ready to take since the link opened.
+///
+/// Cumulative, so a repeated or reordered grant can do no harm; it never shrinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credit {
+    /// Payload bytes granted since the link opened.
+    pub granted_bytes: u64,
+}
+
+/// The last frame of a link that ends on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goodbye {
+    /// Why, so that the other end knows whether to come back.
+    pub reason: GoodbyeReason,
+}
+
+/// Why a link ends on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum GoodbyeReason {
+    /// The node stops.
+    Leaving,
+    /// Nothing is exchanged on this link any more.
+    Idle,
+    /// A better path to the same node took over.
+    Replaced,
+    /// The other end broke the protocol.
+    Violation,
+}
+
+impl Validate for Ping {}
+impl Validate for Pong {}
+impl Validate for Credit {}
+impl Validate for Goodbye {}

@@ -1,0 +1,217 @@
+//! Between neighbours: who holds which leaves, what a viewer wants by when, and the data.
+//!
+//! A *chunk* is an aligned subtree of the content's hash tree: `count` is a power of two, `first` a multiple of it, and only the
+//! content's end may cut it short. So one hash covers it, and one path of hash pairs proves it.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{
+    BodyError,
+    catalogue::{Validate, bounded},
+};
+use crate::{
+    ids::ContentId,
+    limits::{MAX_CHUNK_LEAVES, MAX_CONTENT_BYTES, MAX_HAVE_RANGES, MAX_PROOF_NODES, MAX_REQUEST_BATCH},
+    units::LeafRange,
+};
+
+/// Names a request on its link; chosen by the viewer, never reused while the link lives.
+pub type RequestId = u32;
+
+/// The two child hashes of an inner node of the hash tree.
+pub type ProofPair = [[u8; 32]; 2];
+
+/// Asks a source what it holds of a content, now and whenever it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Which content.
+    pub content_id: ContentId,
+}
+
+/// The viewer no longer wants the content from this source; voids its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Close {
+    /// Which content.
+    pub content_id: ContentId,
+}
+
+/// What the sender holds: verified leaves that are new since its last Have, coalesced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Have {
+    /// Which content.
+    pub content_id: ContentId,
+    /// The content's size as the sender knows it. A size is no part of the id: sources that disagree on it are kept apart until one verifies.
+    pub size_bytes: u64,
+    /// Forget what was announced before (first Have of a link, or after an eviction).
+    pub reset: bool,
+    /// The whole content is held; `ranges` is empty.
+    pub complete: bool,
+    /// Leaves that are new.
+    pub ranges: Vec<LeafRange>,
+    /// Queued upload bytes over the measured uplink: what a new request would wait.
+    pub backlog_ms: u32,
+}
+
+/// A chunk a viewer wants and by when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedChunk {
+    /// Names the answer.
+    pub id: RequestId,
+    /// An aligned subtree of leaves.
+    pub leaves: LeafRange,
+    /// When it must be there, relative to now; negative when it is late.
+    pub deadline_ms: i32,
+    /// Levels of the path from the root that the viewer already has; their pairs are left out of the proof.
+    pub proof_skip: u8,
+}
+
+/// Asks for chunks, earliest deadline first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Which content.
+    pub content_id: ContentId,
+    /// The viewer's seek epoch.
+    pub epoch: u32,
+    /// The viewer is starting, seeking or stalled.
+    pub starting: bool,
+    /// What is wanted.
+    pub chunks: Vec<WantedChunk>,
+}
+
+/// Takes back requests that have not begun to be served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancel {
+    /// Which.
+    pub ids: Vec<RequestId>,
+}
+
+/// Voids every request for the content with an epoch below this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flush {
+    /// Which content.
+    pub content_id: ContentId,
+    /// The oldest epoch still wanted.
+    pub epoch: u32,
+}
+
+/// Head of a data frame; the chunk's bytes are the frame's payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Data {
+    /// The request it answers.
+    pub id: RequestId,
+    /// The leaves it carries.
+    pub leaves: LeafRange,
+    /// Hash pairs on the path from below the skipped levels to the chunk, top down.
+    pub proof: Vec<ProofPair>,
+}
+
+/// A request will not be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refuse {
+    /// The request, or 0 to answer an [`Open`].
+    pub id: RequestId,
+    /// Which content.
+    pub content_id: ContentId,
+    /// Why, so that the viewer can act.
+    pub reason: RefuseReason,
+}
+
+/// Why a request will not be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Error)]
+pub enum RefuseReason {
+    /// The content, or that part of it, is not here.
+    #[error("not here")]
+    NotHere,
+    /// Too much is queued; try again after so many milliseconds.
+    #[error("busy for {0} ms")]
+    Busy(u32),
+    /// Not an aligned chunk within the content.
+    #[error("not a chunk of this content")]
+    NotAChunk,
+    /// The bytes could not be read here.
+    #[error("could not be read at the source")]
+    Unreadable,
+}
+
+/// Asks the origin for one chunk of its own choice that nobody has yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Which content.
+    pub content_id: ContentId,
+    /// Names the answer.
+    pub id: RequestId,
+    /// The viewer's seek epoch.
+    pub epoch: u32,
+    /// A chunk the viewer needs now and nobody has, as its first leaf.
+    pub forced_leaf: Option<u32>,
+    /// How many leaves the chunk should have; a power of two.
+    pub chunk_leaves: u8,
+}
+
+/// Tells at once which chunk a [`Token`] will bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assigned {
+    /// The token.
+    pub id: RequestId,
+    /// The chunk on its way.
+    pub leaves: LeafRange,
+}
+
+/// Nothing fresh is left for a [`Token`] now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoFresh {
+    /// The token.
+    pub id: RequestId,
+}
+
+fn chunk_shape(leaves: LeafRange, field: &'static str) -> Result<(), BodyError> {
+    bounded((1..=MAX_CHUNK_LEAVES).contains(&leaves.count) && leaves.first < u32::MAX >> 1, field)
+}
+
+impl Validate for Have {
+    fn validate(&self) -> Result<(), BodyError> {
+        bounded((1..=MAX_CONTENT_BYTES).contains(&self.size_bytes), "size_bytes")?;
+        bounded(self.ranges.len() <= MAX_HAVE_RANGES, "ranges")?;
+        bounded(self.ranges.iter().all(|range| range.count > 0 && range.first.checked_add(range.count).is_some()), "ranges")
+    }
+}
+
+impl Validate for Request {
+    fn validate(&self) -> Result<(), BodyError> {
+        bounded((1..=MAX_REQUEST_BATCH).contains(&self.chunks.len()), "chunks")?;
+        self.chunks.iter().try_for_each(|chunk| chunk_shape(chunk.leaves, "chunks"))
+    }
+}
+
+impl Validate for Cancel {
+    fn validate(&self) -> Result<(), BodyError> {
+        bounded(self.ids.len() <= MAX_REQUEST_BATCH, "ids")
+    }
+}
+
+impl Validate for Data {
+    fn validate(&self) -> Result<(), BodyError> {
+        chunk_shape(self.leaves, "leaves")?;
+        bounded(self.proof.len() <= MAX_PROOF_NODES, "proof")
+    }
+}
+
+impl Validate for Token {
+    fn validate(&self) -> Result<(), BodyError> {
+        let leaves = u32::from(self.chunk_leaves);
+        bounded(leaves.is_power_of_two() && leaves <= MAX_CHUNK_LEAVES, "chunk_leaves")
+    }
+}
+
+impl Validate for Assigned {
+    fn validate(&self) -> Result<(), BodyError> {
+        chunk_shape(self.leaves, "leaves")
+    }
+}
+
+impl Validate for Open {}
+impl Validate for Close {}
+impl Validate for Flush {}
+impl Validate for Refuse {}
+impl Validate for NoFresh {}
