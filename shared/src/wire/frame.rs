@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{
-    BodyError, catalogue::Validate, codec, handshake as h, link as l, peer as p, tracker as t,
-};
+use super::{BodyError, catalogue::Validate, codec, handshake as h, link as l, peer as p, tracker as t};
 
 macro_rules! conversation {
     ($(#[$doc:meta])* $name:ident { $($variant:ident($body:ty) = $number:literal),+ $(,)? }) => {
@@ -15,7 +13,8 @@ macro_rules! conversation {
         }
 
         impl $name {
-            pub(crate) const TYPES: &'static [u8] = &[$($number),+];
+            /// Every frame type of this conversation.
+            pub const TYPES: &'static [u8] = &[$($number),+];
 
             /// The frame's number in the registry.
             pub const fn frame_type(&self) -> u8 {

@@ -113,7 +113,11 @@ pub enum RejectReason {
 }
 
 /// The bytes an end signs: its part in the conversation, both keys and both nonces.
-pub fn handshake_transcript(signer_is_dialler: bool, dialler: (NodeId, Nonce), acceptor: (NodeId, Nonce)) -> Vec<u8> {
+pub fn handshake_transcript(
+    signer_is_dialler: bool,
+    dialler: (NodeId, Nonce),
+    acceptor: (NodeId, Nonce),
+) -> Vec<u8> {
     let part: &[u8] = if signer_is_dialler { b"rusteze.v1 dialler" } else { b"rusteze.v1 acceptor" };
     [part, &dialler.0.0, &dialler.1, &acceptor.0.0, &acceptor.1].concat()
 }

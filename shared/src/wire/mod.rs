@@ -100,12 +100,13 @@ pub use handshake::{
 };
 pub use link::{Credit, Goodbye, GoodbyeReason, Ping, Pong};
 pub use peer::{
-    Assigned, Cancel, Close, Data, Flush, Have, NoFresh, Open, ProofPair, Refuse, RefuseReason, Request, RequestId, Token,
-    WantedChunk,
+    Assigned, Cancel, Close, Data, Flush, Have, NoFresh, Open, ProofPair, Refuse, RefuseReason, Request,
+    RequestId, Token, WantedChunk,
 };
 pub use tracker::{
-    CatalogueDelta, FilesDelta, FindPeers, ForgetPeers, GetHints, HintsReply, Holdings, LinkMetric, LinkReport, PathKind, PathOffer,
-    PathRefused, PathRole, PeerGone, Plan, PlannedSource, PutHints, Register, Registered, RequestPath,
+    CatalogueDelta, FilesDelta, FindPeers, ForgetPeers, GetHints, HintsReply, Holdings, LinkMetric,
+    LinkReport, PathKind, PathOffer, PathRefused, PathRole, PeerGone, Plan, PlannedSource, PutHints,
+    Register, Registered, RequestPath,
 };
 
 /// Compared in the handshake; raised whenever bytes on the wire change meaning.

@@ -173,7 +173,10 @@ impl Validate for Have {
     fn validate(&self) -> Result<(), BodyError> {
         bounded((1..=MAX_CONTENT_BYTES).contains(&self.size_bytes), "size_bytes")?;
         bounded(self.ranges.len() <= MAX_HAVE_RANGES, "ranges")?;
-        bounded(self.ranges.iter().all(|range| range.count > 0 && range.first.checked_add(range.count).is_some()), "ranges")
+        bounded(
+            self.ranges.iter().all(|range| range.count > 0 && range.first.checked_add(range.count).is_some()),
+            "ranges",
+        )
     }
 }
 
