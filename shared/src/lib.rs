@@ -5,6 +5,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`ids`] | identities: content, nodes, media kinds |
+//! | [`leaf_set`] | which leaves of a content are held, dense, with runs |
 //! | [`units`] | leaves, chunks, byte ranges, rates |
 //! | [`limits`] | every bound the protocol relies on, and the sum that gives peak memory |
 //! | [`wire`] | the protocol, byte by byte |
@@ -14,6 +15,7 @@
 
 pub mod content;
 pub mod ids;
+pub mod leaf_set;
 pub mod limits;
 pub mod schedule;
 pub mod snapshot;
@@ -21,4 +23,5 @@ pub mod units;
 pub mod wire;
 
 pub use ids::{ContentId, MediaKind, NodeId};
+pub use leaf_set::LeafSet;
 pub use units::{ByteRange, LeafIndex, LeafRange};
