@@ -1,6 +1,11 @@
 //! What a file is, on the wire: entries, hints, and the checks every text and list from outside passes.
 
-use serde::{Deserialize, Serialize};
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, SeqAccess, Visitor},
+};
 
 use super::BodyError;
 use crate::{
@@ -28,6 +33,42 @@ pub(crate) fn bounded_text(text: &str, max_bytes: usize, field: &'static str) ->
     bounded(text.len() <= max_bytes && !text.chars().any(char::is_control), field)
 }
 
+/// Deserialises a list of at most `MAX` elements; a longer one fails before anything is allocated for it.
+///
+/// Serde alone would trust a claimed length up to a mebibyte a list, and lists nest.
+pub(crate) fn list<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct List<T, const MAX: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX}")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+            let claimed = elements.size_hint().unwrap_or(0);
+            if claimed > MAX {
+                return Err(A::Error::invalid_length(claimed, &self));
+            }
+            let mut list = Vec::with_capacity(claimed);
+            while let Some(element) = elements.next_element()? {
+                if list.len() == MAX {
+                    return Err(A::Error::invalid_length(MAX + 1, &self));
+                }
+                list.push(element);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(List::<T, MAX>(PhantomData))
+}
+
 /// One shared file as its sharer describes it. Everything but the id is a claim; the id verifies the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
@@ -46,6 +87,7 @@ pub struct FileEntry {
     /// The container's short name, as ffmpeg calls it.
     pub container: String,
     /// Codecs of the streams, as ffmpeg calls them.
+    #[serde(deserialize_with = "list::<_, _, MAX_CODECS>")]
     pub codecs: Vec<String>,
     /// Picture size; zero for sound.
     pub width: u32,
@@ -76,17 +118,21 @@ pub struct CatalogueEntry {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Hints {
     /// `(offset, length)` of the bytes a player touches before its first picture or sound.
+    #[serde(deserialize_with = "list::<_, _, MAX_STARTUP_RANGES>")]
     pub startup_ranges: Vec<(u64, u64)>,
     /// `(time in ms, byte offset)`, both growing.
+    #[serde(deserialize_with = "list::<_, _, MAX_TIME_INDEX>")]
     pub time_index: Vec<(u32, u64)>,
     /// A small JPEG: cover art, or a representative frame.
+    #[serde(deserialize_with = "list::<_, _, MAX_COVER_BYTES>")]
     pub cover_jpeg: Vec<u8>,
 }
 
 impl Validate for FileEntry {
     fn validate(&self) -> Result<(), BodyError> {
         bounded_text(&self.name, MAX_NAME_BYTES, "name")?;
-        bounded(!self.name.is_empty() && !self.name.contains(['/', '\\']), "name")?;
+        let names_a_file = !["", ".", ".."].contains(&self.name.as_str()) && !self.name.contains(['/', '\\']);
+        bounded(names_a_file, "name")?;
         bounded((1..=MAX_CONTENT_BYTES).contains(&self.size_bytes), "size_bytes")?;
         bounded(self.codecs.len() <= MAX_CODECS, "codecs")?;
         self.codecs.iter().try_for_each(|codec| bounded_text(codec, MAX_TEXT_BYTES, "codecs"))?;
@@ -113,6 +159,8 @@ impl Validate for CatalogueEntry {
 impl Validate for Hints {
     fn validate(&self) -> Result<(), BodyError> {
         bounded(self.startup_ranges.len() <= MAX_STARTUP_RANGES, "startup_ranges")?;
+        let in_bounds = |(offset, length): &(u64, u64)| offset.saturating_add(*length) <= MAX_CONTENT_BYTES;
+        bounded(self.startup_ranges.iter().all(in_bounds), "startup_ranges")?;
         bounded(self.time_index.len() <= MAX_TIME_INDEX, "time_index")?;
         bounded(self.time_index.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "time_index")?;
         bounded(self.cover_jpeg.len() <= MAX_COVER_BYTES, "cover_jpeg")

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{BodyError, catalogue::Validate, codec, handshake as h, link as l, peer as p, tracker as t};
+use crate::limits::LEAF_BYTES;
 
 macro_rules! conversation {
     ($(#[$doc:meta])* $name:ident { $($variant:ident($body:ty) = $number:literal),+ $(,)? }) => {
@@ -193,15 +194,20 @@ impl Frame {
         Self { message: head.into(), payload }
     }
 
-    /// Whether frames of this type carry a payload.
-    pub(crate) const fn carries_payload(frame_type: u8) -> bool {
-        frame_type == 0x46
+    /// Whether the payload is what the message says: for `Data` the bytes of its leaves, of which only the last may be short; nothing
+    /// for all others.
+    pub(crate) fn payload_fits(&self) -> bool {
+        let Message::Peer(PeerMessage::Data(data)) = &self.message else {
+            return self.payload.is_empty();
+        };
+        (self.payload.len() as u64).div_ceil(LEAF_BYTES) == u64::from(data.leaves.count)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::LeafRange;
 
     #[test]
     fn every_number_belongs_to_one_message() {
@@ -214,8 +220,21 @@ mod tests {
     }
 
     #[test]
-    fn only_data_carries_a_payload() {
-        assert!(Frame::carries_payload(0x46));
-        assert_eq!((0..=255u8).filter(|n| Frame::carries_payload(*n)).count(), 1);
+    fn only_data_carries_a_payload_and_it_is_as_long_as_its_leaves() {
+        let data = |leaves, bytes| {
+            let head = p::Data { id: 1, leaves: LeafRange::new(0, leaves), proof: Vec::new() };
+            Frame::data(head, Bytes::from(vec![0; bytes]))
+        };
+        let leaf = LEAF_BYTES as usize;
+        assert!(
+            data(1, 1).payload_fits() && data(2, leaf + 1).payload_fits() && data(2, 2 * leaf).payload_fits()
+        );
+        assert!(
+            !data(1, 0).payload_fits() && !data(2, leaf).payload_fits() && !data(1, leaf + 1).payload_fits()
+        );
+        let mut ping = Frame::from(l::Ping { nonce: 1 });
+        assert!(ping.payload_fits());
+        ping.payload = Bytes::from_static(b"x");
+        assert!(!ping.payload_fits());
     }
 }

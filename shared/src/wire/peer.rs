@@ -8,12 +8,12 @@ use thiserror::Error;
 
 use super::{
     BodyError,
-    catalogue::{Validate, bounded},
+    catalogue::{Validate, bounded, list},
 };
 use crate::{
     ids::ContentId,
     limits::{MAX_CHUNK_LEAVES, MAX_CONTENT_BYTES, MAX_HAVE_RANGES, MAX_PROOF_NODES, MAX_REQUEST_BATCH},
-    units::LeafRange,
+    units::{LeafRange, leaf_count},
 };
 
 /// Names a request on its link; chosen by the viewer, never reused while the link lives.
@@ -48,6 +48,7 @@ pub struct Have {
     /// The whole content is held; `ranges` is empty.
     pub complete: bool,
     /// Leaves that are new.
+    #[serde(deserialize_with = "list::<_, _, MAX_HAVE_RANGES>")]
     pub ranges: Vec<LeafRange>,
     /// Queued upload bytes over the measured uplink: what a new request would wait.
     pub backlog_ms: u32,
@@ -76,6 +77,7 @@ pub struct Request {
     /// The viewer is starting, seeking or stalled.
     pub starting: bool,
     /// What is wanted.
+    #[serde(deserialize_with = "list::<_, _, MAX_REQUEST_BATCH>")]
     pub chunks: Vec<WantedChunk>,
 }
 
@@ -83,6 +85,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
     /// Which.
+    #[serde(deserialize_with = "list::<_, _, MAX_REQUEST_BATCH>")]
     pub ids: Vec<RequestId>,
 }
 
@@ -103,6 +106,7 @@ pub struct Data {
     /// The leaves it carries.
     pub leaves: LeafRange,
     /// Hash pairs on the path from below the skipped levels to the chunk, top down.
+    #[serde(deserialize_with = "list::<_, _, MAX_PROOF_NODES>")]
     pub proof: Vec<ProofPair>,
 }
 
@@ -173,10 +177,12 @@ impl Validate for Have {
     fn validate(&self) -> Result<(), BodyError> {
         bounded((1..=MAX_CONTENT_BYTES).contains(&self.size_bytes), "size_bytes")?;
         bounded(self.ranges.len() <= MAX_HAVE_RANGES, "ranges")?;
-        bounded(
-            self.ranges.iter().all(|range| range.count > 0 && range.first.checked_add(range.count).is_some()),
-            "ranges",
-        )
+        bounded(!self.complete || self.ranges.is_empty(), "ranges")?;
+        let leaves = leaf_count(self.size_bytes);
+        let inside = |range: &LeafRange| {
+            range.count > 0 && range.first.checked_add(range.count).is_some_and(|end| end <= leaves)
+        };
+        bounded(self.ranges.iter().all(inside), "ranges")
     }
 }
 
@@ -189,7 +195,7 @@ impl Validate for Request {
 
 impl Validate for Cancel {
     fn validate(&self) -> Result<(), BodyError> {
-        bounded(self.ids.len() <= MAX_REQUEST_BATCH, "ids")
+        bounded((1..=MAX_REQUEST_BATCH).contains(&self.ids.len()), "ids")
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BodyError, CatalogueEntry, FileEntry, Hints, Role,
-    catalogue::{Validate, bounded},
+    catalogue::{Validate, bounded, list},
 };
 use crate::{
     ids::{ContentId, NodeId},
@@ -19,6 +19,7 @@ pub struct Register {
     /// The port its peer endpoint listens on; none when it accepts no connections.
     pub listen_port: Option<u16>,
     /// Further addresses its peer endpoint may be reached at, in order of preference.
+    #[serde(deserialize_with = "list::<_, _, MAX_ADDRESSES>")]
     pub addresses: Vec<SocketAddr>,
     /// The upload limit its user set, or 0 for none.
     pub upload_limit_bps: u64,
@@ -43,8 +44,10 @@ pub struct FilesDelta {
     /// Forget what was there before.
     pub reset: bool,
     /// Files that are new or described anew.
+    #[serde(deserialize_with = "list::<_, _, MAX_DELTA_FILES>")]
     pub changed: Vec<FileEntry>,
     /// Files that are gone.
+    #[serde(deserialize_with = "list::<_, _, MAX_DELTA_FILES>")]
     pub removed: Vec<ContentId>,
 }
 
@@ -56,8 +59,10 @@ pub struct CatalogueDelta {
     /// Forget what was there before.
     pub reset: bool,
     /// Files that are new or changed.
+    #[serde(deserialize_with = "list::<_, _, MAX_DELTA_FILES>")]
     pub changed: Vec<CatalogueEntry>,
     /// Files nobody has any more.
+    #[serde(deserialize_with = "list::<_, _, MAX_DELTA_FILES>")]
     pub removed: Vec<ContentId>,
 }
 
@@ -122,6 +127,7 @@ pub struct Plan {
     /// Grows with every plan; an older one is ignored.
     pub epoch: u64,
     /// Best first: bottleneck rate, then delay.
+    #[serde(deserialize_with = "list::<_, _, MAX_PLAN_SOURCES>")]
     pub sources: Vec<PlannedSource>,
     /// What the origin keeps for first copies, or 0 when unknown.
     pub origin_reserve_bps: u64,
@@ -137,6 +143,7 @@ pub struct PlannedSource {
     /// Peer or origin.
     pub role: Role,
     /// Where it can be dialled, best first.
+    #[serde(deserialize_with = "list::<_, _, MAX_ADDRESSES>")]
     pub addresses: Vec<SocketAddr>,
     /// How to reach it.
     pub path: PathKind,
@@ -154,6 +161,7 @@ pub struct PlannedSource {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkReport {
     /// Per neighbour.
+    #[serde(deserialize_with = "list::<_, _, MAX_LINK_METRICS>")]
     pub links: Vec<LinkMetric>,
     /// The client's upload capacity as measured while busy, or 0 when unknown.
     pub uplink_bps: u64,
@@ -220,6 +228,7 @@ pub struct PathOffer {
     /// Who says Hello.
     pub role: PathRole,
     /// Where to dial: the other end, or the relay.
+    #[serde(deserialize_with = "list::<_, _, MAX_ADDRESSES>")]
     pub addresses: Vec<SocketAddr>,
     /// Names the relayed connection at the relay; unguessable, valid once an end, for a short time.
     pub token: Option<[u8; 16]>,
