@@ -39,6 +39,36 @@ impl LeafSet {
         set
     }
 
+    /// Reads the packed form: leaf `i` is bit `i % 8` of byte `i / 8`. `None` if the length is wrong or a bit beyond the end is set.
+    pub fn from_packed(leaf_count: u32, bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != leaf_count.div_ceil(8) as usize {
+            return None;
+        }
+        let mut set = Self::new(leaf_count);
+        for (word, group) in set.words.iter_mut().zip(bytes.chunks(8)) {
+            let mut padded = [0; 8];
+            padded[..group.len()].copy_from_slice(group);
+            *word = u64::from_le_bytes(padded);
+        }
+        let tail = leaf_count % WORD_BITS;
+        if tail != 0 && set.words.last().is_some_and(|last| last >> tail != 0) {
+            return None;
+        }
+        set.count = set.words.iter().map(|word| word.count_ones()).sum();
+        Some(set)
+    }
+
+    /// The bytes of the packed form that hold `range`, and the offset of the first of them.
+    pub fn packed_around(&self, range: LeafRange) -> (u64, Vec<u8>) {
+        let end = range.end().min(self.leaf_count);
+        if range.first >= end {
+            return (0, Vec::new());
+        }
+        let (first, last) = (range.first / 8, (end - 1) / 8);
+        let byte = |at: u32| self.words[(at / 8) as usize].to_le_bytes()[(at % 8) as usize];
+        (first.into(), (first..=last).map(byte).collect())
+    }
+
     /// Puts a range in; how many of its leaves are new.
     pub fn insert(&mut self, range: LeafRange) -> u32 {
         let before = self.count;
@@ -117,6 +147,18 @@ impl LeafSet {
     /// The first leaf at or after `from` that is in.
     pub fn first_held(&self, from: LeafIndex) -> Option<LeafIndex> {
         self.next(from, true)
+    }
+
+    /// The last leaf at or before `from` that is in.
+    pub fn last_held(&self, from: LeafIndex) -> Option<LeafIndex> {
+        let from = from.min(self.leaf_count.checked_sub(1)?);
+        let mut index = (from / WORD_BITS) as usize;
+        let mut word = self.words[index] & (u64::MAX >> (WORD_BITS - 1 - from % WORD_BITS));
+        while word == 0 {
+            index = index.checked_sub(1)?;
+            word = self.words[index];
+        }
+        Some(index as u32 * WORD_BITS + word.ilog2())
     }
 
     /// The maximal runs of leaves that are in, in order.
@@ -227,6 +269,14 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_packed_form_with_a_bit_beyond_the_end_is_refused() {
+        assert!(LeafSet::from_packed(9, &[0xff, 0x01]).is_some());
+        assert!(LeafSet::from_packed(9, &[0xff, 0x02]).is_none());
+        assert!(LeafSet::from_packed(9, &[0xff]).is_none());
+        assert!(LeafSet::from_packed(64, &[0xff; 8]).is_some_and(|set| set.is_full()));
+    }
+
     proptest! {
         #[test]
         fn it_behaves_like_a_set_of_integers(
@@ -260,6 +310,12 @@ mod tests {
             prop_assert_eq!(set.contains(range), range.count == 0 || (range.end() <= leaf_count && missing.is_empty()));
             prop_assert_eq!(set.first_missing(range.first), (range.first..leaf_count).find(|leaf| !model.contains(leaf)));
             prop_assert_eq!(set.first_held(range.first), model.range(range.first..).next().copied());
+            prop_assert_eq!(set.last_held(range.first), model.range(..=range.first).next_back().copied());
+            let (at, packed) = set.packed_around(LeafRange::new(0, leaf_count));
+            prop_assert_eq!(at, 0);
+            prop_assert_eq!(LeafSet::from_packed(leaf_count, &packed), Some(set.clone()));
+            let (at, some) = set.packed_around(range);
+            prop_assert_eq!(&packed[at as usize..at as usize + some.len()], &some[..]);
             let runs: Vec<LeafRange> = set.runs().collect();
             prop_assert!(runs.windows(2).all(|pair| pair[0].end() < pair[1].first));
         }

@@ -4,7 +4,6 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`geometry`] | which ranges are chunks, the path from the root to a chunk, where its pairs are stored |
-//! | [`leaf_set`] | a set of leaves of one content |
 //! | [`outboard`] | the tree beside the bytes, built while a file is read once |
 //! | [`proof`] | proving a chunk, and verifying one from a stranger |
 //!
@@ -16,11 +15,9 @@
 //! no other size puts that leaf at the end.
 
 pub mod geometry;
-pub mod leaf_set;
 pub mod outboard;
 pub mod proof;
 
 pub use geometry::{PathNode, chunk_at, is_chunk, outboard_bytes, path_to, piece_leaves};
-pub use leaf_set::LeafSet;
 pub use outboard::{OutboardError, build};
 pub use proof::{ProofError, VerifiedPairs, chunk_hash, prove, verify, verify_path};
