@@ -1,0 +1,222 @@
+//! The session's shell: one link, one timer, one state.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::{
+    Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Recipient, SpawnHandle,
+    StreamHandler,
+};
+use shared::wire::{Frame, LinkMessage, Message, PeerMessage};
+
+use super::{
+    messages::{CloseSession, SessionEvent, SessionFrame, SessionId},
+    state::{Audience, CloseReason, LocalNode, Remote, SessionOutput, SessionState, Side},
+};
+use crate::{
+    clock,
+    identity::random_bytes,
+    mailbox,
+    transport::{CloseCause, LinkEvent, LinkEvents, LinkHandle, Permit},
+};
+
+/// Time for the last frame (a Reject, a Goodbye) to leave before the socket is cut.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// Where a session's news go. A conversation without a listener is a violation.
+#[derive(Debug, Clone)]
+pub struct SessionRoutes {
+    /// Opened, measured, closed.
+    pub events: Recipient<SessionEvent>,
+    /// Frames that answer this node as a viewer.
+    pub to_viewer: Option<Recipient<SessionFrame>>,
+    /// Frames that ask this node as a source, its credit, and the link becoming writable.
+    pub to_source: Option<Recipient<SessionFrame>>,
+    /// Frames of the tracker's conversation, in both directions.
+    pub to_tracker: Option<Recipient<SessionFrame>>,
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct SessionActor {
+    id: SessionId,
+    state: SessionState,
+    link: LinkHandle,
+    events: Option<LinkEvents>,
+    routes: SessionRoutes,
+    remote: Option<Arc<Remote>>,
+    timer: Option<(u64, SpawnHandle)>,
+}
+
+/// Starts the session of a link on the current arbiter.
+pub fn start(
+    local: LocalNode,
+    side: Side,
+    audience: Audience,
+    link: LinkHandle,
+    events: LinkEvents,
+    routes: SessionRoutes,
+) -> (SessionId, Addr<SessionActor>) {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let id = SessionId(NEXT.fetch_add(1, Ordering::Relaxed));
+    let state = SessionState::new(clock::now_ms(), local, side, audience, fresh_nonce());
+    let actor = SessionActor { id, state, link, events: Some(events), routes, remote: None, timer: None };
+    (id, actor.start())
+}
+
+/// A nonce from the system; without randomness no session may open, so a zero nonce is never signed twice in practice.
+fn fresh_nonce() -> [u8; 32] {
+    random_bytes().unwrap_or_else(|error| {
+        tracing::error!(%error, "handshakes are not safe without randomness");
+        [0; 32]
+    })
+}
+
+impl Actor for SessionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(events) = self.events.take() {
+            ctx.add_stream(events);
+        }
+        self.drive(ctx, None);
+    }
+
+    fn stopping(&mut self, _: &mut Self::Context) -> actix::Running {
+        self.link.cut();
+        actix::Running::Stop
+    }
+}
+
+impl SessionActor {
+    fn drive(&mut self, ctx: &mut Context<Self>, mut permit: Option<Permit>) {
+        let now_ms = clock::now_ms();
+        if self.state.poll_timeout().is_some_and(|(due_ms, _)| due_ms <= now_ms) {
+            self.state.handle_timeout(now_ms, clock::now_us());
+        }
+        while let Some(output) = self.state.poll_output() {
+            match output {
+                SessionOutput::Send(frame) => self.send(frame),
+                SessionOutput::Opened(remote) => {
+                    tracing::debug!(session = self.id.0, node = ?remote.node, role = ?remote.role, "session opened");
+                    self.remote = Some(remote.clone());
+                    let link = self.link.clone();
+                    self.tell(SessionEvent::Opened { session: self.id, remote, link });
+                }
+                SessionOutput::Deliver(frame) => self.deliver(frame, permit.take()),
+                SessionOutput::Measured(rtt_us) => {
+                    if let Some(remote) = self.remote.clone() {
+                        self.tell(SessionEvent::Measured { session: self.id, remote, rtt_us });
+                    }
+                }
+                SessionOutput::Closed(reason) => return self.close(ctx, reason),
+            }
+        }
+        self.arm(ctx);
+    }
+
+    fn send(&self, frame: Frame) {
+        // A full queue means the other end does not read; silence will end the session.
+        if self.link.try_send(frame).is_err() {
+            tracing::debug!(session = self.id.0, "upkeep frame dropped: the link is full");
+        }
+    }
+
+    fn tell(&self, event: SessionEvent) {
+        mailbox::post(&self.routes.events, event);
+    }
+
+    fn deliver(&self, frame: Frame, permit: Option<Permit>) {
+        let Some(remote) = self.remote.clone() else { return };
+        let route = match &frame.message {
+            Message::Link(LinkMessage::Credit(_)) => &self.routes.to_source,
+            Message::Peer(
+                PeerMessage::Have(_)
+                | PeerMessage::Data(_)
+                | PeerMessage::Refuse(_)
+                | PeerMessage::Assigned(_)
+                | PeerMessage::NoFresh(_),
+            ) => &self.routes.to_viewer,
+            Message::Peer(_) => &self.routes.to_source,
+            Message::Tracker(_) => &self.routes.to_tracker,
+            Message::Handshake(_) | Message::Link(_) => return,
+        };
+        tracing::trace!(session = self.id.0, frame = frame.message.name(), "frame");
+        if let Some(route) = route {
+            let frame = Some(frame);
+            mailbox::post(
+                route,
+                SessionFrame { session: self.id, remote, link: self.link.clone(), frame, permit },
+            );
+        }
+    }
+
+    fn writable(&self) {
+        if let (Some(route), Some(remote)) = (&self.routes.to_source, &self.remote) {
+            let (remote, link) = (remote.clone(), self.link.clone());
+            mailbox::post(route, SessionFrame { session: self.id, remote, link, frame: None, permit: None });
+        }
+    }
+
+    /// Keeps one timer; one that fires early finds nothing due and is armed again.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some((due_ms, _)) = self.state.poll_timeout() else { return };
+        if let Some((armed_ms, timer)) = self.timer {
+            if armed_ms <= due_ms {
+                return;
+            }
+            ctx.cancel_future(timer);
+        }
+        let timer = ctx.run_later(clock::until_ms(due_ms), |actor, ctx| {
+            actor.timer = None;
+            actor.drive(ctx, None);
+        });
+        self.timer = Some((due_ms, timer));
+    }
+
+    fn close(&mut self, ctx: &mut Context<Self>, reason: CloseReason) {
+        tracing::debug!(session = self.id.0, %reason, "session closed");
+        let lingers = !matches!(reason, CloseReason::Link(_) | CloseReason::Silent);
+        self.tell(SessionEvent::Closed { session: self.id, remote: self.remote.clone(), reason });
+        if lingers {
+            ctx.run_later(LINGER, |_, ctx| ctx.stop());
+        } else {
+            ctx.stop();
+        }
+    }
+}
+
+impl StreamHandler<LinkEvent> for SessionActor {
+    fn handle(&mut self, event: LinkEvent, ctx: &mut Context<Self>) {
+        match event {
+            LinkEvent::Frame(frame, permit) => {
+                self.state.handle_frame(clock::now_ms(), clock::now_us(), frame, fresh_nonce());
+                self.drive(ctx, Some(permit));
+            }
+            LinkEvent::Writable => self.writable(),
+            LinkEvent::Closed(cause) => {
+                self.state.handle_link_closed(cause);
+                self.drive(ctx, None);
+            }
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Context<Self>) {
+        self.state.handle_link_closed(CloseCause::Remote);
+        self.drive(ctx, None);
+    }
+}
+
+impl Handler<CloseSession> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, CloseSession(reason): CloseSession, ctx: &mut Context<Self>) {
+        self.state.handle_close(reason);
+        self.drive(ctx, None);
+    }
+}

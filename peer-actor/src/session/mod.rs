@@ -1,0 +1,20 @@
+//! # Session: the life of one link
+//!
+//! ```text
+//!  dialler:   greeting --Welcome--> open ----silence, violation, goodbye, cut----> closed
+//!  acceptor:  greeted  --Hello----> proving --Confirm--> open ------"------------> closed
+//! ```
+//!
+//! A session proves who is at the other end, keeps the link alive and measures its round trip, grants credit for data, and routes
+//! every other frame to the actor whose conversation it is. It ends for one typed [`CloseReason`], told exactly once.
+//!
+//! Invariants: no frame of another conversation is routed before both keys are proved; a closed session emits nothing; liveness is
+//! judged by the session's own clock, never by the socket.
+
+mod actor;
+mod messages;
+mod state;
+
+pub use actor::{SessionActor, SessionRoutes, start};
+pub use messages::{CloseSession, SessionEvent, SessionFrame, SessionId};
+pub use state::{Audience, CloseReason, LocalNode, Remote, SessionOutput, SessionState, Side};

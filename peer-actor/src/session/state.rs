@@ -1,0 +1,448 @@
+//! The session as a pure state machine: handshake, keepalive, round trip, credit.
+//!
+//! Drive it: `handle_*`, then drain [`SessionState::poll_output`], then arm a timer for [`SessionState::poll_timeout`].
+
+use std::{collections::VecDeque, sync::Arc};
+
+use shared::{
+    MediaKind, NodeId,
+    limits::{HANDSHAKE_TIMEOUT_MS, INITIAL_CREDIT_BYTES, PING_INTERVAL_MS, SILENCE_TIMEOUT_MS},
+    wire::{
+        self, Capabilities, Frame, GoodbyeReason, HandshakeMessage, LinkMessage, Message, Nonce,
+        PROTOCOL_VERSION, RejectReason, Role,
+    },
+};
+use thiserror::Error;
+
+use crate::{
+    identity::{Identity, is_signed_by},
+    transport::CloseCause,
+};
+
+/// Who this node is, in every handshake.
+#[derive(Debug, Clone)]
+pub struct LocalNode {
+    /// The key.
+    pub identity: Arc<Identity>,
+    /// What this endpoint is.
+    pub role: Role,
+    /// The kind of media a client wants.
+    pub kind: Option<MediaKind>,
+    /// Program and version.
+    pub agent: String,
+}
+
+/// Which end of the handshake this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Says Hello.
+    Dialler,
+    /// Awaits Hello.
+    Acceptor,
+}
+
+/// Whom a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Audience {
+    /// The node that must be at the other end, when it is known.
+    pub node: Option<NodeId>,
+    /// The kind of media the other end must be of; an end without a kind suits all.
+    pub kind: Option<MediaKind>,
+    /// Whether a tracker is expected (else a peer or origin).
+    pub tracker: bool,
+}
+
+/// Who is at the other end, proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Its public key.
+    pub node: NodeId,
+    /// What it is.
+    pub role: Role,
+    /// The kind of media it wants.
+    pub kind: Option<MediaKind>,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Its program, for logs.
+    pub agent: String,
+    /// Which end said Hello here.
+    pub side: Side,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CloseReason {
+    /// The link ended first.
+    #[error("{0}")]
+    Link(CloseCause),
+    /// The other end said goodbye.
+    #[error("the other end said goodbye ({0:?})")]
+    Goodbye(GoodbyeReason),
+    /// Ended here on purpose.
+    #[error("ended here ({0:?})")]
+    Ended(GoodbyeReason),
+    /// The other end does not want this node.
+    #[error("refused: {0}")]
+    Rejected(RejectReason),
+    /// This node does not want the other end.
+    #[error("turned away: {0}")]
+    TurnedAway(RejectReason),
+    /// Nothing was heard for too long.
+    #[error("nothing heard for too long")]
+    Silent,
+    /// The handshake took too long.
+    #[error("the handshake took too long")]
+    HandshakeTimeout,
+    /// The other end broke the protocol; names the rule.
+    #[error("broke the protocol: {0}")]
+    Violation(&'static str),
+}
+
+/// What the shell does next.
+#[derive(Debug)]
+pub enum SessionOutput {
+    /// Send this.
+    Send(Frame),
+    /// Both keys are proved.
+    Opened(Arc<Remote>),
+    /// Route the frame just handled to its conversation.
+    Deliver(Frame),
+    /// The smoothed round trip changed.
+    Measured(u32),
+    /// Nothing follows; cut the link.
+    Closed(CloseReason),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    AwaitWelcome { own_nonce: Nonce },
+    AwaitHello,
+    AwaitConfirm { remote: Arc<Remote>, transcript: Vec<u8> },
+    Open { remote: Arc<Remote> },
+    Closed,
+}
+
+/// One session.
+#[derive(Debug)]
+pub struct SessionState {
+    local: LocalNode,
+    audience: Audience,
+    phase: Phase,
+    outputs: VecDeque<SessionOutput>,
+    started_ms: u64,
+    heard_ms: u64,
+    next_ping_ms: u64,
+    ping: Option<(u64, u64)>,
+    ping_count: u64,
+    rtt_us: Option<u32>,
+    received_data_bytes: u64,
+    granted_bytes: u64,
+}
+
+impl SessionState {
+    /// A session at `now_ms`; `nonce` is fresh randomness, which a dialler sends at once.
+    pub fn new(now_ms: u64, local: LocalNode, side: Side, audience: Audience, nonce: Nonce) -> Self {
+        let mut state = Self {
+            local,
+            audience,
+            phase: Phase::AwaitHello,
+            outputs: VecDeque::new(),
+            started_ms: now_ms,
+            heard_ms: now_ms,
+            next_ping_ms: now_ms,
+            ping: None,
+            ping_count: 0,
+            rtt_us: None,
+            received_data_bytes: 0,
+            granted_bytes: INITIAL_CREDIT_BYTES,
+        };
+        if side == Side::Dialler {
+            state.phase = Phase::AwaitWelcome { own_nonce: nonce };
+            let hello = wire::Hello {
+                version: PROTOCOL_VERSION,
+                node: state.local.identity.node_id(),
+                role: state.local.role,
+                kind: state.local.kind,
+                capabilities: Capabilities::default(),
+                nonce,
+                agent: state.local.agent.clone(),
+            };
+            state.send(hello);
+        }
+        state
+    }
+
+    /// A frame came in. `fresh_nonce` is used when it is a Hello.
+    pub fn handle_frame(&mut self, now_ms: u64, now_us: u64, frame: Frame, fresh_nonce: Nonce) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        self.heard_ms = now_ms;
+        match frame.message {
+            Message::Handshake(message) => self.handle_handshake(now_ms, message, fresh_nonce),
+            Message::Link(message) => self.handle_link(now_us, message),
+            Message::Tracker(_) | Message::Peer(_) if !self.is_open() => {
+                self.violate("media before the handshake")
+            }
+            Message::Tracker(_) if !self.audience.tracker && self.local.role != Role::Tracker => {
+                self.violate("a tracker's frame on a peer's link");
+            }
+            Message::Peer(_) if self.audience.tracker || self.local.role == Role::Tracker => {
+                self.violate("a peer's frame on a tracker's link");
+            }
+            Message::Tracker(_) | Message::Peer(_) => {
+                self.account_data(&frame);
+                self.outputs.push_back(SessionOutput::Deliver(frame));
+            }
+        }
+    }
+
+    /// The link ended.
+    pub fn handle_link_closed(&mut self, cause: CloseCause) {
+        self.close(CloseReason::Link(cause));
+    }
+
+    /// End politely.
+    pub fn handle_close(&mut self, reason: GoodbyeReason) {
+        if self.is_open() {
+            self.send(wire::Goodbye { reason });
+        }
+        self.close(CloseReason::Ended(reason));
+    }
+
+    /// Time passed.
+    pub fn handle_timeout(&mut self, now_ms: u64, now_us: u64) {
+        match self.phase {
+            Phase::Closed => {}
+            Phase::Open { .. } => {
+                if now_ms >= self.heard_ms + SILENCE_TIMEOUT_MS {
+                    self.close(CloseReason::Silent);
+                } else if now_ms >= self.next_ping_ms {
+                    self.next_ping_ms = now_ms + PING_INTERVAL_MS;
+                    self.ping_count += 1;
+                    self.ping = Some((self.ping_count, now_us));
+                    self.send(wire::Ping { nonce: self.ping_count });
+                }
+            }
+            Phase::AwaitWelcome { .. } | Phase::AwaitHello | Phase::AwaitConfirm { .. } => {
+                if now_ms >= self.started_ms + HANDSHAKE_TIMEOUT_MS {
+                    self.close(CloseReason::HandshakeTimeout);
+                }
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is due, and why.
+    pub fn poll_timeout(&self) -> Option<(u64, &'static str)> {
+        match self.phase {
+            Phase::Closed => None,
+            Phase::Open { .. } => {
+                let silence_ms = self.heard_ms + SILENCE_TIMEOUT_MS;
+                Some(if self.next_ping_ms < silence_ms {
+                    (self.next_ping_ms, "ping")
+                } else {
+                    (silence_ms, "silence")
+                })
+            }
+            Phase::AwaitWelcome { .. } | Phase::AwaitHello | Phase::AwaitConfirm { .. } => {
+                Some((self.started_ms + HANDSHAKE_TIMEOUT_MS, "handshake"))
+            }
+        }
+    }
+
+    /// The next thing to do; drain after every `handle_*`.
+    pub fn poll_output(&mut self) -> Option<SessionOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// Who is at the other end, once proved and while open.
+    pub fn remote(&self) -> Option<&Arc<Remote>> {
+        match &self.phase {
+            Phase::Open { remote } => Some(remote),
+            Phase::AwaitWelcome { .. } | Phase::AwaitHello | Phase::AwaitConfirm { .. } | Phase::Closed => {
+                None
+            }
+        }
+    }
+
+    const fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. })
+    }
+
+    fn handle_handshake(&mut self, now_ms: u64, message: HandshakeMessage, fresh_nonce: Nonce) {
+        match (message, std::mem::replace(&mut self.phase, Phase::Closed)) {
+            (HandshakeMessage::Hello(hello), Phase::AwaitHello) => self.greet(hello, fresh_nonce),
+            (HandshakeMessage::Welcome(welcome), Phase::AwaitWelcome { own_nonce }) => {
+                self.prove(now_ms, welcome, own_nonce);
+            }
+            (HandshakeMessage::Confirm(confirm), Phase::AwaitConfirm { remote, transcript }) => {
+                if is_signed_by(&remote.node, &transcript, &confirm.signature) {
+                    self.open(now_ms, remote);
+                } else {
+                    self.turn_away(RejectReason::Proof);
+                }
+            }
+            (HandshakeMessage::Reject(reject), phase) => {
+                self.phase = phase;
+                self.close(CloseReason::Rejected(reject.reason));
+            }
+            (_, phase) => {
+                self.phase = phase;
+                self.violate("a handshake out of turn");
+            }
+        }
+    }
+
+    fn greet(&mut self, hello: wire::Hello, own_nonce: Nonce) {
+        if let Err(reason) = self.check(hello.version, hello.node, hello.role, hello.kind) {
+            return self.turn_away(reason);
+        }
+        let dialler = (hello.node, hello.nonce);
+        let acceptor = (self.local.identity.node_id(), own_nonce);
+        let transcript = wire::handshake_transcript(false, dialler, acceptor);
+        self.send(wire::Welcome {
+            node: acceptor.0,
+            role: self.local.role,
+            kind: self.local.kind,
+            capabilities: Capabilities::default(),
+            nonce: own_nonce,
+            signature: self.local.identity.sign(&transcript),
+            agent: self.local.agent.clone(),
+        });
+        let remote = Remote {
+            node: hello.node,
+            role: hello.role,
+            kind: hello.kind,
+            capabilities: hello.capabilities,
+            agent: hello.agent,
+            side: Side::Acceptor,
+        };
+        self.phase = Phase::AwaitConfirm {
+            remote: Arc::new(remote),
+            transcript: wire::handshake_transcript(true, dialler, acceptor),
+        };
+    }
+
+    fn prove(&mut self, now_ms: u64, welcome: wire::Welcome, own_nonce: Nonce) {
+        if let Err(reason) = self.check(PROTOCOL_VERSION, welcome.node, welcome.role, welcome.kind) {
+            return self.turn_away(reason);
+        }
+        let dialler = (self.local.identity.node_id(), own_nonce);
+        let acceptor = (welcome.node, welcome.nonce);
+        let theirs = wire::handshake_transcript(false, dialler, acceptor);
+        if !is_signed_by(&welcome.node, &theirs, &welcome.signature) {
+            return self.turn_away(RejectReason::Proof);
+        }
+        let ours = wire::handshake_transcript(true, dialler, acceptor);
+        self.send(wire::Confirm { signature: self.local.identity.sign(&ours) });
+        let remote = Remote {
+            node: welcome.node,
+            role: welcome.role,
+            kind: welcome.kind,
+            capabilities: welcome.capabilities,
+            agent: welcome.agent,
+            side: Side::Dialler,
+        };
+        self.open(now_ms, Arc::new(remote));
+    }
+
+    /// Whether the other end is one this session is for.
+    fn check(
+        &self,
+        version: u16,
+        node: NodeId,
+        role: Role,
+        kind: Option<MediaKind>,
+    ) -> Result<(), RejectReason> {
+        if version != PROTOCOL_VERSION {
+            return Err(RejectReason::Version(PROTOCOL_VERSION));
+        }
+        if node == self.local.identity.node_id() {
+            return Err(RejectReason::Duplicate);
+        }
+        if self.audience.node.is_some_and(|expected| expected != node) {
+            return Err(RejectReason::Proof);
+        }
+        let role_fits = (role == Role::Tracker) == self.audience.tracker;
+        let kind_fits = match (self.audience.kind, kind) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (None, _) | (_, None) => true,
+        };
+        if role_fits && kind_fits { Ok(()) } else { Err(RejectReason::NotServed) }
+    }
+
+    fn open(&mut self, now_ms: u64, remote: Arc<Remote>) {
+        self.phase = Phase::Open { remote: remote.clone() };
+        self.next_ping_ms = now_ms;
+        self.outputs.push_back(SessionOutput::Opened(remote));
+        self.send(wire::Credit { granted_bytes: self.granted_bytes });
+    }
+
+    fn handle_link(&mut self, now_us: u64, message: LinkMessage) {
+        match message {
+            LinkMessage::Goodbye(goodbye) => self.close(CloseReason::Goodbye(goodbye.reason)),
+            _ if !self.is_open() => self.violate("upkeep before the handshake"),
+            LinkMessage::Ping(ping) => self.send(wire::Pong { nonce: ping.nonce }),
+            LinkMessage::Pong(pong) => {
+                if let Some((nonce, sent_us)) = self.ping
+                    && nonce == pong.nonce
+                {
+                    self.ping = None;
+                    self.measure(now_us.saturating_sub(sent_us));
+                }
+            }
+            LinkMessage::Credit(credit) => self.outputs.push_back(SessionOutput::Deliver(credit.into())),
+        }
+    }
+
+    /// RFC 6298's smoothing: an eighth of each new sample.
+    fn measure(&mut self, sample_us: u64) {
+        let sample_us = sample_us.clamp(1, u64::from(u32::MAX)) as u32;
+        let rtt_us = match self.rtt_us {
+            None => sample_us,
+            Some(old_us) => old_us - old_us / 8 + sample_us / 8,
+        };
+        self.rtt_us = Some(rtt_us);
+        self.outputs.push_back(SessionOutput::Measured(rtt_us));
+    }
+
+    /// Grants more as data comes in, in steps of a quarter of the window so that grants are few.
+    fn account_data(&mut self, frame: &Frame) {
+        self.received_data_bytes += frame.payload.len() as u64;
+        if self.received_data_bytes > self.granted_bytes {
+            return self.violate("data beyond the credit");
+        }
+        let window_end = self.received_data_bytes + INITIAL_CREDIT_BYTES;
+        if window_end >= self.granted_bytes + INITIAL_CREDIT_BYTES / 4 {
+            self.granted_bytes = window_end;
+            self.send(wire::Credit { granted_bytes: window_end });
+        }
+    }
+
+    fn send(&mut self, frame: impl Into<Frame>) {
+        self.outputs.push_back(SessionOutput::Send(frame.into()));
+    }
+
+    fn turn_away(&mut self, reason: RejectReason) {
+        self.send(wire::Reject { reason });
+        self.phase = Phase::Closed;
+        self.outputs.push_back(SessionOutput::Closed(CloseReason::TurnedAway(reason)));
+    }
+
+    fn violate(&mut self, rule: &'static str) {
+        if self.is_open() {
+            self.send(wire::Goodbye { reason: GoodbyeReason::Violation });
+        }
+        self.close(CloseReason::Violation(rule));
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        if std::mem::replace(&mut self.phase, Phase::Closed) != Phase::Closed {
+            self.outputs.push_back(SessionOutput::Closed(reason));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -1,0 +1,163 @@
+//! Two sessions under a virtual clock, wired back to back.
+
+use super::*;
+use bytes::Bytes;
+use shared::{ContentId, LeafRange};
+
+struct Pair {
+    dialler: SessionState,
+    acceptor: SessionState,
+    now_ms: u64,
+    delivered: Vec<(&'static str, Frame)>,
+    opened: Vec<(&'static str, Arc<Remote>)>,
+    closed: Vec<(&'static str, CloseReason)>,
+}
+
+fn node(kind: Option<MediaKind>, role: Role) -> LocalNode {
+    LocalNode { identity: Arc::new(Identity::generate().unwrap()), role, kind, agent: "test".into() }
+}
+
+const fn anyone(kind: Option<MediaKind>) -> Audience {
+    Audience { node: None, kind, tracker: false }
+}
+
+impl Pair {
+    fn new(dialler_audience: Audience, acceptor_kind: MediaKind) -> Self {
+        let dialling = node(Some(MediaKind::Video), Role::Peer);
+        let accepting = node(Some(acceptor_kind), Role::Peer);
+        let accepting_audience = anyone(Some(acceptor_kind));
+        Self {
+            dialler: SessionState::new(0, dialling, Side::Dialler, dialler_audience, [1; 32]),
+            acceptor: SessionState::new(0, accepting, Side::Acceptor, accepting_audience, [2; 32]),
+            now_ms: 0,
+            delivered: Vec::new(),
+            opened: Vec::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) {
+        loop {
+            let (name, output) = match (self.dialler.poll_output(), self.acceptor.poll_output()) {
+                (Some(output), other) => {
+                    if let Some(other) = other {
+                        self.acceptor.outputs.push_front(other);
+                    }
+                    ("dialler", output)
+                }
+                (None, Some(output)) => ("acceptor", output),
+                (None, None) => return,
+            };
+            match output {
+                SessionOutput::Send(frame) => {
+                    let to = if name == "dialler" { &mut self.acceptor } else { &mut self.dialler };
+                    let frame = wire::decode(&wire::encode(&frame)).unwrap();
+                    to.handle_frame(self.now_ms, self.now_ms * 1000, frame, [9; 32]);
+                }
+                SessionOutput::Opened(remote) => self.opened.push((name, remote)),
+                SessionOutput::Deliver(frame) => self.delivered.push((name, frame)),
+                SessionOutput::Measured(_) => {}
+                SessionOutput::Closed(reason) => self.closed.push((name, reason)),
+            }
+        }
+    }
+}
+
+#[test]
+fn both_ends_learn_and_prove_each_other() {
+    let mut pair = Pair::new(anyone(Some(MediaKind::Video)), MediaKind::Video);
+    pair.run();
+    assert_eq!(pair.opened.len(), 2);
+    assert_eq!(pair.dialler.remote().unwrap().node, pair.acceptor.local.identity.node_id());
+    assert_eq!(pair.acceptor.remote().unwrap().node, pair.dialler.local.identity.node_id());
+    assert!(pair.closed.is_empty());
+}
+
+#[test]
+fn the_other_kind_is_turned_away() {
+    let mut pair = Pair::new(anyone(Some(MediaKind::Video)), MediaKind::Audio);
+    pair.run();
+    assert!(pair.opened.is_empty());
+    assert!(pair.closed.contains(&("dialler", CloseReason::Rejected(RejectReason::NotServed))));
+}
+
+#[test]
+fn another_node_than_the_one_dialled_is_turned_away() {
+    let audience = Audience { node: Some(NodeId([3; 32])), ..anyone(None) };
+    let mut pair = Pair::new(audience, MediaKind::Video);
+    pair.run();
+    assert!(pair.opened.is_empty());
+    assert!(pair.closed.contains(&("dialler", CloseReason::TurnedAway(RejectReason::Proof))));
+}
+
+#[test]
+fn a_forged_confirm_does_not_open() {
+    let mut pair = Pair::new(anyone(None), MediaKind::Video);
+    let Some(SessionOutput::Send(hello)) = pair.dialler.poll_output() else { panic!("a dialler greets") };
+    pair.acceptor.handle_frame(0, 0, hello, [9; 32]);
+    let forged = wire::Confirm { signature: wire::Signature([[7; 32]; 2]) };
+    pair.acceptor.handle_frame(0, 0, forged.into(), [9; 32]);
+    assert!(pair.acceptor.remote().is_none());
+    assert_eq!(pair.acceptor.poll_timeout(), None);
+}
+
+#[test]
+fn media_before_the_handshake_is_a_violation() {
+    let mut pair = Pair::new(anyone(None), MediaKind::Video);
+    let open = wire::Open { content_id: ContentId([0; 32]) };
+    pair.acceptor.handle_frame(0, 0, open.into(), [9; 32]);
+    pair.run();
+    assert!(pair.delivered.is_empty());
+    assert!(matches!(pair.closed[..], [("acceptor", CloseReason::Violation(_)), ..]));
+}
+
+#[test]
+fn silence_ends_a_session_and_a_pong_keeps_it() {
+    let mut pair = Pair::new(anyone(None), MediaKind::Video);
+    pair.run();
+    for _ in 0..20 {
+        pair.now_ms += PING_INTERVAL_MS;
+        pair.dialler.handle_timeout(pair.now_ms, pair.now_ms * 1000);
+        pair.run();
+    }
+    assert!(pair.closed.is_empty());
+    let silent_from_ms = pair.now_ms;
+    while pair.dialler.remote().is_some() {
+        let (due_ms, _) = pair.dialler.poll_timeout().unwrap();
+        pair.now_ms = due_ms;
+        pair.dialler.handle_timeout(due_ms, due_ms * 1000);
+    }
+    assert!(pair.now_ms - silent_from_ms < 15_000);
+}
+
+#[test]
+fn a_handshake_that_stalls_is_given_up() {
+    let mut pair = Pair::new(anyone(None), MediaKind::Video);
+    let (due_ms, reason) = pair.acceptor.poll_timeout().unwrap();
+    assert_eq!(reason, "handshake");
+    pair.acceptor.handle_timeout(due_ms, 0);
+    pair.run();
+    assert!(pair.closed.contains(&("acceptor", CloseReason::HandshakeTimeout)));
+}
+
+#[test]
+fn credit_follows_data_and_data_beyond_it_is_a_violation() {
+    let mut pair = Pair::new(anyone(None), MediaKind::Video);
+    pair.run();
+    pair.delivered.clear();
+    let data = |bytes: u64| {
+        let head = wire::Data { id: 1, leaves: LeafRange::new(0, 64), proof: Vec::new() };
+        Frame::data(head, Bytes::from(vec![0; bytes as usize]))
+    };
+    let step_bytes = INITIAL_CREDIT_BYTES / 2;
+    pair.dialler.handle_frame(0, 0, data(step_bytes), [9; 32]);
+    pair.run();
+    let granted = pair.delivered.iter().find_map(|(name, frame)| {
+        let Message::Link(LinkMessage::Credit(credit)) = &frame.message else { return None };
+        (*name == "acceptor").then_some(credit.granted_bytes)
+    });
+    assert_eq!(granted, Some(step_bytes + INITIAL_CREDIT_BYTES));
+    pair.dialler.handle_frame(0, 0, data(2 * INITIAL_CREDIT_BYTES), [9; 32]);
+    pair.run();
+    assert!(matches!(pair.closed[..], [("dialler", CloseReason::Violation(_)), ..]));
+}

@@ -1,0 +1,245 @@
+//! The link as both sides see it: a bounded way out, a bounded way in, and a switch that always works.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use shared::{
+    limits::{LINK_OUTBOUND_BYTES, LINK_OUTBOUND_FRAMES},
+    wire::{self, DecodeError, Frame},
+};
+use thiserror::Error;
+use tokio::sync::{Notify, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::gate::{Gate, Permit};
+
+/// Events waiting for the session. The gate closes long before this many; a peer that still fills it is flooding.
+const EVENT_QUEUE: usize = 16 * 1024;
+/// The other end is asked for no more uploads while this much waits; below it [`LinkEvent::Writable`] is due.
+const WRITABLE_BELOW_BYTES: usize = LINK_OUTBOUND_BYTES / 4;
+
+/// What happens on a link, in order.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// A frame came in; reading continues as permits are dropped.
+    Frame(Frame, Permit),
+    /// The outbound queue has drained after data was sent.
+    Writable,
+    /// Nothing follows.
+    Closed(CloseCause),
+}
+
+/// The session's end of the pipe; ends after [`LinkEvent::Closed`], or without it when the process stops.
+pub type LinkEvents = ReceiverStream<LinkEvent>;
+
+/// Why a link ended, as far as the transport knows.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CloseCause {
+    /// The other end closed the socket, or vanished.
+    #[error("closed by the other end")]
+    Remote,
+    /// [`LinkHandle::cut`].
+    #[error("closed here")]
+    Cut,
+    /// The other end broke WebSocket framing or a size limit.
+    #[error("broken WebSocket framing")]
+    Framing,
+    /// A message that is no frame.
+    #[error("not a frame: {0}")]
+    Decode(DecodeError),
+    /// More frames than this node could handle.
+    #[error("flooded")]
+    Flood,
+}
+
+/// The outbound queue is full: the other end reads too slowly, or has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the link's outbound queue is full")]
+pub struct LinkFull;
+
+/// The sending end of a link. Cheap to clone; sending never blocks.
+#[derive(Clone)]
+pub struct LinkHandle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    outbound: mpsc::Sender<Bytes>,
+    queued_bytes: AtomicUsize,
+    wants_writable: AtomicBool,
+    is_closed: AtomicBool,
+    cut: Notify,
+    cut_socket: Option<socket2::Socket>,
+    remote: Option<SocketAddr>,
+}
+
+impl LinkHandle {
+    /// Queues a frame.
+    pub fn try_send(&self, frame: impl Into<Frame>) -> Result<(), LinkFull> {
+        self.try_send_encoded(wire::encode(&frame.into()))
+    }
+
+    /// Queues a frame that is encoded already.
+    pub fn try_send_encoded(&self, message: Bytes) -> Result<(), LinkFull> {
+        let message_bytes = message.len();
+        if self.shared.queued_bytes.fetch_add(message_bytes, Ordering::AcqRel) > LINK_OUTBOUND_BYTES {
+            self.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
+            self.shared.wants_writable.store(true, Ordering::Release);
+            return Err(LinkFull);
+        }
+        self.shared.wants_writable.store(true, Ordering::Release);
+        self.shared.outbound.try_send(message).map_err(|_| {
+            self.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
+            LinkFull
+        })
+    }
+
+    /// Bytes queued and not yet taken by the socket.
+    pub fn queued_bytes(&self) -> usize {
+        self.shared.queued_bytes.load(Ordering::Acquire)
+    }
+
+    /// The address at the other end of the socket.
+    pub fn remote(&self) -> Option<SocketAddr> {
+        self.shared.remote
+    }
+
+    /// Whether the link has ended.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Whether both are ends of the same link on this side.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Closes the socket at once. Does not wait for what is queued, nor for anything stuck.
+    pub fn cut(&self) {
+        self.shared.is_closed.store(true, Ordering::Release);
+        self.shared.cut.notify_waiters();
+        self.shared.cut.notify_one();
+        if let Some(socket) = &self.shared.cut_socket
+            && let Err(error) = socket.shutdown(std::net::Shutdown::Both)
+        {
+            tracing::trace!(%error, "the socket was gone before it was cut");
+        }
+    }
+
+    pub(crate) async fn wait_cut(&self) {
+        let notified = self.shared.cut.notified();
+        if !self.is_closed() {
+            notified.await;
+        }
+    }
+}
+
+impl fmt::Debug for LinkHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkHandle")
+            .field("remote", &self.shared.remote)
+            .field("queued_bytes", &self.queued_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The socket's end of the pipe: what both transports share.
+#[derive(Debug)]
+pub(crate) struct LinkCore {
+    pub(crate) handle: LinkHandle,
+    pub(crate) gate: Arc<Gate>,
+    events: mpsc::Sender<LinkEvent>,
+    ended: bool,
+}
+
+/// Makes the two ends of a link.
+pub(crate) fn link(
+    remote: Option<SocketAddr>,
+    cut_socket: Option<socket2::Socket>,
+) -> (LinkCore, mpsc::Receiver<Bytes>, LinkEvents) {
+    let (outbound, outbound_queue) = mpsc::channel(LINK_OUTBOUND_FRAMES);
+    let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
+    let shared = Shared {
+        outbound,
+        queued_bytes: AtomicUsize::new(0),
+        wants_writable: AtomicBool::new(false),
+        is_closed: AtomicBool::new(false),
+        cut: Notify::new(),
+        cut_socket,
+        remote,
+    };
+    let handle = LinkHandle { shared: Arc::new(shared) };
+    let core = LinkCore { handle, gate: Arc::default(), events, ended: false };
+    (core, outbound_queue, ReceiverStream::new(event_queue))
+}
+
+impl LinkCore {
+    /// Hands a WebSocket message to the session; false when the link must end.
+    pub(crate) fn message_arrived(&mut self, message: Bytes) -> bool {
+        let permit = self.gate.admit(message.len());
+        match wire::decode(&message) {
+            Ok(frame) => self.emit(LinkEvent::Frame(frame, permit)),
+            Err(error) => {
+                self.end(CloseCause::Decode(error));
+                false
+            }
+        }
+    }
+
+    /// Accounts for a message the socket has taken.
+    pub(crate) fn message_sent(&mut self, message_bytes: usize) {
+        message_sent(&self.handle, &self.events, message_bytes);
+    }
+
+    /// What the writing half needs when it runs apart from the reading half.
+    pub(crate) fn sent_counter(&self) -> impl Fn(usize) + use<> {
+        let (handle, events) = (self.handle.clone(), self.events.clone());
+        move |message_bytes| message_sent(&handle, &events, message_bytes)
+    }
+
+    fn emit(&mut self, event: LinkEvent) -> bool {
+        match self.events.try_send(event) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.end(CloseCause::Flood);
+                false
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
+    }
+
+    /// Tells the session, once, that nothing follows.
+    pub(crate) fn end(&mut self, cause: CloseCause) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let cause = if self.handle.is_closed() { CloseCause::Cut } else { cause };
+        self.handle.shared.is_closed.store(true, Ordering::Release);
+        if self.events.try_send(LinkEvent::Closed(cause)).is_err() {
+            tracing::debug!("the session ended before its link");
+        }
+    }
+}
+
+fn message_sent(handle: &LinkHandle, events: &mpsc::Sender<LinkEvent>, message_bytes: usize) {
+    let before = handle.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
+    if before.saturating_sub(message_bytes) <= WRITABLE_BELOW_BYTES
+        && handle.shared.wants_writable.swap(false, Ordering::AcqRel)
+        && events.try_send(LinkEvent::Writable).is_err()
+    {
+        tracing::debug!("the session is not listening");
+    }
+}
+
+impl Drop for LinkCore {
+    fn drop(&mut self) {
+        self.end(CloseCause::Remote);
+    }
+}

@@ -1,0 +1,26 @@
+//! # Transport: ordered frame pipes over WebSockets
+//!
+//! A *link* is one WebSocket between two nodes, seen from either side as a [`LinkHandle`] (send, cut) and a stream of [`LinkEvent`]s.
+//! [`accept`] makes one from an incoming HTTP upgrade (actix-web-actors), [`dial`] from a URL (awc); above this module nobody can
+//! tell which.
+//!
+//! Invariants:
+//! * a frame longer than [`MAX_FRAME_BYTES`](shared::limits::MAX_FRAME_BYTES) ends the link when its *header* is seen, before it is buffered;
+//! * reading stops while [`LINK_INBOUND_BYTES`](shared::limits::LINK_INBOUND_BYTES) of frames are unhandled: every frame carries a
+//!   [`Permit`] whose drop lets the socket be read again;
+//! * at most [`LINK_OUTBOUND_BYTES`](shared::limits::LINK_OUTBOUND_BYTES) wait to be sent: [`LinkHandle::try_send`] refuses more;
+//! * [`LinkHandle::cut`] closes the socket whatever the other end, or a stuck actor, does.
+//!
+//! It does not know what frames mean, who is at the other end, or when to give up: that is the session's.
+
+mod client;
+mod gate;
+mod guard;
+mod link;
+mod server;
+mod socket;
+
+pub use client::{DialError, dial};
+pub use gate::Permit;
+pub use link::{CloseCause, LinkEvent, LinkEvents, LinkFull, LinkHandle};
+pub use server::{PeerSocket, accept, keep_socket};
