@@ -3,6 +3,8 @@
 //! An observer holds the last snapshot and sends commands; it never keeps a copy it edits. Names here are the JSON names of the
 //! gateway (`/api/...`) and are stable.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,11 +24,11 @@ pub struct NodeSnapshot {
     /// The gateway's base URL, once it listens.
     pub gateway_url: Option<String>,
     /// The network's files of this client's kind, ordered by name.
-    pub files: Vec<NetworkFile>,
+    pub files: Arc<Vec<NetworkFile>>,
     /// The folders this node shares, ordered by path.
     pub shares: Vec<ShareStatus>,
     /// Contents that are being streamed or fetched, ordered by id.
-    pub streams: Vec<StreamSnapshot>,
+    pub streams: Vec<Arc<StreamSnapshot>>,
     /// Uploads per second now, all neighbours together.
     pub upload_bps: u64,
     /// Downloads per second now, all neighbours together.
