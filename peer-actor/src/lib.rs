@@ -1,7 +1,9 @@
 //! The Rusteze peer: actors around pure states, transport, chunk store and HTTP gateway.
 
 pub mod clock;
+pub mod discovery;
 pub mod identity;
 pub mod mailbox;
+pub mod path_planner;
 pub mod session;
 pub mod transport;
