@@ -1,0 +1,110 @@
+//! Requests that are out: by id, by leaf, and what is remembered of those that were taken back.
+//!
+//! Invariant: `by_leaf` names exactly the flights in `by_id`, and two flights overlap only if they are for the same leaves (a hedge).
+
+use std::collections::BTreeMap;
+
+use super::types::SourceId;
+use crate::{
+    units::{LeafIndex, LeafRange},
+    wire::RequestId,
+};
+
+/// How many taken-back requests are remembered, so that their data is recognised when it crosses the Cancel.
+const MAX_REMEMBERED: usize = 4_096;
+
+/// One request that is out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flight {
+    pub(super) source: SourceId,
+    pub(super) leaves: LeafRange,
+    pub(super) bytes: u64,
+    pub(super) sent_ms: u64,
+    /// When its bytes are needed.
+    pub(super) deadline_ms: u64,
+    /// How long it was expected to take when it was sent.
+    pub(super) expected_ms: u64,
+    /// Whether another flight for the same leaves was sent while this one was out, or this is that other one.
+    pub(super) hedged: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    by_id: BTreeMap<RequestId, Flight>,
+    by_leaf: BTreeMap<LeafIndex, Vec<RequestId>>,
+    taken_back: BTreeMap<RequestId, (SourceId, LeafRange)>,
+}
+
+impl Flights {
+    pub(super) fn insert(&mut self, id: RequestId, flight: Flight) {
+        self.by_leaf.entry(flight.leaves.first).or_default().push(id);
+        self.by_id.insert(id, flight);
+    }
+
+    /// A flight has landed or failed.
+    pub(super) fn remove(&mut self, id: RequestId) -> Option<Flight> {
+        let flight = self.by_id.remove(&id)?;
+        if let Some(ids) = self.by_leaf.get_mut(&flight.leaves.first) {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_leaf.remove(&flight.leaves.first);
+            }
+        }
+        Some(flight)
+    }
+
+    /// A flight is cancelled or flushed: its data may still come.
+    pub(super) fn take_back(&mut self, id: RequestId) -> Option<Flight> {
+        let flight = self.remove(id)?;
+        self.taken_back.insert(id, (flight.source, flight.leaves));
+        if self.taken_back.len() > MAX_REMEMBERED {
+            self.taken_back.pop_first();
+        }
+        Some(flight)
+    }
+
+    /// Whether `id` was taken back from `source`; forgets it.
+    pub(super) fn recall(&mut self, id: RequestId, source: SourceId) -> Option<LeafRange> {
+        let leaves = self.taken_back.get(&id).filter(|(asked, _)| *asked == source)?.1;
+        self.taken_back.remove(&id);
+        Some(leaves)
+    }
+
+    /// Forgets what was taken back from a source that is gone.
+    pub(super) fn forget_source(&mut self, source: SourceId) {
+        self.taken_back.retain(|_, (asked, _)| *asked != source);
+    }
+
+    pub(super) fn get(&self, id: RequestId) -> Option<&Flight> {
+        self.by_id.get(&id)
+    }
+
+    pub(super) fn mark_hedged(&mut self, id: RequestId) {
+        if let Some(flight) = self.by_id.get_mut(&id) {
+            flight.hedged = true;
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RequestId, &Flight)> {
+        self.by_id.iter().map(|(id, flight)| (*id, flight))
+    }
+
+    /// The flights that overlap `range`.
+    pub(super) fn overlapping(&self, range: LeafRange) -> impl Iterator<Item = (RequestId, &Flight)> {
+        let before = self.by_leaf.range(..range.first).next_back();
+        before
+            .into_iter()
+            .chain(self.by_leaf.range(range.leaves()))
+            .flat_map(|(_, ids)| ids)
+            .filter_map(|id| self.by_id.get(id).map(|flight| (*id, flight)))
+            .filter(move |(_, flight)| flight.leaves.end() > range.first && flight.leaves.first < range.end())
+    }
+
+    pub(super) fn ids_at(&self, source: SourceId) -> Vec<RequestId> {
+        self.iter().filter(|(_, flight)| flight.source == source).map(|(id, _)| id).collect()
+    }
+}

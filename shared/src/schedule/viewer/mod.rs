@@ -1,0 +1,386 @@
+//! The download core of one streamed content: what to request from whom, and when.
+//!
+//! ```text
+//! source_joined have source_left ---+                        +--> Request Cancel Flush
+//! reader_moved reader_closed        +--> Viewer (this folder) +--> Token
+//! data_arrived verified corrupt ----+                        +--> Ban
+//! ```
+//!
+//! Every leaf is in exactly one state: *held*, *in flight* (once, or twice while hedged), *being verified*, *wanted* (a reader's window,
+//! the start-up ranges, everything when the whole content is kept) or not wanted. `taken` is the union of the first three; nothing in it is
+//! requested but by a deliberate, budgeted hedge.
+//!
+//! - Near a reader the earliest deadline goes first, each chunk to the source with the least estimated arrival. Beyond, what the fewest
+//!   sources hold goes first, ties by a seeded hash (`plan`).
+//! - A request that waits much longer than it would elsewhere moves; a blocked reader's late chunk is asked twice within a budget; silent
+//!   sources are snubbed (`repair`).
+//! - A reader that jumps to bytes neither held nor in flight starts a new epoch: everything older is flushed and asked anew.
+//! - A source whose bytes do not verify is banned and nothing is asked of it again.
+//!
+//! The viewer never sees bytes: its owner verifies and stores them and reports the result. It does not know sockets or clocks.
+
+mod flights;
+mod intake;
+mod observe;
+mod plan;
+mod repair;
+mod source;
+mod timeline;
+mod types;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+pub use self::types::{
+    Arrival, ChunkRequest, ReaderId, SourceId, SourceSnapshot, SourceTraits, ViewerConfig, ViewerOutput,
+    ViewerSnapshot,
+};
+use self::{
+    flights::Flights,
+    source::{DEFAULT_BYTES_PER_MS, Source},
+    timeline::Timeline,
+};
+use super::Deadline;
+use crate::{
+    leaf_set::LeafSet,
+    limits::MAX_READERS,
+    units::{LeafIndex, LeafRange, leaf_count, leaf_of},
+    wire::RequestId,
+};
+
+/// How long after opening or seeking a viewer counts as starting.
+const STARTING_MS: u64 = 10_000;
+/// A reader that ran dry for this long has stalled.
+const STALL_MS: u64 = 300;
+/// How far beyond what is taken a reader may move without that being a seek: what a demuxer skips.
+const SKIP_BYTES: u64 = 128 << 10;
+/// How often things are looked at while a reader waits, and otherwise.
+const BLOCKED_TICK_MS: u64 = 50;
+const TICK_MS: u64 = 100;
+
+/// One reader position.
+#[derive(Debug, Clone, Copy)]
+struct Reader {
+    position: u64,
+    is_blocked: bool,
+    /// Since when it waits, and whether that was counted as a stall.
+    dry_since_ms: Option<u64>,
+    counted: bool,
+    /// Until when waiting is no stall: it has just started or jumped.
+    grace_until_ms: u64,
+}
+
+/// What was counted since the viewer opened.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    received_bytes: u64,
+    wasted_bytes: u64,
+    corrupt_bytes: u64,
+    hedged_bytes: u64,
+    stalls: u32,
+}
+
+/// The download core of one streamed content. See the [module](self) for the rules.
+#[derive(Debug)]
+pub struct Viewer {
+    config: ViewerConfig,
+    timeline: Timeline,
+    leaf_count: u32,
+    salt: u64,
+    now_ms: u64,
+    epoch: u32,
+    starting_until_ms: u64,
+    keep_whole: bool,
+    held: LeafSet,
+    /// Held, in flight or being verified.
+    taken: LeafSet,
+    /// Start-up ranges, most urgent first.
+    startup: Vec<LeafRange>,
+    verifying: Vec<(SourceId, LeafRange)>,
+    flights: Flights,
+    /// How often the request for a chunk was moved, by its first leaf.
+    moves: BTreeMap<LeafIndex, u8>,
+    sources: BTreeMap<SourceId, Source>,
+    banned: BTreeSet<SourceId>,
+    readers: BTreeMap<ReaderId, Reader>,
+    outputs: VecDeque<ViewerOutput>,
+    dirty: bool,
+    /// Something wanted could not be requested at the last planning.
+    unmet: bool,
+    next_repair_ms: u64,
+    tally: Tally,
+}
+
+impl Viewer {
+    /// A viewer of a content of which `held` is there already.
+    pub fn new(config: ViewerConfig, held: LeafSet) -> Self {
+        let leaf_count = leaf_count(config.size_bytes);
+        let held = if held.leaf_count() == leaf_count {
+            held
+        } else {
+            LeafSet::from_ranges(leaf_count, held.runs())
+        };
+        let timeline =
+            Timeline::new(config.size_bytes, config.bitrate_bps, config.duration_ms, &config.time_index);
+        let mut viewer = Self {
+            timeline,
+            leaf_count,
+            salt: StdRng::seed_from_u64(config.seed).next_u64(),
+            now_ms: 0,
+            epoch: 0,
+            starting_until_ms: 0,
+            keep_whole: false,
+            taken: held.clone(),
+            held,
+            startup: Vec::new(),
+            verifying: Vec::new(),
+            flights: Flights::default(),
+            moves: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            banned: BTreeSet::new(),
+            readers: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            dirty: true,
+            unmet: false,
+            next_repair_ms: 0,
+            tally: Tally::default(),
+            config,
+        };
+        viewer.startup = viewer.startup_leaves();
+        viewer
+    }
+
+    /// Media hints that came after opening. Wrong ones cost time only.
+    pub fn hints(&mut self, now_ms: u64, startup_ranges: Vec<(u64, u64)>, time_index: Vec<(u32, u64)>) {
+        self.touch(now_ms);
+        self.config.startup_ranges = startup_ranges;
+        self.config.time_index = time_index;
+        let config = &self.config;
+        self.timeline =
+            Timeline::new(config.size_bytes, config.bitrate_bps, config.duration_ms, &config.time_index);
+        self.startup = self.startup_leaves();
+    }
+
+    /// A reader is at `position_byte` and reads on from there; `is_blocked` says that it waits for that very byte. Readers appear by
+    /// moving. A jump to bytes neither held nor on their way is a seek: a new epoch, in which everything older is void.
+    pub fn reader_moved(&mut self, now_ms: u64, reader: ReaderId, position_byte: u64, is_blocked: bool) {
+        self.touch(now_ms);
+        let position = position_byte.min(self.config.size_bytes);
+        let before = self.readers.get(&reader).copied();
+        if before.is_none() && self.readers.len() >= MAX_READERS {
+            return;
+        }
+        let is_jump = match before {
+            Some(before) => self.is_jump(before.position, position),
+            None => !self.flights.is_empty() && !self.is_expected(position),
+        };
+        let mut now_at = before.unwrap_or(Reader {
+            position,
+            is_blocked,
+            dry_since_ms: None,
+            counted: false,
+            grace_until_ms: self.now_ms + STARTING_MS,
+        });
+        if before.is_none() {
+            self.starting_until_ms = self.now_ms + STARTING_MS;
+        }
+        if is_jump {
+            now_at.grace_until_ms = self.now_ms + STARTING_MS;
+        }
+        (now_at.position, now_at.is_blocked) = (position, is_blocked);
+        let is_dry = is_blocked && position < self.config.size_bytes && !self.held.has(leaf_of(position));
+        now_at.dry_since_ms = is_dry.then(|| now_at.dry_since_ms.unwrap_or(self.now_ms));
+        now_at.counted &= is_dry;
+        if !is_dry && before.is_some_and(|before| before.position < position) && !is_jump {
+            // It has begun to play: from here on, running dry is a stall.
+            now_at.grace_until_ms = now_at.grace_until_ms.min(self.now_ms + STARTING_MS / 5);
+        }
+        self.readers.insert(reader, now_at);
+        if is_jump {
+            self.seek();
+        }
+    }
+
+    /// A reader is gone; what only it wanted is no longer wanted.
+    pub fn reader_closed(&mut self, now_ms: u64, reader: ReaderId) {
+        self.touch(now_ms);
+        self.readers.remove(&reader);
+    }
+
+    /// Whether everything is to be fetched, in the background beyond the readers.
+    pub fn keep_whole(&mut self, now_ms: u64, keep_whole: bool) {
+        self.touch(now_ms);
+        self.keep_whole = keep_whole;
+    }
+
+    /// Time has passed; call at [`Self::poll_timeout`] at the latest.
+    pub fn handle_timeout(&mut self, now_ms: u64) {
+        self.touch(now_ms);
+    }
+
+    /// The next thing to do, until there is none. Decisions are made here, over all inputs since the last call.
+    pub fn poll_output(&mut self) -> Option<ViewerOutput> {
+        if self.outputs.is_empty() && self.dirty {
+            self.dirty = false;
+            if self.now_ms >= self.next_repair_ms {
+                self.next_repair_ms = self.now_ms + BLOCKED_TICK_MS;
+                self.count_stalls();
+                self.repair();
+            }
+            self.plan();
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`] at the latest.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        if self.is_anybody_dry() {
+            Some(Deadline { at_ms: self.now_ms + BLOCKED_TICK_MS, reason: "a reader waits" })
+        } else if !self.flights.is_empty() {
+            Some(Deadline { at_ms: self.now_ms + TICK_MS, reason: "requests are out" })
+        } else {
+            let is_waiting = self.unmet && !self.sources.is_empty();
+            is_waiting.then(|| Deadline { at_ms: self.now_ms + TICK_MS, reason: "nobody can be asked yet" })
+        }
+    }
+
+    /// The seek epoch.
+    pub const fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Whether everything is held.
+    pub const fn is_complete(&self) -> bool {
+        self.held.is_full()
+    }
+
+    /// What is held, as the viewer was told.
+    pub const fn held(&self) -> &LeafSet {
+        &self.held
+    }
+
+    /// Time never goes back, and every input may change what is best.
+    fn touch(&mut self, now_ms: u64) {
+        self.now_ms = self.now_ms.max(now_ms);
+        self.dirty = true;
+    }
+
+    /// Hints decide; without any, the head, then the tail, where containers keep their index.
+    fn startup_leaves(&self) -> Vec<LeafRange> {
+        let size = self.config.size_bytes;
+        let ranges = if self.config.startup_ranges.is_empty() {
+            vec![(0, HEAD_BYTES), (size.saturating_sub(TAIL_BYTES), TAIL_BYTES)]
+        } else {
+            self.config.startup_ranges.clone()
+        };
+        ranges
+            .into_iter()
+            .map(|(offset, length)| {
+                LeafRange::covering(&(offset.min(size)..offset.saturating_add(length).min(size)))
+            })
+            .filter(|leaves| leaves.count > 0)
+            .collect()
+    }
+
+    /// Whether going from `from` to `to` leaves what is there or on its way.
+    fn is_jump(&self, from: u64, to: u64) -> bool {
+        if self.is_expected(to) {
+            return false;
+        }
+        let reach = self.taken.first_missing(leaf_of(from)).unwrap_or(self.leaf_count);
+        to < from || to > LeafRange::new(0, reach).bytes(self.config.size_bytes).end.max(from) + SKIP_BYTES
+    }
+
+    /// Whether the byte at `position` is held or on its way, or is none of the content's.
+    fn is_expected(&self, position: u64) -> bool {
+        position >= self.config.size_bytes || self.taken.has(leaf_of(position))
+    }
+
+    fn count_stalls(&mut self) {
+        let now_ms = self.now_ms;
+        for reader in self.readers.values_mut() {
+            let is_stalled = reader.dry_since_ms.is_some_and(|since| now_ms >= since + STALL_MS);
+            if is_stalled && !reader.counted && now_ms >= reader.grace_until_ms {
+                reader.counted = true;
+                self.tally.stalls += 1;
+            }
+        }
+    }
+
+    /// A new epoch: nothing that was asked before is wanted from anybody, what is still needed is asked anew.
+    fn seek(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.starting_until_ms = self.now_ms + STARTING_MS;
+        let asked: BTreeSet<SourceId> = self.flights.iter().map(|(_, flight)| flight.source).collect();
+        let ids: Vec<RequestId> = self.flights.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.take_back(id);
+        }
+        self.moves.clear();
+        self.outputs.retain(|output| !matches!(output, ViewerOutput::Request { .. }));
+        let epoch = self.epoch;
+        self.outputs.extend(asked.into_iter().map(|source| ViewerOutput::Flush { source, epoch }));
+    }
+
+    /// Removes a flight whose data may still come; the owner is told by the caller.
+    fn take_back(&mut self, id: RequestId) -> Option<flights::Flight> {
+        let flight = self.flights.take_back(id)?;
+        self.settle(&flight);
+        Some(flight)
+    }
+
+    /// Removes a flight whose data cannot come any more.
+    fn drop_flight(&mut self, id: RequestId) -> Option<flights::Flight> {
+        let flight = self.flights.remove(id)?;
+        self.settle(&flight);
+        Some(flight)
+    }
+
+    fn settle(&mut self, flight: &flights::Flight) {
+        if let Some(source) = self.sources.get_mut(&flight.source) {
+            source.settled(flight.bytes);
+        }
+        self.retake(flight.leaves);
+    }
+
+    /// Brings `taken` up to date for `leaves`.
+    fn retake(&mut self, leaves: LeafRange) {
+        self.taken.remove(leaves);
+        let held = self.held.runs_in(leaves);
+        let flying = self.flights.overlapping(leaves).map(|(_, flight)| flight.leaves);
+        let verifying = self.verifying.iter().map(|(_, verifying)| *verifying);
+        for range in held.chain(flying).chain(verifying) {
+            self.taken.insert(range);
+        }
+    }
+
+    fn is_starting(&self) -> bool {
+        self.now_ms < self.starting_until_ms || self.is_anybody_dry()
+    }
+
+    fn is_anybody_dry(&self) -> bool {
+        self.readers.values().any(|reader| reader.dry_since_ms.is_some())
+    }
+
+    /// What a link is assumed to carry before it is measured: somewhat less than the median of the measured ones.
+    fn usual_bytes_per_ms(&self) -> f64 {
+        let measured = self.sources.values().filter(|source| source.goodput.is_measured());
+        let mut rates: Vec<f64> = measured.filter_map(|source| source.goodput.bytes_per_ms()).collect();
+        rates.sort_by(f64::total_cmp);
+        rates.get(rates.len() / 2).map_or(DEFAULT_BYTES_PER_MS, |median| 0.7 * median)
+    }
+
+    /// How long until `leaf` is needed by any reader whose window holds it; none if no reader comes to it.
+    fn slack_ms(&self, leaf: LeafIndex) -> Option<u64> {
+        let first_byte = LeafRange::new(0, leaf).bytes(self.config.size_bytes).end;
+        let needed_ms = self.timeline.ms_at(first_byte);
+        let ahead = self.readers.values().filter(|reader| leaf_of(reader.position) <= leaf);
+        ahead.map(|reader| needed_ms.saturating_sub(self.timeline.ms_at(reader.position))).min()
+    }
+}
+
+/// What is fetched first of a content without hints.
+const HEAD_BYTES: u64 = 256 << 10;
+/// What is fetched next of a content without hints: Matroska and MP4 often keep their index at the end.
+const TAIL_BYTES: u64 = 64 << 10;

@@ -1,0 +1,406 @@
+//! What to request now: candidates in order, each to the source with the least estimated arrival.
+//!
+//! Three zones share every source's pipeline, in this order: *near* (deadlines within ten seconds, and the start-up ranges; earliest first),
+//! *far* (the rest of the readers' windows, in groups of ten seconds, rarest first), *background* (everything, when the content is kept
+//! whole). Only the near zone may fill a pipeline beyond a round trip, so that an urgent request never waits behind distant ones.
+//!
+//! Invariant: `ask` is the only place a flight is made for leaves that are not taken, and it makes one only to a usable source that
+//! holds them.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use super::{
+    BLOCKED_TICK_MS, ChunkRequest, Reader, SourceId, Viewer, ViewerOutput, flights::Flight, source::Source,
+};
+use crate::{
+    content::geometry::piece_leaves,
+    limits::{LEAF_BYTES, MAX_CHUNK_LEAVES, MAX_REQUEST_BATCH},
+    units::{LeafIndex, LeafRange, leaf_of},
+};
+
+/// Deadlines within this are near.
+const NEAR_MS: u64 = 10_000;
+/// Media that may be outstanding near, over all sources together.
+const NEAR_MEDIA_MS: u64 = 2_000;
+/// What a pipeline holds beyond a round trip, near and far.
+const NEAR_AHEAD_MS: f64 = 150.0;
+const FAR_AHEAD_MS: f64 = 100.0;
+/// A peer that delivers within this is as good as the origin.
+const PEER_WAIT_MS: f64 = 800.0;
+/// With less slack than this, whoever is fastest is asked, origin or not.
+const ANY_SOURCE_SLACK_MS: i64 = 1_000;
+/// With more slack than this, viewers spread over what only the origin has instead of all asking for the same.
+const SPREAD_SLACK_MS: i64 = 3_000;
+/// What a request costs that no reader waits for.
+const BACKGROUND_SLACK_MS: i64 = 60_000;
+/// Between start-up ranges, in order of urgency.
+const STARTUP_STEP_MS: i64 = 50;
+/// Candidates looked at in one planning.
+const MAX_TRIES: u32 = 512;
+/// Pieces of one group in the background.
+const GROUP_PIECES: u32 = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Zone {
+    Near,
+    Far,
+    Background,
+}
+
+/// One planning.
+struct Round {
+    usual: f64,
+    near_floor_bytes: u64,
+    tries: u32,
+    asks: BTreeMap<SourceId, Vec<ChunkRequest>>,
+}
+
+/// A stretch of the near zone.
+struct Region {
+    next: LeafIndex,
+    end: LeafIndex,
+    /// The reader's media time, or how urgent a start-up range is.
+    origin: RegionOrigin,
+}
+
+enum RegionOrigin {
+    Reader { at_ms: u64 },
+    Startup { slack_ms: i64 },
+}
+
+enum Asked {
+    /// Requested up to this leaf.
+    Until(LeafIndex),
+    /// Better not now.
+    Wait,
+}
+
+impl Viewer {
+    /// Fills the pipelines of all sources.
+    pub(super) fn plan(&mut self) {
+        self.unmet = false;
+        let usable = self.sources.values().filter(|source| source.is_usable(self.now_ms)).count() as u64;
+        let mut round = Round {
+            usual: self.usual_bytes_per_ms(),
+            near_floor_bytes: self.timeline.bytes_in(NEAR_MEDIA_MS) / usable.max(1),
+            tries: MAX_TRIES,
+            asks: BTreeMap::new(),
+        };
+        self.plan_near(&mut round);
+        self.plan_far(&mut round);
+        if self.keep_whole {
+            self.plan_background(&mut round);
+        }
+        self.emit(round.asks);
+    }
+
+    fn plan_near(&mut self, round: &mut Round) {
+        let mut regions = self.near_regions();
+        while round.tries > 0 && self.has_capacity(Zone::Near, round) {
+            let next = regions
+                .iter()
+                .enumerate()
+                .filter_map(|(number, region)| {
+                    let leaf = self.next_askable(region.next..region.end)?;
+                    Some((self.slack_in(region, leaf), number, leaf))
+                })
+                .min();
+            let Some((slack_ms, number, leaf)) = next else { break };
+            let end = regions[number].end;
+            regions[number].next = match self.ask(leaf..end, slack_ms, Zone::Near, round) {
+                Asked::Until(next) => next,
+                Asked::Wait => leaf + 1,
+            };
+        }
+        self.unmet |= regions.iter().any(|region| self.is_missing_in(region.next..region.end));
+        self.unmet |= self.near_regions().iter().any(|region| self.is_missing_in(region.next..region.end));
+    }
+
+    fn plan_far(&mut self, round: &mut Round) {
+        let readers: Vec<Reader> = self.readers.values().copied().collect();
+        for reader in readers {
+            let window = self.window(&reader);
+            let at_ms = self.timeline.ms_at(reader.position);
+            let mut start = window.start;
+            let mut group_ms = at_ms;
+            while start < window.end {
+                group_ms += NEAR_MS;
+                let end = leaf_of(self.timeline.byte_at(group_ms)).max(start + 1).min(window.end);
+                self.plan_group(start..end, Zone::Far, round);
+                if round.tries == 0 || !self.has_capacity(Zone::Far, round) {
+                    self.unmet |= self.is_missing_in(start..window.end);
+                    return;
+                }
+                start = end;
+            }
+        }
+    }
+
+    fn plan_background(&mut self, round: &mut Round) {
+        let ahead = self.readers.values().map(|reader| leaf_of(reader.position)).min().unwrap_or(0);
+        let group_leaves = GROUP_PIECES * self.piece_leaves();
+        for range in [ahead..self.leaf_count, 0..ahead] {
+            let mut start = range.start;
+            while let Some(leaf) = self.next_askable(start..range.end) {
+                if round.tries == 0 || !self.has_capacity(Zone::Background, round) {
+                    break;
+                }
+                let end = leaf.saturating_add(group_leaves).min(range.end);
+                self.plan_group(leaf..end, Zone::Background, round);
+                start = end;
+            }
+        }
+        self.unmet |= !self.taken.is_full();
+    }
+
+    /// Asks for the missing pieces of one group: in order while every holder has everything, else rarest first.
+    fn plan_group(&mut self, group: Range<LeafIndex>, zone: Zone, round: &mut Round) {
+        if !self.has_capacity(zone, round) {
+            return;
+        }
+        let spread = self.sources.values().any(|source| !source.have.is_full());
+        let piece = self.piece_leaves();
+        let mut pieces = Vec::new();
+        let mut start = group.start;
+        while let Some(leaf) = self.next_askable(start..group.end) {
+            let end = (leaf - leaf % piece + piece).min(group.end);
+            let rank = if spread { (self.holders(leaf), self.hash(leaf / piece)) } else { (0, 0) };
+            pieces.push((rank, leaf, end));
+            start = end;
+        }
+        if spread {
+            pieces.sort_unstable();
+        }
+        for (_, first, end) in pieces {
+            let mut next = first;
+            while let Some(leaf) = self.next_askable(next..end) {
+                if round.tries == 0 || !self.has_capacity(zone, round) {
+                    return;
+                }
+                let slack_ms = match zone {
+                    Zone::Background => BACKGROUND_SLACK_MS,
+                    Zone::Near | Zone::Far => self.slack_ms(leaf).map_or(BACKGROUND_SLACK_MS, |ms| ms as i64),
+                };
+                next = match self.ask(leaf..end, slack_ms, zone, round) {
+                    Asked::Until(next) => next,
+                    Asked::Wait => end,
+                };
+            }
+        }
+    }
+
+    /// Requests the chunk at `range.start`, no further than `range.end`, if a source is worth asking now.
+    fn ask(&mut self, range: Range<LeafIndex>, slack_ms: i64, zone: Zone, round: &mut Round) -> Asked {
+        round.tries -= 1;
+        let leaf = range.start;
+        let Some((expected_ms, id)) = self.choose(leaf, slack_ms, zone, round) else { return Asked::Wait };
+        let Some(leaves) = self.chunk_for(id, range, round.usual) else { return Asked::Wait };
+        let request = self.fly(id, leaves, slack_ms, expected_ms as u64, false);
+        round.asks.entry(id).or_default().push(request);
+        Asked::Until(leaves.end())
+    }
+
+    /// The source with the least estimated arrival among those that hold `leaf`, may be asked and have room.
+    fn choose(&self, leaf: LeafIndex, slack_ms: i64, zone: Zone, round: &Round) -> Option<(f64, SourceId)> {
+        let holders = || {
+            self.sources
+                .iter()
+                .filter(|(_, source)| source.have.has(leaf) && source.is_usable(self.now_ms))
+                .map(|(id, source)| (source.arrival_ms(self.now_ms, LEAF_BYTES, round.usual), *id, source))
+        };
+        let least = |origins_too: bool| {
+            holders()
+                .filter(|(_, _, source)| origins_too || !source.traits.is_origin)
+                .map(|(ms, ..)| ms)
+                .min_by(f64::total_cmp)
+        };
+        let peer_ms = least(false);
+        if peer_ms.is_none() && zone == Zone::Near && slack_ms > SPREAD_SLACK_MS && self.is_crowd() {
+            return None;
+        }
+        let good_enough_ms =
+            if zone == Zone::Far { slack_ms as f64 } else { PEER_WAIT_MS.min(slack_ms as f64) };
+        let peers_do = zone != Zone::Background
+            && slack_ms >= ANY_SOURCE_SLACK_MS
+            && peer_ms.is_some_and(|ms| ms <= good_enough_ms);
+        let least_ms = if peers_do { peer_ms? } else { least(true)? };
+        let (ms, id, _) = holders()
+            .filter(|(_, _, source)| !(peers_do && source.traits.is_origin))
+            .filter(|(_, _, source)| self.has_room(source, zone, round))
+            .min_by(|a, b| a.0.total_cmp(&b.0))?;
+        // A slow source may have what is not urgent; what is urgent rather waits for room at a fast one.
+        let worth = ms <= slack_ms as f64 || ms <= 3.0 * least_ms + f64::from(BLOCKED_TICK_MS as u32);
+        worth.then_some((ms, id))
+    }
+
+    /// The largest aligned chunk at `range.start` that suits the link, is not taken, and lies in the range.
+    fn chunk_for(&self, id: SourceId, range: Range<LeafIndex>, usual: f64) -> Option<LeafRange> {
+        let source = self.sources.get(&id)?;
+        let leaf = range.start;
+        // What a waiting reader needs first is small, so that it starts at once; sizes double from there.
+        let distance = self
+            .readers
+            .values()
+            .filter(|reader| reader.dry_since_ms.is_some() && leaf_of(reader.position) <= leaf)
+            .map(|reader| (leaf - leaf_of(reader.position)).max(1))
+            .min()
+            .unwrap_or(MAX_CHUNK_LEAVES);
+        let most = source.chunk_leaves(usual).min(distance).ilog2().min(leaf.trailing_zeros());
+        (0..=most).rev().map(|log| LeafRange::new(leaf, (1 << log).min(self.leaf_count - leaf))).find(
+            |chunk| {
+                chunk.end() <= range.end && !self.taken.intersects(*chunk) && source.have.contains(*chunk)
+            },
+        )
+    }
+
+    /// Makes a flight. The caller has chosen source and leaves.
+    pub(super) fn fly(
+        &mut self,
+        source: SourceId,
+        leaves: LeafRange,
+        slack_ms: i64,
+        expected_ms: u64,
+        hedged: bool,
+    ) -> ChunkRequest {
+        let id = self.config.request_ids.next();
+        let bytes = leaves.len_bytes(self.config.size_bytes);
+        let flight = Flight {
+            source,
+            leaves,
+            bytes,
+            sent_ms: self.now_ms,
+            deadline_ms: self.now_ms.saturating_add_signed(slack_ms),
+            expected_ms,
+            hedged,
+        };
+        self.flights.insert(id, flight);
+        self.taken.insert(leaves);
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.asked(self.now_ms, bytes);
+        }
+        ChunkRequest { id, leaves, deadline_ms: slack_ms.clamp(i32::MIN.into(), i32::MAX.into()) as i32 }
+    }
+
+    /// Turns what was asked into Requests, earliest deadline first.
+    pub(super) fn emit(&mut self, asks: BTreeMap<SourceId, Vec<ChunkRequest>>) {
+        let (epoch, starting) = (self.epoch, self.is_starting());
+        for (source, mut chunks) in asks {
+            chunks.sort_by_key(|chunk| chunk.deadline_ms);
+            for batch in chunks.chunks(MAX_REQUEST_BATCH) {
+                self.outputs.push_back(ViewerOutput::Request {
+                    source,
+                    epoch,
+                    starting,
+                    chunks: batch.to_vec(),
+                });
+            }
+        }
+    }
+
+    fn near_regions(&self) -> Vec<Region> {
+        let mut regions = Vec::new();
+        for reader in self.readers.values() {
+            let at_ms = self.timeline.ms_at(reader.position);
+            let window = self.window(reader);
+            let near = leaf_of(self.timeline.byte_at(at_ms + NEAR_MS)).max(window.start + 1).min(window.end);
+            regions.push(Region { next: window.start, end: near, origin: RegionOrigin::Reader { at_ms } });
+        }
+        for (order, leaves) in self.startup.iter().enumerate() {
+            let slack_ms = order as i64 * STARTUP_STEP_MS;
+            let origin = RegionOrigin::Startup { slack_ms };
+            regions.push(Region { next: leaves.first, end: leaves.end(), origin });
+        }
+        regions
+    }
+
+    /// The leaves that are fetched for a reader.
+    fn window(&self, reader: &Reader) -> Range<LeafIndex> {
+        let size = self.config.size_bytes;
+        if reader.position >= size {
+            return self.leaf_count..self.leaf_count;
+        }
+        let by_time =
+            self.timeline.byte_at(self.timeline.ms_at(reader.position).saturating_add(self.config.window_ms));
+        let least = reader.position.saturating_add(MIN_WINDOW_BYTES);
+        let most = reader.position.saturating_add(self.config.window_bytes.max(MIN_WINDOW_BYTES));
+        let end = by_time.clamp(least, most).min(size);
+        let leaves = LeafRange::covering(&(reader.position..end));
+        leaves.leaves()
+    }
+
+    /// How long until `leaf` is needed; negative for what a reader has been waiting for.
+    fn slack_in(&self, region: &Region, leaf: LeafIndex) -> i64 {
+        let at_ms = match region.origin {
+            RegionOrigin::Startup { slack_ms } => return slack_ms,
+            RegionOrigin::Reader { at_ms } => at_ms,
+        };
+        let needed_ms = self.timeline.ms_at(u64::from(leaf) * LEAF_BYTES).saturating_sub(at_ms) as i64;
+        let waited_ms = self
+            .readers
+            .values()
+            .filter(|reader| leaf_of(reader.position) == leaf)
+            .filter_map(|reader| reader.dry_since_ms)
+            .map(|since| self.now_ms.saturating_sub(since) as i64)
+            .max();
+        needed_ms - waited_ms.unwrap_or(0)
+    }
+
+    /// The first leaf of `range` that is not taken and that somebody may be asked for.
+    fn next_askable(&self, range: Range<LeafIndex>) -> Option<LeafIndex> {
+        let mut from = range.start;
+        loop {
+            let leaf = self.taken.first_missing(from).filter(|leaf| *leaf < range.end)?;
+            let usable = self.sources.values().filter(|source| source.is_usable(self.now_ms));
+            let next = usable.filter_map(|source| source.have.first_held(leaf)).min()?;
+            if next == leaf {
+                return Some(leaf);
+            }
+            from = next;
+        }
+    }
+
+    fn is_missing_in(&self, range: Range<LeafIndex>) -> bool {
+        self.taken.first_missing(range.start).is_some_and(|leaf| leaf < range.end)
+    }
+
+    fn has_capacity(&self, zone: Zone, round: &Round) -> bool {
+        self.sources
+            .values()
+            .any(|source| source.is_usable(self.now_ms) && self.has_room(source, zone, round))
+    }
+
+    fn has_room(&self, source: &Source, zone: Zone, round: &Round) -> bool {
+        let depth = match zone {
+            Zone::Near => source.depth_bytes(NEAR_AHEAD_MS, round.near_floor_bytes, round.usual),
+            Zone::Far | Zone::Background => source.depth_bytes(FAR_AHEAD_MS, 0, round.usual),
+        };
+        source.outstanding_bytes < depth && source.outstanding < MAX_REQUESTS_OUT
+    }
+
+    fn holders(&self, leaf: LeafIndex) -> usize {
+        self.sources.values().filter(|source| source.have.has(leaf)).count()
+    }
+
+    /// Whether other viewers are about, who would ask the origin for the same.
+    fn is_crowd(&self) -> bool {
+        self.sources.values().any(|source| !source.traits.is_origin && !source.have.is_full())
+    }
+
+    /// Spreads viewers with different seeds over equally rare pieces.
+    fn hash(&self, piece: u32) -> u64 {
+        let mut mixed = self.salt ^ u64::from(piece).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(super) fn piece_leaves(&self) -> u32 {
+        let bitrate_bps = self.timeline.bytes_in(1_000).saturating_mul(8);
+        piece_leaves(self.config.size_bytes, bitrate_bps)
+    }
+}
+
+/// What is fetched ahead of a reader at the least, however slow the media.
+const MIN_WINDOW_BYTES: u64 = 1 << 20;
+/// The most requests outstanding at one source; half of what an uploader queues for one neighbour.
+const MAX_REQUESTS_OUT: u32 = crate::limits::MAX_QUEUED_REQUESTS as u32 / 2;

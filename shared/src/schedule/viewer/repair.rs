@@ -1,0 +1,204 @@
+//! Requests that do badly: moved, asked twice, given up.
+//!
+//! Everything here is bounded, because answers to trouble make trouble: moves back off exponentially per chunk and are few per run,
+//! duplicates stay below a twentieth of what was received, and the origin is the last resort, not the first.
+
+use std::collections::BTreeMap;
+
+use super::{ChunkRequest, SourceId, Viewer, flights::Flight};
+use crate::wire::RequestId;
+
+/// Requests looked at in one run, and how many of them may move.
+const MAX_LOOKED_AT: usize = 24;
+const MAX_MOVES_PER_RUN: u32 = 4;
+/// A request that has waited less than this does not move; twice as long after each move.
+const MOVE_AFTER_MS: u64 = 300;
+/// What is expected within this does not move.
+const NOT_WORTH_MOVING_MS: f64 = 400.0;
+/// Where a request waits, another must be this many times better.
+const MOVE_FACTOR: f64 = 3.0;
+const MAX_BACK_OFF: u8 = 6;
+/// A request this old at a source that delivers other things is lost.
+const LOST_AFTER_MS: u64 = 10_000;
+/// The origin takes over what has waited so long and is needed so soon.
+const LAST_RESORT_WAITED_MS: u64 = 1_500;
+const LAST_RESORT_SLACK_MS: u64 = 1_000;
+const MAX_LAST_RESORTS: u32 = 4;
+/// What is needed within this may be asked twice.
+const HEDGE_SLACK_MS: u64 = 1_500;
+const HEDGE_AFTER_MS: u64 = 150;
+/// Duplicates may be a twentieth of what was received, and a little to begin with.
+const HEDGE_SHARE: u64 = 20;
+const HEDGE_FREE_BYTES: u64 = 128 << 10;
+
+type Asks = BTreeMap<SourceId, Vec<ChunkRequest>>;
+
+impl Viewer {
+    /// Looks at what is out, a few times a second.
+    pub(super) fn repair(&mut self) {
+        self.snub_the_silent();
+        self.give_up_the_lost();
+        let now_ms = self.now_ms;
+        let mut late: Vec<(u64, RequestId)> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| now_ms.saturating_sub(flight.sent_ms) >= HEDGE_AFTER_MS)
+            .map(|(id, flight)| (flight.deadline_ms, id))
+            .collect();
+        late.sort_unstable();
+        late.truncate(MAX_LOOKED_AT);
+        let (mut asks, mut moved) = (Asks::new(), 0);
+        for (_, id) in late {
+            let Some(flight) = self.flights.get(id).copied() else { continue };
+            if !self.hedge(id, &flight, &mut asks)
+                && moved < MAX_MOVES_PER_RUN
+                && self.relocate(id, &flight, &mut asks)
+            {
+                moved += 1;
+            }
+        }
+        self.emit(asks);
+    }
+
+    /// A source that says nothing for seconds is asked again only now and then; what others have is asked of them.
+    fn snub_the_silent(&mut self) {
+        let now_ms = self.now_ms;
+        let silent: Vec<SourceId> = self
+            .sources
+            .iter()
+            .filter(|(_, source)| source.deserves_snub(now_ms))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in silent {
+            if let Some(source) = self.sources.get_mut(&id) {
+                source.snub(now_ms);
+            }
+            let ids = self
+                .flights
+                .ids_at(id)
+                .into_iter()
+                .filter(|request| self.has_alternative(id, *request))
+                .collect();
+            self.cancel(ids);
+        }
+        // Whatever it was asked before is lost; once nothing is outstanding, planning gives it one chunk.
+        let retried: Vec<RequestId> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| {
+                self.sources.get(&flight.source).is_some_and(|source| source.may_prove_itself(now_ms))
+            })
+            .map(|(id, _)| id)
+            .collect();
+        self.cancel(retried);
+    }
+
+    fn has_alternative(&self, to: SourceId, request: RequestId) -> bool {
+        let Some(flight) = self.flights.get(request) else { return false };
+        self.sources.iter().any(|(id, source)| {
+            *id != to && source.is_usable(self.now_ms) && source.have.contains(flight.leaves)
+        })
+    }
+
+    fn give_up_the_lost(&mut self) {
+        let now_ms = self.now_ms;
+        let lost: Vec<RequestId> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| {
+                let patience_ms = LOST_AFTER_MS << self.back_off(flight);
+                now_ms.saturating_sub(flight.sent_ms) > patience_ms
+            })
+            .map(|(id, _)| id)
+            .collect();
+        for id in &lost {
+            if let Some(first) = self.flights.get(*id).map(|flight| flight.leaves.first) {
+                self.count_move(first);
+            }
+        }
+        self.cancel(lost);
+    }
+
+    /// Asks a second source for what a reader needs very soon and is late. Whether it did.
+    fn hedge(&mut self, id: RequestId, flight: &Flight, asks: &mut Asks) -> bool {
+        let waited_ms = self.now_ms.saturating_sub(flight.sent_ms);
+        let is_late = waited_ms > (flight.expected_ms * 3 / 2).max(HEDGE_AFTER_MS);
+        let is_urgent = flight.deadline_ms < self.now_ms + HEDGE_SLACK_MS;
+        let budget = self.tally.received_bytes / HEDGE_SHARE + HEDGE_FREE_BYTES;
+        if flight.hedged || !is_late || !is_urgent || self.tally.hedged_bytes + flight.bytes > budget {
+            return false;
+        }
+        let Some((ms, other)) = self.best_other(flight, false) else { return false };
+        if ms > waited_ms as f64 {
+            return false;
+        }
+        self.tally.hedged_bytes += flight.bytes;
+        self.flights.mark_hedged(id);
+        self.ask_other(other, flight, ms, true, asks);
+        true
+    }
+
+    /// Takes a request back and asks another source. Whether it did.
+    fn relocate(&mut self, id: RequestId, flight: &Flight, asks: &mut Asks) -> bool {
+        let waited_ms = self.now_ms.saturating_sub(flight.sent_ms);
+        if flight.hedged || waited_ms < MOVE_AFTER_MS << self.back_off(flight) {
+            return false;
+        }
+        let Some(source) = self.sources.get(&flight.source) else { return false };
+        let still_ms = (source.aged_backlog_ms(self.now_ms) as f64)
+            .max(0.5 * waited_ms as f64)
+            .max(source.suspicious_ms(self.now_ms) as f64);
+        if still_ms < NOT_WORTH_MOVING_MS {
+            return false;
+        }
+        let is_last_resort =
+            waited_ms > LAST_RESORT_WAITED_MS && flight.deadline_ms < self.now_ms + LAST_RESORT_SLACK_MS;
+        let Some((ms, other)) = self.best_other(flight, is_last_resort) else { return false };
+        if MOVE_FACTOR * ms + 100.0 >= still_ms {
+            return false;
+        }
+        self.count_move(flight.leaves.first);
+        self.cancel(vec![id]);
+        self.ask_other(other, flight, ms, false, asks);
+        true
+    }
+
+    /// The best other source for a flight's leaves.
+    fn best_other(&self, flight: &Flight, origins_too: bool) -> Option<(f64, SourceId)> {
+        let usual = self.usual_bytes_per_ms();
+        let already: Vec<SourceId> =
+            self.flights.overlapping(flight.leaves).map(|(_, other)| other.source).collect();
+        self.sources
+            .iter()
+            .filter(|(id, source)| {
+                !already.contains(id) && source.is_usable(self.now_ms) && source.have.contains(flight.leaves)
+            })
+            .filter(|(_, source)| {
+                !source.traits.is_origin || (origins_too && source.outstanding < MAX_LAST_RESORTS)
+            })
+            .map(|(id, source)| (source.arrival_ms(self.now_ms, flight.bytes, usual), *id))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+    }
+
+    fn ask_other(
+        &mut self,
+        other: SourceId,
+        flight: &Flight,
+        expected_ms: f64,
+        hedged: bool,
+        asks: &mut Asks,
+    ) {
+        let slack_ms = flight.deadline_ms as i64 - self.now_ms as i64;
+        let request = self.fly(other, flight.leaves, slack_ms, expected_ms as u64, hedged);
+        asks.entry(other).or_default().push(request);
+    }
+
+    fn back_off(&self, flight: &Flight) -> u8 {
+        self.moves.get(&flight.leaves.first).copied().unwrap_or(0).min(MAX_BACK_OFF)
+    }
+
+    fn count_move(&mut self, first: u32) {
+        let moves = self.moves.entry(first).or_insert(0);
+        *moves = moves.saturating_add(1);
+    }
+}

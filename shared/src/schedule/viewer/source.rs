@@ -1,0 +1,206 @@
+//! What a viewer knows of one source: what it holds, how fast it is, how much is outstanding, whether it may be asked now.
+//!
+//! Estimates only; which request goes where is decided in `plan` and `repair`.
+
+use super::types::{SourceId, SourceSnapshot, SourceTraits};
+use crate::{
+    leaf_set::LeafSet,
+    limits::{LEAF_BYTES, MAX_CHUNK_LEAVES},
+    schedule::rate::{Goodput, Meter},
+};
+
+/// A chunk should take about this long on the link it crosses.
+const CHUNK_MS: f64 = 100.0;
+/// Chunk size while a link is unknown.
+const FIRST_CHUNK_LEAVES: u32 = 4;
+/// The most that is outstanding at one source.
+const MAX_DEPTH_BYTES: u64 = 4 << 20;
+/// The most that is outstanding at a source nothing is known of.
+const FIRST_DEPTH_BYTES: u64 = 256 << 10;
+/// What a link is assumed to carry when nothing at all is known: 8 Mbit/s.
+pub(super) const DEFAULT_BYTES_PER_MS: f64 = 1_000.0;
+/// Silence with requests outstanding that does not make a source suspect yet.
+const PATIENCE_MS: u64 = 300;
+/// Silence with requests outstanding after which a source is snubbed.
+const SNUB_AFTER_MS: u64 = 3_000;
+const SNUB_FIRST_MS: u64 = 4_000;
+const SNUB_LONGEST_MS: u64 = 64_000;
+
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) traits: SourceTraits,
+    pub(super) have: LeafSet,
+    pub(super) goodput: Goodput,
+    pub(super) meter: Meter,
+    pub(super) received_bytes: u64,
+    pub(super) outstanding_bytes: u64,
+    pub(super) outstanding: u32,
+    /// When it last delivered, or was first asked after having nothing to do.
+    pub(super) heard_ms: u64,
+    backlog_ms: u64,
+    backlog_at_ms: u64,
+    retry_at_ms: u64,
+    refusals: u32,
+    snubbed_until_ms: Option<u64>,
+    snub_ms: u64,
+}
+
+impl Source {
+    pub(super) fn new(now_ms: u64, traits: SourceTraits, leaf_count: u32) -> Self {
+        Self {
+            traits,
+            have: LeafSet::new(leaf_count),
+            goodput: Goodput::default(),
+            meter: Meter::default(),
+            received_bytes: 0,
+            outstanding_bytes: 0,
+            outstanding: 0,
+            heard_ms: now_ms,
+            backlog_ms: 0,
+            backlog_at_ms: now_ms,
+            retry_at_ms: 0,
+            refusals: 0,
+            snubbed_until_ms: None,
+            snub_ms: SNUB_FIRST_MS,
+        }
+    }
+
+    pub(super) fn announce_backlog(&mut self, now_ms: u64, backlog_ms: u32) {
+        (self.backlog_ms, self.backlog_at_ms) = (u64::from(backlog_ms).min(60_000), now_ms);
+    }
+
+    pub(super) fn asked(&mut self, now_ms: u64, bytes: u64) {
+        if self.outstanding == 0 {
+            self.goodput.busy(now_ms);
+            self.heard_ms = now_ms;
+        }
+        if self.is_snubbed() {
+            // The one chunk by which it may prove itself, and the time it has for it.
+            self.snub(now_ms);
+        }
+        self.outstanding += 1;
+        self.outstanding_bytes += bytes;
+    }
+
+    /// A request is no longer outstanding, for whatever reason.
+    pub(super) fn settled(&mut self, bytes: u64) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        self.outstanding_bytes = self.outstanding_bytes.saturating_sub(bytes);
+    }
+
+    /// Payload arrived; its request is already settled.
+    pub(super) fn delivered(&mut self, now_ms: u64, bytes: u64) {
+        self.received_bytes += bytes;
+        self.meter.count(now_ms, bytes);
+        self.goodput.arrived(now_ms, bytes, self.outstanding > 0);
+        self.heard_ms = now_ms;
+        self.refusals = 0;
+        self.snubbed_until_ms = None;
+        self.snub_ms = SNUB_FIRST_MS;
+    }
+
+    /// Not to be asked for a while; twice as long each time in a row.
+    pub(super) fn back_off(&mut self, now_ms: u64, at_least_ms: u64) {
+        let longer_ms = 50 << self.refusals.min(6);
+        self.retry_at_ms = now_ms + at_least_ms.max(longer_ms).min(5_000);
+        self.refusals = self.refusals.saturating_add(1);
+    }
+
+    /// Whether it has been silent for too long with something outstanding, and is not snubbed already.
+    pub(super) fn deserves_snub(&self, now_ms: u64) -> bool {
+        self.outstanding > 0 && self.snubbed_until_ms.is_none() && self.silent_ms(now_ms) > SNUB_AFTER_MS
+    }
+
+    pub(super) fn snub(&mut self, now_ms: u64) {
+        self.snubbed_until_ms = Some(now_ms + self.snub_ms);
+        self.snub_ms = (self.snub_ms * 2).min(SNUB_LONGEST_MS);
+    }
+
+    /// Whether a snub is over: it gets one chunk to prove itself.
+    pub(super) fn may_prove_itself(&self, now_ms: u64) -> bool {
+        self.snubbed_until_ms.is_some_and(|until| now_ms >= until)
+    }
+
+    pub(super) const fn is_snubbed(&self) -> bool {
+        self.snubbed_until_ms.is_some()
+    }
+
+    /// Whether it may be asked for anything now.
+    pub(super) fn is_usable(&self, now_ms: u64) -> bool {
+        now_ms >= self.retry_at_ms
+            && match self.snubbed_until_ms {
+                None => true,
+                Some(until) => now_ms >= until && self.outstanding == 0,
+            }
+    }
+
+    pub(super) fn rtt_ms(&self) -> f64 {
+        f64::from(self.traits.rtt_hint_us) / 1_000.0
+    }
+
+    /// Bytes per millisecond: measured, else the hint, else what is usual here.
+    pub(super) fn bytes_per_ms(&self, usual: f64) -> f64 {
+        let hint = (self.traits.rate_hint_bps > 0).then_some(self.traits.rate_hint_bps as f64 / 8_000.0);
+        let rate = match self.goodput.bytes_per_ms() {
+            Some(measured) if self.goodput.is_measured() => measured,
+            Some(bound) => hint.unwrap_or(usual).max(bound),
+            None => hint.unwrap_or(usual),
+        };
+        rate.max(1.0)
+    }
+
+    /// When `bytes` asked for now would be here, in milliseconds from now.
+    pub(super) fn arrival_ms(&self, now_ms: u64, bytes: u64, usual: f64) -> f64 {
+        let queue_ms = (self.outstanding_bytes + bytes) as f64 / self.bytes_per_ms(usual);
+        self.rtt_ms() + self.aged_backlog_ms(now_ms) as f64 + queue_ms + self.suspicious_ms(now_ms) as f64
+    }
+
+    pub(super) fn aged_backlog_ms(&self, now_ms: u64) -> u64 {
+        self.backlog_ms.saturating_sub(now_ms.saturating_sub(self.backlog_at_ms))
+    }
+
+    /// How long it has been silent beyond what is usual, with something outstanding.
+    pub(super) fn suspicious_ms(&self, now_ms: u64) -> u64 {
+        if self.outstanding == 0 {
+            return 0;
+        }
+        self.silent_ms(now_ms).saturating_sub(PATIENCE_MS + self.rtt_ms() as u64)
+    }
+
+    /// How many leaves a chunk from here should have; a power of two.
+    pub(super) fn chunk_leaves(&self, usual: f64) -> u32 {
+        let known = self.goodput.bytes_per_ms().is_some() || self.traits.rate_hint_bps > 0;
+        if !known || self.is_snubbed() {
+            return FIRST_CHUNK_LEAVES;
+        }
+        let leaves = self.bytes_per_ms(usual) * CHUNK_MS / LEAF_BYTES as f64;
+        1 << (leaves as u32).clamp(1, MAX_CHUNK_LEAVES).ilog2()
+    }
+
+    /// How many bytes may be outstanding: what the link carries in a round trip and `ahead_ms`, at least `floor_bytes` and two chunks.
+    pub(super) fn depth_bytes(&self, ahead_ms: f64, floor_bytes: u64, usual: f64) -> u64 {
+        let two_chunks = 2 * u64::from(self.chunk_leaves(usual)) * LEAF_BYTES;
+        let floor_bytes =
+            if self.goodput.is_measured() { floor_bytes } else { floor_bytes.max(FIRST_DEPTH_BYTES) };
+        let carried = self.bytes_per_ms(usual) * (self.rtt_ms() + ahead_ms);
+        (carried as u64).max(floor_bytes).max(two_chunks).min(MAX_DEPTH_BYTES)
+    }
+
+    pub(super) fn snapshot(&self, source: SourceId, now_ms: u64) -> SourceSnapshot {
+        SourceSnapshot {
+            source,
+            traits: self.traits,
+            rate_bps: self.meter.bps(now_ms),
+            goodput_bps: self.goodput.bps().unwrap_or(0),
+            received_bytes: self.received_bytes,
+            in_flight: self.outstanding,
+            in_flight_bytes: self.outstanding_bytes,
+            leaves: self.have.count(),
+            snubbed: self.is_snubbed(),
+        }
+    }
+
+    fn silent_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.heard_ms)
+    }
+}
