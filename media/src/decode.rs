@@ -4,7 +4,7 @@
 //! output's rate; pictures leave at display size in RGBA. Decoding errors in one packet are reported and survivable.
 
 use ffmpeg_next::{
-    ChannelLayout, Error, Packet, Rational, color, decoder,
+    ChannelLayout, Discard, Error, Packet, Rational, color, decoder,
     ffi::EAGAIN,
     format::{Pixel, Sample, sample},
     frame,
@@ -34,6 +34,7 @@ pub(crate) struct VideoDecoder {
     base_us: i64,
     frame_duration_us: i64,
     next_pts_us: Option<i64>,
+    economy: bool,
 }
 
 impl VideoDecoder {
@@ -44,6 +45,7 @@ impl VideoDecoder {
             base_us,
             frame_duration_us: track.frame_duration_us,
             next_pts_us: None,
+            economy: false,
         }
     }
 
@@ -59,6 +61,17 @@ impl VideoDecoder {
     pub(crate) fn flush(&mut self) {
         self.decoder.flush();
         self.next_pts_us = None;
+    }
+
+    /// While on, decodes only pictures that others refer to, and skips the finishing touches.
+    pub(crate) fn set_economy(&mut self, on: bool) {
+        if on != self.economy {
+            self.economy = on;
+            let discard = if on { Discard::NonReference } else { Discard::Default };
+            self.decoder.skip_frame(discard);
+            self.decoder.skip_loop_filter(discard);
+            tracing::debug!(on, "decoding economy");
+        }
     }
 
     /// The next finished picture; `None` when more packets are needed first.
@@ -178,12 +191,20 @@ pub(crate) struct AudioDecoder {
     time_base: Rational,
     base_us: i64,
     rate_hz: u32,
+    speed: f32,
     resampler: Option<(resampling::context::Definition, resampling::Context)>,
 }
 
 impl AudioDecoder {
     pub(crate) fn new(track: AudioTrack, base_us: i64, rate_hz: u32) -> Self {
-        Self { decoder: track.decoder, time_base: track.time_base, base_us, rate_hz, resampler: None }
+        Self {
+            decoder: track.decoder,
+            time_base: track.time_base,
+            base_us,
+            rate_hz,
+            speed: 1.0,
+            resampler: None,
+        }
     }
 
     /// Feeds one packet, or the end of the stream.
@@ -197,6 +218,19 @@ impl AudioDecoder {
     pub(crate) fn flush(&mut self) {
         self.decoder.flush();
         self.resampler = None;
+    }
+
+    /// Another output may want another rate.
+    pub(crate) fn set_output_rate(&mut self, rate_hz: u32) {
+        if rate_hz != self.rate_hz {
+            self.rate_hz = rate_hz;
+            self.resampler = None;
+        }
+    }
+
+    /// Plays faster or slower by resampling, which moves the pitch along.
+    pub(crate) fn set_speed(&mut self, speed: f32) {
+        self.speed = speed;
     }
 
     /// The next decoded stretch of sound; `None` when more packets are needed first.
@@ -219,6 +253,9 @@ impl AudioDecoder {
         // WAV, AVI and raw streams often carry a channel count and no layout.
         if frame.channel_layout().is_empty() {
             frame.set_channel_layout(ChannelLayout::default(i32::from(frame.channels().max(1))));
+        }
+        if self.speed != 1.0 {
+            frame.set_rate((frame.rate() as f32 * self.speed).round().max(1.0) as u32);
         }
         let input = resampling::context::Definition {
             format: frame.format(),

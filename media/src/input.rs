@@ -156,6 +156,14 @@ impl Media {
     }
 }
 
+impl Media {
+    /// Moves to the very first byte of media. Some containers find their first key frame only when asked for a time
+    /// well before it.
+    pub(crate) fn rewind(&mut self) -> Result<(), MediaError> {
+        Ok(self.input.seek(self.base_us.saturating_sub(10_000_000), ..)?)
+    }
+}
+
 /// FFmpeg's own messages would go to standard error unasked; errors reach the caller as values.
 fn init_ffmpeg() {
     static ONCE: Once = Once::new();

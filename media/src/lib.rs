@@ -10,7 +10,10 @@
 //!
 //! What it deliberately does not do: no networking, no windows, no subtitles yet, no hardware decoding.
 
-#![cfg_attr(all(), allow(dead_code, reason = "some of what it shares is for the player alone"))]
+#![cfg_attr(
+    not(feature = "player"),
+    allow(dead_code, reason = "some of what it shares is for the player alone")
+)]
 
 mod cover;
 mod decode;
@@ -25,7 +28,14 @@ mod reader;
 mod source;
 mod time;
 
+#[cfg(feature = "player")]
+mod output;
+#[cfg(feature = "player")]
+mod player;
+
 pub use error::ProbeError;
 pub use frame::VideoFrame;
+#[cfg(feature = "player")]
+pub use player::{OutputChoice, Player, PlayerOptions, PlayerSnapshot, PlayerState};
 pub use probe::{MediaInfo, MediaKind, is_media_name, probe_file};
 pub use source::{FileSource, MediaSource};
