@@ -140,7 +140,9 @@ impl Catalogue {
         let mut cursor = known.unwrap_or(Cursor { told_to: 0, reset_at: self.version });
         let (mut changed, mut removed) = (Vec::new(), Vec::new());
         let mut pending = self.changes.range(cursor.told_to + 1..).peekable();
-        while let Some((at, content_id)) = pending.next_if(|_| changed.len().max(removed.len()) < MAX_DELTA_FILES) {
+        while let Some((at, content_id)) =
+            pending.next_if(|_| changed.len().max(removed.len()) < MAX_DELTA_FILES)
+        {
             cursor.told_to = *at;
             match self.entry(content_id) {
                 Some(entry) => changed.push(entry),
@@ -342,7 +344,9 @@ mod tests {
                             reference.entry(id(which)).or_default().insert(node(who));
                         }
                     }
-                    _ => views[usize::from(who) % 3].follow_once(&catalogue),
+                    _ => {
+                        views[usize::from(who) % 3].follow_once(&catalogue);
+                    }
                 }
             }
             reference.retain(|_, holders| !holders.is_empty());

@@ -118,9 +118,8 @@ mod tests {
     #[test]
     fn one_giver_cannot_take_more_than_its_share() {
         let mut accounts = HintsAccounts::default();
-        let kept = (0..10_000u16).filter(|n| {
-            accounts.offer(key(*n), node(1), false, &cover(24_000)) == Verdict::Keep(Vec::new())
-        });
+        let kept = (0..10_000u16)
+            .filter(|n| accounts.offer(key(*n), node(1), false, &cover(24_000)) == Verdict::Keep(Vec::new()));
         assert!(kept.count() < 1_000);
         assert!(accounts.bytes() <= GIVER_BYTES);
         assert_eq!(accounts.offer(key(60_000), node(2), false, &cover(24_000)), Verdict::Keep(Vec::new()));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use shared::{
-    ContentId, MediaKind, NodeId,
+    MediaKind, NodeId,
     limits::MAX_FILES_PER_CLIENT,
     wire::{CatalogueDelta, CatalogueEntry, FileEntry, FilesDelta, Hints, PutHints},
 };
@@ -169,7 +169,13 @@ impl FileIndexState {
     }
 
     /// A client's file list changed.
-    pub fn handle_files(&mut self, now_ms: u64, node: NodeId, session: SessionId, delta: FilesDelta) -> FilesOutcome {
+    pub fn handle_files(
+        &mut self,
+        now_ms: u64,
+        node: NodeId,
+        session: SessionId,
+        delta: FilesDelta,
+    ) -> FilesOutcome {
         let Some(known) = self.nodes.get_mut(&node).filter(|known| known.session == session) else {
             return FilesOutcome::Gap;
         };
@@ -180,7 +186,8 @@ impl FileIndexState {
         known.version = delta.version;
         let (kind, is_origin) = (known.kind, known.is_origin);
         let mut removed: Vec<FileKey> = if delta.reset {
-            let stays: BTreeSet<FileKey> = delta.changed.iter().map(|file| (file.kind, file.content_id)).collect();
+            let stays: BTreeSet<FileKey> =
+                delta.changed.iter().map(|file| (file.kind, file.content_id)).collect();
             known.files.difference(&stays).copied().collect()
         } else {
             Vec::new()
@@ -191,7 +198,8 @@ impl FileIndexState {
         }
         let mut refused = 0;
         for file in delta.changed {
-            let is_taken = kind.is_none_or(|kind| kind == file.kind) && self.add_file(node, session, is_origin, file);
+            let is_taken =
+                kind.is_none_or(|kind| kind == file.kind) && self.add_file(node, session, is_origin, file);
             refused += u32::from(!is_taken);
         }
         self.tell_soon(now_ms);
@@ -201,8 +209,11 @@ impl FileIndexState {
     /// A client gives hints of a file it has.
     pub fn handle_hints(&mut self, node: NodeId, session: SessionId, put: PutHints) -> FilesOutcome {
         let refused = FilesOutcome::Taken { refused: 1 };
-        let Some(known) = self.nodes.get(&node).filter(|known| known.session == session) else { return refused };
-        let held = kinds_of(known.kind).map(|kind| (kind, put.content_id)).find(|key| known.files.contains(key));
+        let Some(known) = self.nodes.get(&node).filter(|known| known.session == session) else {
+            return refused;
+        };
+        let held =
+            kinds_of(known.kind).map(|kind| (kind, put.content_id)).find(|key| known.files.contains(key));
         let Some(key) = held else { return refused };
         match self.hints.offer(key, node, known.is_origin, &put.hints) {
             Verdict::Refuse => refused,
@@ -256,7 +267,8 @@ impl FileIndexState {
             let present = self.nodes.iter().filter(|(_, known)| known.absent_since_ms.is_none());
             self.telling = present.filter(|(_, known)| known.kind.is_some()).map(|(node, _)| *node).collect();
         }
-        let expired = |known: &Node| known.absent_since_ms.is_some_and(|since_ms| now_ms >= since_ms + ABSENCE_MS);
+        let expired =
+            |known: &Node| known.absent_since_ms.is_some_and(|since_ms| now_ms >= since_ms + ABSENCE_MS);
         let gone: Vec<NodeId> =
             self.nodes.iter().filter(|(_, known)| expired(known)).map(|(node, _)| *node).collect();
         for node in gone {
@@ -278,7 +290,8 @@ impl FileIndexState {
     pub fn poll_timeout(&self) -> Option<Deadline> {
         let tell = self.tell_at_ms.map(|at_ms| Deadline::at_ms(at_ms, "tell subscribers"));
         let absences = self.nodes.values().filter_map(|known| known.absent_since_ms);
-        let expiry = absences.min().map(|since_ms| Deadline::at_ms(since_ms + ABSENCE_MS, "forget an absent client"));
+        let expiry =
+            absences.min().map(|since_ms| Deadline::at_ms(since_ms + ABSENCE_MS, "forget an absent client"));
         tell.into_iter().chain(expiry).min()
     }
 
@@ -414,6 +427,8 @@ fn kinds_of(kind: Option<MediaKind>) -> impl Iterator<Item = MediaKind> {
 
 #[cfg(test)]
 mod tests {
+    use shared::ContentId;
+
     use super::*;
 
     #[test]
@@ -448,7 +463,11 @@ mod tests {
         tell(&mut index, 2, 1, files(1, &[file(7, MediaKind::Video)]));
         let told = run(&mut index, COALESCE_MS);
         let kinds = |who| -> Vec<MediaKind> {
-            told.iter().filter(|(node, _)| *node == node_id(who)).flat_map(|(_, delta)| &delta.changed).map(|entry| entry.file.kind).collect()
+            told.iter()
+                .filter(|(node, _)| *node == node_id(who))
+                .flat_map(|(_, delta)| &delta.changed)
+                .map(|entry| entry.file.kind)
+                .collect()
         };
         assert_eq!(kinds(1), [MediaKind::Audio]);
         assert_eq!(kinds(2), [MediaKind::Video]);
@@ -590,7 +609,10 @@ mod tests {
         join(&mut index, 2, 1, Some(MediaKind::Video));
         tell(&mut index, 1, 1, files(1, &[file(1, MediaKind::Video)]));
         let put = PutHints { content_id: id(1), hints: Hints::default() };
-        assert_eq!(index.handle_hints(node_id(2), SessionId(1), put.clone()), FilesOutcome::Taken { refused: 1 });
+        assert_eq!(
+            index.handle_hints(node_id(2), SessionId(1), put.clone()),
+            FilesOutcome::Taken { refused: 1 }
+        );
         assert_eq!(index.handle_hints(node_id(1), SessionId(1), put), FilesOutcome::Taken { refused: 0 });
         leave(&mut index, 0, 1, 1, true);
         assert!(drain(&mut index).contains(&Output::RetractHints((MediaKind::Video, id(1)))));
@@ -621,7 +643,8 @@ mod tests {
     }
 
     fn join(index: &mut FileIndexState, who: u8, session: u64, kind: Option<MediaKind>) -> u64 {
-        let joined = NodeJoined { node: node_id(who), session: SessionId(session), kind, is_origin: kind.is_none() };
+        let joined =
+            NodeJoined { node: node_id(who), session: SessionId(session), kind, is_origin: kind.is_none() };
         index.handle_joined(0, joined)
     }
 

@@ -108,7 +108,8 @@ impl Links {
 
     fn evict(&mut self) {
         while self.links.len() > MAX_LINKS {
-            let worst = self.links.iter().min_by_key(|(_, link)| (link.connected.is_some(), link.reported_ms));
+            let worst =
+                self.links.iter().min_by_key(|(_, link)| (link.connected.is_some(), link.reported_ms));
             let Some(worst) = worst.map(|(node, _)| *node) else { return };
             self.links.remove(&worst);
         }
@@ -117,7 +118,11 @@ impl Links {
 
 /// An exponential mean whose first sample stands alone.
 pub(super) fn smooth(before: u64, sample: u64) -> u64 {
-    if before == 0 { sample } else { (before / SMOOTHING * (SMOOTHING - 1) + sample / SMOOTHING).max(1) }
+    if before == 0 {
+        return sample;
+    }
+    let sum = u128::from(before) * u128::from(SMOOTHING - 1) + u128::from(sample);
+    u64::try_from(sum / u128::from(SMOOTHING)).unwrap_or(u64::MAX).max(1)
 }
 
 const fn slot(path: PathKind) -> usize {

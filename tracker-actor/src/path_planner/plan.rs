@@ -45,14 +45,17 @@ pub fn is_clearly_better(a: &Candidate, b: &Candidate) -> bool {
         return false;
     }
     let (far_a, far_b) = (known_or_far(a.path.rtt_us), known_or_far(b.path.rtt_us));
-    far_b - far_a.min(far_b) > DELAY_MARGIN_US && exceeds(u64::from(far_b), u64::from(far_a), DELAY_MARGIN_PERCENT)
+    far_b - far_a.min(far_b) > DELAY_MARGIN_US
+        && exceeds(u64::from(far_b), u64::from(far_a), DELAY_MARGIN_PERCENT)
 }
 
 /// Orders `candidates`, best first: those of `previous` in their order as far as it still holds, newcomers where they belong.
-pub fn order(previous: &[NodeId], mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+///
+/// What is equal in everything is ordered differently for every `viewer`, so that a crowd does not fall upon one source.
+pub fn order(viewer: &NodeId, previous: &[NodeId], mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     candidates.sort_by_cached_key(|candidate| {
         let position = previous.iter().position(|node| *node == candidate.node);
-        (position.unwrap_or(usize::MAX), rank(candidate))
+        (position.unwrap_or(usize::MAX), rank(viewer, candidate))
     });
     // An insertion sort by "clearly better": it ends whatever that relation is, and leaves alone what is not clear.
     for at in 1..candidates.len() {
@@ -66,14 +69,15 @@ pub fn order(previous: &[NodeId], mut candidates: Vec<Candidate>) -> Vec<Candida
 }
 
 /// The place of a newcomer among newcomers: wide before narrow in steps of the margin, then near before far.
-fn rank(candidate: &Candidate) -> impl Ord + use<> {
+fn rank(viewer: &NodeId, candidate: &Candidate) -> impl Ord + use<> {
     let path = candidate.path;
+    let distance: [u8; 32] = std::array::from_fn(|at| viewer.0[at] ^ candidate.node.0[at]);
     (
         !candidate.uploads,
         Reverse(width_step(path.expected_bps)),
         known_or_far(path.rtt_us),
         !candidate.complete,
-        candidate.node,
+        distance,
     )
 }
 
@@ -111,18 +115,21 @@ mod tests {
     fn the_widest_comes_first_then_the_nearest() {
         let candidates =
             vec![source(1, 1_000_000, 10_000), source(2, 9_000_000, 90_000), source(3, 9_000_000, 20_000)];
-        assert_eq!(nodes(&order(&[], candidates)), [3, 2, 1]);
+        assert_eq!(nodes(&order(&id(0), &[], candidates)), [3, 2, 1]);
     }
 
     #[test]
     fn a_source_that_does_not_upload_is_last() {
         let idle = Candidate { uploads: false, ..source(1, 90_000_000, 1) };
-        assert_eq!(nodes(&order(&[id(1)], vec![idle, source(2, 1_000, 90_000)])), [2, 1]);
+        assert_eq!(nodes(&order(&id(0), &[id(1)], vec![idle, source(2, 1_000, 90_000)])), [2, 1]);
     }
 
     #[test]
     fn an_unknown_delay_is_behind_every_known_one() {
-        assert_eq!(nodes(&order(&[], vec![source(1, 1_000_000, 0), source(2, 1_000_000, 400_000)])), [2, 1]);
+        assert_eq!(
+            nodes(&order(&id(0), &[], vec![source(1, 1_000_000, 0), source(2, 1_000_000, 400_000)])),
+            [2, 1]
+        );
     }
 
     #[test]
@@ -134,24 +141,26 @@ mod tests {
                 source(2, b * 1_000_000, 20_000),
                 source(3, c * 1_000_000, 20_000),
             ];
-            assert_eq!(nodes(&order(&previous, wobbling)), [1, 2, 3]);
+            assert_eq!(nodes(&order(&id(0), &previous, wobbling)), [1, 2, 3]);
         }
         let nearer = vec![source(1, 10, 24_000), source(2, 10, 20_000), source(3, 10, 21_000)];
-        assert_eq!(nodes(&order(&previous, nearer)), [1, 2, 3]);
+        assert_eq!(nodes(&order(&id(0), &previous, nearer)), [1, 2, 3]);
     }
 
     #[test]
     fn a_clear_change_moves_at_once() {
         let previous = [id(1), id(2), id(3)];
-        let changed = vec![source(1, 1_000_000, 1_000), source(2, 9_000_000, 1_000), source(3, 20_000_000, 1_000)];
-        assert_eq!(nodes(&order(&previous, changed)), [3, 2, 1]);
+        let changed =
+            vec![source(1, 1_000_000, 1_000), source(2, 9_000_000, 1_000), source(3, 20_000_000, 1_000)];
+        assert_eq!(nodes(&order(&id(0), &previous, changed)), [3, 2, 1]);
     }
 
     #[test]
     fn a_newcomer_clearly_better_than_all_goes_to_the_top() {
         let previous = [id(1), id(2)];
-        let candidates = vec![source(1, 5_000_000, 1_000), source(2, 4_000_000, 1_000), source(3, 50_000_000, 1_000)];
-        assert_eq!(nodes(&order(&previous, candidates)), [3, 1, 2]);
+        let candidates =
+            vec![source(1, 5_000_000, 1_000), source(2, 4_000_000, 1_000), source(3, 50_000_000, 1_000)];
+        assert_eq!(nodes(&order(&id(0), &previous, candidates)), [3, 1, 2]);
     }
 
     #[test]
@@ -167,13 +176,13 @@ mod tests {
         fn an_order_keeps_everyone_and_is_stable_when_nothing_changes(rates in prop::collection::vec((1u64..50_000_000, 0u32..300_000), 0..30)) {
             let candidates: Vec<Candidate> =
                 rates.iter().enumerate().map(|(n, (rate, rtt))| source(n as u8, *rate, *rtt)).collect();
-            let first = order(&[], candidates.clone());
+            let first = order(&id(0), &[], candidates.clone());
             let mut all = nodes(&first);
             all.sort_unstable();
             prop_assert_eq!(all, (0..rates.len() as u8).collect::<Vec<_>>());
             prop_assert!(first.windows(2).all(|pair| !is_clearly_better(&pair[1], &pair[0])));
             let previous: Vec<NodeId> = first.iter().map(|candidate| candidate.node).collect();
-            prop_assert_eq!(order(&previous, candidates), first);
+            prop_assert_eq!(order(&id(0), &previous, candidates), first);
         }
     }
 

@@ -9,19 +9,16 @@ use shared::{
     ContentId, MediaKind, NodeId,
     limits::{HANDSHAKE_TIMEOUT_MS, PING_INTERVAL_MS, SILENCE_TIMEOUT_MS},
     wire::{
-        Capabilities, Confirm, Frame, Goodbye, GoodbyeReason, HandshakeMessage, Hello, LinkMessage, Message, Nonce,
-        PROTOCOL_VERSION, Ping, Pong, Register, Reject, RejectReason, Role, TrackerMessage, Welcome, handshake_transcript,
+        Capabilities, Confirm, Frame, Goodbye, GoodbyeReason, HandshakeMessage, Hello, LinkMessage, Message,
+        Nonce, PROTOCOL_VERSION, Ping, Pong, Register, Reject, RejectReason, Role, TrackerMessage, Welcome,
+        handshake_transcript,
     },
 };
 use thiserror::Error;
 
 use super::rate::FrameBudget;
-use crate::{
-    deadline::Deadline,
-    file_index::IndexRequest,
-    identity::{Identity, is_signed_by},
-    path_planner::PlannerRequest,
-};
+use crate::{deadline::Deadline, file_index::IndexRequest, path_planner::PlannerRequest};
+use peer_actor::identity::{Identity, is_signed_by};
 
 /// What this program calls itself in handshakes.
 pub const AGENT: &str = concat!("rusteze-tracker/", env!("CARGO_PKG_VERSION"));
@@ -190,7 +187,9 @@ impl SessionState {
     pub fn handle_timeout(&mut self, now_us: u64) {
         match self.phase {
             Phase::Closed => {}
-            Phase::Open if now_us >= self.heard_us + SILENCE_TIMEOUT_MS * 1_000 => self.close(CloseReason::Silent),
+            Phase::Open if now_us >= self.heard_us + SILENCE_TIMEOUT_MS * 1_000 => {
+                self.close(CloseReason::Silent)
+            }
             Phase::Open if now_us >= self.pinged_us + PING_INTERVAL_MS * 1_000 => self.send_ping(now_us),
             Phase::Open => {}
             Phase::AwaitingHello | Phase::AwaitingConfirm(_) | Phase::AwaitingRegister => {
@@ -229,7 +228,9 @@ impl SessionState {
         let name = message.name();
         match (std::mem::replace(&mut self.phase, Phase::AwaitingRegister), message) {
             (Phase::AwaitingHello, HandshakeMessage::Hello(hello)) => self.on_hello(hello),
-            (Phase::AwaitingConfirm(hello), HandshakeMessage::Confirm(confirm)) => self.on_confirm(hello, confirm),
+            (Phase::AwaitingConfirm(hello), HandshakeMessage::Confirm(confirm)) => {
+                self.on_confirm(hello, confirm)
+            }
             (phase, _) => {
                 self.phase = phase;
                 self.violate(Violation::Unexpected(name));
@@ -239,7 +240,7 @@ impl SessionState {
 
     fn on_hello(&mut self, hello: Hello) {
         self.phase = Phase::AwaitingHello;
-        let me = self.config.identity.node();
+        let me = self.config.identity.node_id();
         if hello.version != PROTOCOL_VERSION {
             return self.reject(RejectReason::Version(PROTOCOL_VERSION));
         }
@@ -269,9 +270,12 @@ impl SessionState {
     }
 
     fn on_confirm(&mut self, hello: Hello, confirm: Confirm) {
-        let transcript =
-            handshake_transcript(true, (hello.node, hello.nonce), (self.config.identity.node(), self.nonce));
-        if !is_signed_by(hello.node, &transcript, &confirm.signature) {
+        let transcript = handshake_transcript(
+            true,
+            (hello.node, hello.nonce),
+            (self.config.identity.node_id(), self.nonce),
+        );
+        if !is_signed_by(&hello.node, &transcript, &confirm.signature) {
             return self.reject(RejectReason::Proof);
         }
         let kind = if hello.role == Role::Peer { hello.kind } else { None };
@@ -315,7 +319,9 @@ impl SessionState {
             (Phase::Open, TrackerMessage::FindPeers(find)) => self.plan(PlannerRequest::Find(find)),
             (Phase::Open, TrackerMessage::ForgetPeers(forget)) => self.plan(PlannerRequest::Forget(forget)),
             (Phase::Open, TrackerMessage::LinkReport(report)) => self.plan(PlannerRequest::Links(report)),
-            (Phase::Open, TrackerMessage::Holdings(holdings)) => self.plan(PlannerRequest::Holdings(holdings)),
+            (Phase::Open, TrackerMessage::Holdings(holdings)) => {
+                self.plan(PlannerRequest::Holdings(holdings))
+            }
             (Phase::Open, TrackerMessage::RequestPath(request)) => self.plan(PlannerRequest::Path(request)),
             _ => self.violate(Violation::Unexpected(name)),
         }
@@ -382,12 +388,9 @@ mod tests {
     fn the_welcome_proves_the_trackers_key() {
         let mut pair = Pair::new();
         let welcome = pair.hello();
-        let transcript = handshake_transcript(
-            false,
-            (pair.client.node(), [7; 32]),
-            (welcome.node, welcome.nonce),
-        );
-        assert!(is_signed_by(welcome.node, &transcript, &welcome.signature));
+        let transcript =
+            handshake_transcript(false, (pair.client.node_id(), [7; 32]), (welcome.node, welcome.nonce));
+        assert!(is_signed_by(&welcome.node, &transcript, &welcome.signature));
         assert_eq!(welcome.role, Role::Tracker);
     }
 
@@ -413,7 +416,7 @@ mod tests {
         assert_eq!(pair.say(0, hello), rejected(RejectReason::NotServed));
 
         let mut pair = Pair::new();
-        pair.state.config.origin = Some(pair.client.node());
+        pair.state.config.origin = Some(pair.client.node_id());
         let hello = Hello { role: Role::Origin, kind: None, ..pair.hello_frame() };
         assert!(matches!(pair.say(0, hello)[..], [Output::Send(_)]));
     }
@@ -428,7 +431,7 @@ mod tests {
     #[test]
     fn the_trackers_own_key_is_not_let_in() {
         let mut pair = Pair::new();
-        let hello = Hello { node: pair.state.config.identity.node(), ..pair.hello_frame() };
+        let hello = Hello { node: pair.state.config.identity.node_id(), ..pair.hello_frame() };
         assert_eq!(pair.say(0, hello), rejected(RejectReason::Duplicate));
     }
 
@@ -514,7 +517,10 @@ mod tests {
     #[test]
     fn an_answer_to_no_ping_is_a_violation_and_a_late_one_is_not() {
         let mut pair = Pair::open();
-        assert_eq!(pair.say(1, Pong { nonce: 1 })[1..], [Output::Close(CloseReason::Violation(Violation::StrayPong))]);
+        assert_eq!(
+            pair.say(1, Pong { nonce: 1 })[1..],
+            [Output::Close(CloseReason::Violation(Violation::StrayPong))]
+        );
 
         let mut pair = Pair::open();
         pair.state.handle_timeout(4 * SECOND_US);
@@ -565,9 +571,12 @@ mod tests {
 
     impl Pair {
         fn new() -> Self {
-            let identity = Arc::new(Identity::from_seed([1; 32]));
+            let identity = Arc::new(Identity::generate().expect("a key"));
             let config = SessionConfig { identity, origin: None };
-            Self { client: Identity::from_seed([2; 32]), state: SessionState::new(0, config, [9; 32]) }
+            Self {
+                client: Identity::generate().expect("a key"),
+                state: SessionState::new(0, config, [9; 32]),
+            }
         }
 
         fn open() -> Self {
@@ -580,7 +589,7 @@ mod tests {
         fn hello_frame(&self) -> Hello {
             Hello {
                 version: PROTOCOL_VERSION,
-                node: self.client.node(),
+                node: self.client.node_id(),
                 role: Role::Peer,
                 kind: Some(MediaKind::Audio),
                 capabilities: Capabilities::default(),
@@ -592,8 +601,11 @@ mod tests {
         fn hello(&mut self) -> Welcome {
             let hello = self.hello_frame();
             let outputs = self.say(0, hello);
-            let [Output::Send(Frame { message: Message::Handshake(HandshakeMessage::Welcome(welcome)), .. })] =
-                &outputs[..]
+            let [
+                Output::Send(Frame {
+                    message: Message::Handshake(HandshakeMessage::Welcome(welcome)), ..
+                }),
+            ] = &outputs[..]
             else {
                 panic!("expected a welcome: {outputs:?}");
             };
@@ -603,10 +615,10 @@ mod tests {
         fn greet(&mut self) {
             let welcome = self.hello();
             let transcript =
-                handshake_transcript(true, (self.client.node(), [7; 32]), (welcome.node, welcome.nonce));
+                handshake_transcript(true, (self.client.node_id(), [7; 32]), (welcome.node, welcome.nonce));
             let confirm = Confirm { signature: self.client.sign(&transcript) };
             let outputs = self.say(0, confirm);
-            assert!(matches!(&outputs[..], [Output::Greeted(info)] if info.node == self.client.node()));
+            assert!(matches!(&outputs[..], [Output::Greeted(info)] if info.node == self.client.node_id()));
         }
 
         fn say(&mut self, now_us: u64, frame: impl Into<Frame>) -> Vec<Output> {

@@ -1,0 +1,71 @@
+//! # The path planner: who gets what from whom, over which way
+//!
+//! Restated as a problem: given who holds a content (all or part), who wants it and from where on, what links carried lately and who can
+//! be dialled, give every viewer a short list of sources, best first, each with a way that works; keep it still while nothing changes
+//! and mend it at once when something breaks.
+//!
+//! - [`links`]: what one client measured, smoothed and aged;
+//! - [`paths`]: the best way between two ends: direct, reversed or relayed;
+//! - [`plan`]: the order of sources, with hysteresis;
+//! - [`swarm`]: who is in a swarm, and whom of them to look at, at a cost that does not grow with the swarm;
+//! - [`addresses`]: which addresses may be told to whom;
+//! - [`planning`]: candidates, choice, news;
+//! - [`state`]: the network, its events, and the plans that are due.
+//!
+//! A plan is advice. Rates come from the receivers of data, never from the senders, and a client finds out for itself what a source is
+//! worth; a wrong plan costs time, not correctness.
+
+pub mod addresses;
+pub mod links;
+mod messages;
+pub mod paths;
+pub mod plan;
+pub mod planning;
+pub mod state;
+pub mod swarm;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+use shared::{ContentId, MediaKind};
+
+pub use messages::{
+    ClientSays, HoldersChanged, NodeJoined, NodeLeft, Observe, PlannerRequest, ProbeFinished,
+};
+pub use state::PathPlannerState;
+
+/// What the planner sees, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct PlannerSnapshot {
+    /// Registered nodes.
+    pub nodes: usize,
+    /// Contents somebody wants.
+    pub watched: usize,
+    /// Wants of all contents together.
+    pub viewers: usize,
+    /// Plans to be looked at again.
+    pub plans_due: usize,
+    /// Plans told since start.
+    pub plans_told: u64,
+    /// The largest swarms.
+    pub swarms: Vec<SwarmSnapshot>,
+}
+
+/// One swarm, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SwarmSnapshot {
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// Which content.
+    pub content_id: ContentId,
+    /// Those that want it.
+    pub viewers: usize,
+    /// Those that have all of it.
+    pub holders: usize,
+    /// Those that have some of it.
+    pub partial: usize,
+    /// Whether the tracker's own library has it.
+    pub at_origin: bool,
+    /// The rate it can carry, or 0 when unknown.
+    pub sustainable_bps: u64,
+}

@@ -1,0 +1,440 @@
+//! The network as the tracker sees it, and what must be told to whom when it changes. Pure.
+//!
+//! Invariant: a plan names only nodes that are registered, share the viewer's kind (or are the tracker's own origin) and are in the
+//! swarm; when one of them goes, everyone whose plan names it hears so before anything else, and is given a new plan.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    net::SocketAddr,
+};
+
+use shared::{
+    MediaKind, NodeId,
+    limits::MAX_OPEN_CONTENTS,
+    wire::{
+        FindPeers, Holdings, LinkReport, PathKind, PathOffer, PathRefused, PathRole, PeerGone, RequestPath,
+        Role, TrackerMessage,
+    },
+};
+
+use super::{
+    addresses,
+    links::Links,
+    messages::{ClientSays, NodeJoined, NodeLeft, PlannerRequest, ProbeFinished},
+    paths::Reach,
+    swarm::Swarm,
+};
+use crate::{
+    deadline::Deadline,
+    file_index::{FileKey, HolderChange},
+    registry::SessionId,
+};
+
+/// Plans of one viewer follow each other no faster, unless a source of it is gone.
+pub const PLAN_SPACING_MS: u64 = 1_000;
+/// The most plans made in one turn; the rest follow in the next, so that a crowd does not hold up a single viewer.
+pub const PLANS_PER_TURN: usize = 256;
+/// A plan with so few sources is made anew as soon as another appears.
+pub const FEW_SOURCES: usize = 4;
+/// The most contents of which a node may say that it has a part.
+pub const MAX_PARTIAL: usize = 4_096;
+/// What the tracker spares one relayed connection, until relays share [`RELAY_TOTAL_BPS`].
+pub const RELAY_TOTAL_BPS: u64 = 200_000_000;
+
+/// What the planner asks its shell to do, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Tell a client.
+    Tell(NodeId, SessionId, TrackerMessage),
+    /// Try to dial a client, and say how it went with [`PathPlannerState::handle_probe`].
+    Probe(NodeId, SessionId, SocketAddr),
+    /// Mint a relay token and offer it to both: the viewer dials and says Hello, the source awaits it there.
+    OfferRelay {
+        /// Who asked.
+        viewer: (NodeId, SessionId),
+        /// Whom it wants to reach.
+        source: (NodeId, SessionId),
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) session: SessionId,
+    pub(super) role: Role,
+    pub(super) kind: Option<MediaKind>,
+    pub(super) observed: SocketAddr,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) reach: Reach,
+    pub(super) upload_limit_bps: u64,
+    pub(super) uplink_bps: u64,
+    pub(super) tracker_rtt_us: u32,
+    pub(super) links: Links,
+    pub(super) views: BTreeSet<FileKey>,
+    pub(super) holds: BTreeSet<FileKey>,
+    pub(super) parts: BTreeSet<FileKey>,
+    /// How many plans name it.
+    pub(super) named: usize,
+}
+
+/// The state of the path planner.
+#[derive(Debug)]
+pub struct PathPlannerState {
+    pub(super) nodes: HashMap<NodeId, Node>,
+    pub(super) swarms: BTreeMap<FileKey, Swarm>,
+    pub(super) due: BTreeSet<(u64, FileKey, NodeId)>,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) epoch: u64,
+    pub(super) relays_in_use: usize,
+    pub(super) plans_told: u64,
+}
+
+impl PathPlannerState {
+    /// A planner that knows nobody. Epochs grow from `first_epoch`, which must be above every epoch an earlier run has told.
+    pub fn new(first_epoch: u64) -> Self {
+        Self {
+            nodes: HashMap::new(),
+            swarms: BTreeMap::new(),
+            due: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            epoch: first_epoch,
+            relays_in_use: 0,
+            plans_told: 0,
+        }
+    }
+
+    /// A client registered, or registered anew with other addresses.
+    pub fn handle_joined(&mut self, now_ms: u64, joined: NodeJoined) {
+        let NodeJoined { node, session, role, kind, observed, register } = joined;
+        if let Some(known) = self.nodes.get(&node).filter(|known| known.session != session) {
+            let session = known.session;
+            self.handle_left(now_ms, NodeLeft { node, session });
+        }
+        let probed = if role == Role::Origin { None } else { addresses::probed(observed, &register) };
+        let reach = match (role, probed) {
+            (Role::Origin, _) => Reach::Open,
+            (_, Some(_)) => Reach::Untried,
+            (_, None) => Reach::Closed,
+        };
+        let known = self.nodes.entry(node).or_insert_with(|| Node::new(session, role, kind, observed));
+        known.observed = observed;
+        known.addresses = addresses::dialable(observed, &register);
+        known.upload_limit_bps = register.upload_limit_bps;
+        known.reach = reach;
+        if let Some(address) = probed {
+            self.outputs.push_back(Output::Probe(node, session, address));
+        }
+        self.look_again_around(now_ms, node);
+    }
+
+    /// A client's session ended: those whose plans name it hear so at once.
+    pub fn handle_left(&mut self, now_ms: u64, left: NodeLeft) {
+        let NodeLeft { node, session } = left;
+        if self.nodes.get(&node).is_none_or(|known| known.session != session) {
+            return;
+        }
+        let Some(gone) = self.nodes.remove(&node) else { return };
+        for key in &gone.views {
+            self.leave_swarm(*key, &node);
+        }
+        let keys: BTreeSet<FileKey> =
+            gone.views.iter().chain(&gone.holds).chain(&gone.parts).copied().collect();
+        let mut bereft: BTreeSet<NodeId> = BTreeSet::new();
+        for key in keys {
+            let Some(swarm) = self.swarms.get_mut(&key) else { continue };
+            swarm.holders.remove(&node);
+            swarm.partial.remove(&node);
+            swarm.origin.take_if(|origin| *origin == node);
+            let naming = swarm
+                .viewers
+                .iter()
+                .filter(|(_, viewer)| viewer.plan.iter().any(|source| source.node == node));
+            let naming: Vec<NodeId> = naming.map(|(viewer, _)| *viewer).collect();
+            for viewer in naming {
+                bereft.insert(viewer);
+                self.look_again(now_ms, key, viewer);
+            }
+            self.drop_if_empty(key);
+        }
+        for viewer in bereft {
+            if let Some(known) = self.nodes.get_mut(&viewer) {
+                known.links.handle_gone(&node);
+                let notice = PeerGone { node };
+                self.outputs.push_back(Output::Tell(viewer, known.session, TrackerMessage::PeerGone(notice)));
+            }
+        }
+    }
+
+    /// A registered client says something.
+    pub fn handle_says(&mut self, now_ms: u64, says: ClientSays) {
+        let ClientSays { node, session, request } = says;
+        if self.nodes.get(&node).is_none_or(|known| known.session != session) {
+            return;
+        }
+        match request {
+            PlannerRequest::Find(find) => self.on_find(now_ms, node, find),
+            PlannerRequest::Forget(forget) => self.on_forget(now_ms, node, forget.content_id),
+            PlannerRequest::Links(report) => self.on_links(now_ms, node, &report),
+            PlannerRequest::Holdings(holdings) => self.on_holdings(now_ms, node, holdings),
+            PlannerRequest::Path(request) => self.on_request_path(node, request),
+            PlannerRequest::TrackerRtt(rtt_us) => {
+                if let Some(known) = self.nodes.get_mut(&node) {
+                    known.tracker_rtt_us =
+                        super::links::smooth(u64::from(known.tracker_rtt_us), u64::from(rtt_us)) as u32;
+                }
+            }
+        }
+    }
+
+    /// Holders were gained and lost.
+    pub fn handle_holders(&mut self, now_ms: u64, changes: Vec<HolderChange>) {
+        for HolderChange { key, node, session, gained } in changes {
+            let Some(known) = self.nodes.get_mut(&node).filter(|known| known.session == session) else {
+                continue;
+            };
+            let is_origin = known.role == Role::Origin;
+            if let Some(file) = gained {
+                known.holds.insert(key);
+                let swarm = self.swarms.entry(key).or_default();
+                swarm.size_bytes = file.size_bytes;
+                swarm.bitrate_bps = file.bitrate_bps;
+                swarm.holders.insert(node);
+                if is_origin {
+                    swarm.origin = Some(node);
+                }
+                self.greet_in_swarm(now_ms, key, node);
+            } else {
+                known.holds.remove(&key);
+                if let Some(swarm) = self.swarms.get_mut(&key) {
+                    swarm.holders.remove(&node);
+                    swarm.origin.take_if(|origin| *origin == node);
+                }
+                self.part_in_swarm(now_ms, key, node);
+            }
+        }
+    }
+
+    /// The tracker tried to dial a client.
+    pub fn handle_probe(&mut self, now_ms: u64, probe: ProbeFinished) {
+        let ProbeFinished { node, session, is_open } = probe;
+        let reach = if is_open { Reach::Open } else { Reach::Closed };
+        let Some(known) = self.nodes.get_mut(&node).filter(|known| known.session == session) else { return };
+        if std::mem::replace(&mut known.reach, reach) != reach {
+            self.look_again_around(now_ms, node);
+        }
+    }
+
+    /// How many relayed connections the tracker carries.
+    pub const fn handle_relays(&mut self, relays_in_use: usize) {
+        self.relays_in_use = relays_in_use;
+    }
+
+    /// Makes the plans that are due, as many as one turn allows.
+    pub fn handle_timeout(&mut self, now_ms: u64) {
+        for _ in 0..PLANS_PER_TURN {
+            let Some(due) = self.due.first().copied().filter(|(at_ms, _, _)| *at_ms <= now_ms) else {
+                return;
+            };
+            self.due.remove(&due);
+            let (_, key, node) = due;
+            if let Some(viewer) = self.viewer_mut(key, &node) {
+                viewer.due_ms = None;
+                self.replan(now_ms, key, node, false);
+            }
+        }
+    }
+
+    /// The next thing to do; drain to none after each `handle_*`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        self.due.first().map(|(at_ms, _, _)| Deadline::at_ms(*at_ms, "plan"))
+    }
+
+    fn on_find(&mut self, now_ms: u64, node: NodeId, find: FindPeers) {
+        let Some(known) = self.nodes.get_mut(&node) else { return };
+        let Some(kind) = known.kind else { return };
+        let key = (kind, find.content_id);
+        if known.views.len() >= MAX_OPEN_CONTENTS && !known.views.contains(&key) {
+            return self.tell_empty_plan(node, find.content_id);
+        }
+        known.views.insert(key);
+        let is_new = self.swarms.entry(key).or_default().enter(node, find.playhead_leaf);
+        self.replan(now_ms, key, node, true);
+        if is_new {
+            self.greet_in_swarm(now_ms, key, node);
+        }
+    }
+
+    fn on_forget(&mut self, now_ms: u64, node: NodeId, content_id: shared::ContentId) {
+        let Some(known) = self.nodes.get_mut(&node) else { return };
+        let Some(kind) = known.kind else { return };
+        let key = (kind, content_id);
+        if known.views.remove(&key) {
+            self.leave_swarm(key, &node);
+            self.part_in_swarm(now_ms, key, node);
+        }
+    }
+
+    fn on_links(&mut self, now_ms: u64, node: NodeId, report: &LinkReport) {
+        let Some(known) = self.nodes.get_mut(&node) else { return };
+        for metric in &report.links {
+            known.links.handle_metric(now_ms, metric);
+        }
+        if report.uplink_bps > 0 {
+            known.uplink_bps = super::links::smooth(known.uplink_bps, report.uplink_bps);
+        }
+        let views: Vec<FileKey> = known.views.iter().copied().collect();
+        for key in views {
+            self.look_again_spaced(now_ms, key, node);
+        }
+    }
+
+    fn on_holdings(&mut self, now_ms: u64, node: NodeId, holdings: Holdings) {
+        let Some(known) = self.nodes.get_mut(&node) else { return };
+        let Some(kind) = known.kind else { return };
+        let key = (kind, holdings.content_id);
+        if holdings.leaves == 0 {
+            if known.parts.remove(&key) {
+                if let Some(swarm) = self.swarms.get_mut(&key) {
+                    swarm.partial.remove(&node);
+                }
+                self.part_in_swarm(now_ms, key, node);
+            }
+            return;
+        }
+        if known.parts.len() >= MAX_PARTIAL && !known.parts.contains(&key) {
+            return;
+        }
+        known.parts.insert(key);
+        if self.swarms.entry(key).or_default().partial.insert(node, holdings.leaves).is_none() {
+            self.greet_in_swarm(now_ms, key, node);
+        }
+    }
+
+    /// A viewer cannot reach a source the ordinary way. Only nodes of one swarm are brought together.
+    fn on_request_path(&mut self, viewer: NodeId, request: RequestPath) {
+        let Some(asking) = self.nodes.get(&viewer) else { return };
+        let to_viewer = (viewer, asking.session);
+        let shares_swarm =
+            asking.views.iter().any(|key| self.swarms.get(key).is_some_and(|swarm| swarm.has(&request.node)));
+        let source = self.nodes.get(&request.node).filter(|_| shares_swarm && request.node != viewer);
+        let Some(source) = source else { return self.refuse_path(to_viewer, request) };
+        let to_source = (request.node, source.session);
+        match request.kind {
+            PathKind::Reversed if asking.reach.may_be_dialled() => {
+                let addresses = addresses::addresses_for(source.observed, &asking.addresses);
+                let offer = |node, role, addresses| PathOffer {
+                    node,
+                    kind: PathKind::Reversed,
+                    role,
+                    addresses,
+                    token: None,
+                };
+                let dial = offer(viewer, PathRole::Dial, addresses);
+                let accept = offer(request.node, PathRole::Accept, Vec::new());
+                self.outputs.push_back(Output::Tell(
+                    to_source.0,
+                    to_source.1,
+                    TrackerMessage::PathOffer(dial),
+                ));
+                self.outputs.push_back(Output::Tell(
+                    to_viewer.0,
+                    to_viewer.1,
+                    TrackerMessage::PathOffer(accept),
+                ));
+            }
+            PathKind::Relayed => {
+                self.outputs.push_back(Output::OfferRelay { viewer: to_viewer, source: to_source })
+            }
+            PathKind::Reversed | PathKind::Direct => self.refuse_path(to_viewer, request),
+        }
+    }
+
+    fn refuse_path(&mut self, (node, session): (NodeId, SessionId), request: RequestPath) {
+        let refused = PathRefused { node: request.node, kind: request.kind };
+        self.outputs.push_back(Output::Tell(node, session, TrackerMessage::PathRefused(refused)));
+    }
+
+    fn leave_swarm(&mut self, key: FileKey, node: &NodeId) {
+        let Some(viewer) = self.swarms.get_mut(&key).and_then(|swarm| swarm.leave(node)) else { return };
+        if let Some(due_ms) = viewer.due_ms {
+            self.due.remove(&(due_ms, key, *node));
+        }
+        for source in &viewer.plan {
+            self.unname(&source.node);
+        }
+        self.drop_if_empty(key);
+    }
+
+    fn drop_if_empty(&mut self, key: FileKey) {
+        if self.swarms.get(&key).is_some_and(Swarm::is_empty) {
+            self.swarms.remove(&key);
+        }
+    }
+
+    /// `node` has become a member: those who have few sources look at it soon.
+    fn greet_in_swarm(&mut self, now_ms: u64, key: FileKey, node: NodeId) {
+        let Some(swarm) = self.swarms.get(&key) else { return };
+        let hungry = |plan: &[_]| plan.len() < super::planning::PLAN_NEIGHBOURS;
+        let viewers = swarm.viewers.iter().filter(|(who, viewer)| **who != node && hungry(&viewer.plan));
+        let viewers: Vec<(NodeId, bool)> =
+            viewers.map(|(who, viewer)| (*who, viewer.plan.len() < FEW_SOURCES)).collect();
+        for (viewer, is_urgent) in viewers {
+            if is_urgent {
+                self.look_again(now_ms, key, viewer);
+            } else {
+                self.look_again_spaced(now_ms, key, viewer);
+            }
+        }
+    }
+
+    /// `node` is no longer a member in some part: those whose plans name it look again.
+    fn part_in_swarm(&mut self, now_ms: u64, key: FileKey, node: NodeId) {
+        let Some(swarm) = self.swarms.get(&key) else { return };
+        let naming =
+            swarm.viewers.iter().filter(|(_, viewer)| viewer.plan.iter().any(|source| source.node == node));
+        let naming: Vec<NodeId> = naming.map(|(viewer, _)| *viewer).collect();
+        for viewer in naming {
+            self.look_again(now_ms, key, viewer);
+        }
+        self.drop_if_empty(key);
+    }
+
+    /// What is known of `node` itself has changed: its own plans and those that name it are looked at again.
+    fn look_again_around(&mut self, now_ms: u64, node: NodeId) {
+        let Some(known) = self.nodes.get(&node) else { return };
+        let views: Vec<FileKey> = known.views.iter().copied().collect();
+        let member_of: BTreeSet<FileKey> =
+            known.views.iter().chain(&known.holds).chain(&known.parts).copied().collect();
+        for key in views {
+            self.look_again(now_ms, key, node);
+        }
+        for key in member_of {
+            self.part_in_swarm(now_ms, key, node);
+        }
+    }
+}
+
+impl Node {
+    fn new(session: SessionId, role: Role, kind: Option<MediaKind>, observed: SocketAddr) -> Self {
+        Self {
+            session,
+            role,
+            kind,
+            observed,
+            addresses: Vec::new(),
+            reach: Reach::Closed,
+            upload_limit_bps: 0,
+            uplink_bps: 0,
+            tracker_rtt_us: 0,
+            links: Links::default(),
+            views: BTreeSet::new(),
+            holds: BTreeSet::new(),
+            parts: BTreeSet::new(),
+            named: 0,
+        }
+    }
+}

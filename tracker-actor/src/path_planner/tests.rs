@@ -1,0 +1,416 @@
+//! Scenarios of the planner: real messages in, what each client is told out, on a clock of the test's own.
+
+use std::collections::BTreeMap;
+
+use shared::{
+    ContentId, MediaKind, NodeId,
+    wire::{
+        FindPeers, ForgetPeers, Holdings, LinkMetric, LinkReport, PathKind, PathOffer, PathRole, Plan,
+        Register, RequestPath, Role, TrackerMessage,
+    },
+};
+
+use super::{
+    ClientSays, NodeJoined, NodeLeft, PathPlannerState, PlannerRequest, ProbeFinished,
+    planning::PLAN_NEIGHBOURS,
+    state::{Output, PLAN_SPACING_MS},
+};
+use crate::{
+    file_index::{HeldFile, HolderChange},
+    registry::SessionId,
+};
+
+#[test]
+fn a_viewer_is_told_who_has_the_file() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).holds(2);
+    let plan = net.finds(1);
+    assert_eq!(sources(&plan), [2]);
+    assert_eq!(plan.sources[0].path, PathKind::Direct);
+    assert_eq!(plan.sources[0].addresses, [at(2)]);
+    assert!(plan.sources[0].complete);
+}
+
+#[test]
+fn nobody_is_told_of_a_node_of_the_other_kind() {
+    let mut net = Net::new();
+    net.joins(1).joins_as(2, Some(MediaKind::Audio), Role::Peer);
+    net.holds_as(2, MediaKind::Audio);
+    assert!(net.finds(1).sources.is_empty());
+    assert!(net.says(1, request_path(2, PathKind::Relayed)).refused(1));
+}
+
+#[test]
+fn every_source_appears_as_it_comes_and_epochs_grow() {
+    let mut net = Net::new();
+    net.joins(1);
+    let mut epoch = net.finds(1).epoch;
+    for n in 2..6 {
+        net.joins(n).holds(n);
+        net.run_to(net.now_ms + PLAN_SPACING_MS);
+        let plan = net.plan_of(1).expect("a new plan");
+        assert_eq!(plan.sources.len(), usize::from(n) - 1);
+        assert!(plan.epoch > epoch);
+        epoch = plan.epoch;
+    }
+}
+
+#[test]
+fn a_source_that_cannot_be_dialled_is_reached_in_reverse_and_else_by_relay() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).holds(2);
+    net.probe(2, false);
+    assert_eq!(net.finds(1).sources[0].path, PathKind::Reversed);
+    net.probe(1, false);
+    net.run_to(1);
+    assert_eq!(net.plan_of(1).expect("a new plan").sources[0].path, PathKind::Relayed);
+}
+
+#[test]
+fn a_client_that_listens_nowhere_is_never_probed_nor_dialled() {
+    let mut net = Net::new();
+    net.joins(1);
+    net.join(NodeJoined { register: Register { listen_port: None, ..register(2) }, ..joined(2) });
+    assert!(net.probes.iter().all(|node| *node != id(2)));
+    net.holds(2);
+    assert_eq!(net.finds(1).sources[0].path, PathKind::Reversed);
+}
+
+#[test]
+fn the_failed_dials_of_a_pair_move_that_pair_alone_to_the_next_way() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).joins(3).holds(3);
+    net.finds(1);
+    net.finds(2);
+    net.says(1, report(3, |metric| LinkMetric { failures: 1, connected: false, ..metric }));
+    net.run_to(PLAN_SPACING_MS);
+    assert_eq!(net.plan_of(1).expect("a new plan").sources[0].path, PathKind::Reversed);
+    assert_eq!(net.plan_of(2).expect("the first plan").sources[0].path, PathKind::Direct);
+}
+
+#[test]
+fn a_gone_source_is_told_at_once_and_a_new_plan_follows_in_the_same_turn() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).joins(3).holds(2).holds(3);
+    net.finds(1);
+    net.told.clear();
+    net.planner.handle_left(5, NodeLeft { node: id(2), session: SessionId(1) });
+    net.run_to(5);
+    let told = net.told_to(1);
+    assert!(matches!(told[0], TrackerMessage::PeerGone(gone) if gone.node == id(2)));
+    assert!(matches!(&told[1], TrackerMessage::Plan(plan) if sources(plan) == [3]));
+}
+
+#[test]
+fn a_gone_viewer_is_told_to_those_whose_plans_name_it() {
+    let mut net = Net::new();
+    net.joins(1).joins(2);
+    net.finds(1);
+    net.finds(2);
+    net.run_to(PLAN_SPACING_MS);
+    assert_eq!(sources(&net.plan_of(1).expect("a plan")), [2]);
+    net.planner.handle_left(net.now_ms, NodeLeft { node: id(2), session: SessionId(1) });
+    net.run_to(net.now_ms);
+    assert!(net.told_to(1).iter().any(|told| matches!(told, TrackerMessage::PeerGone(_))));
+    assert_eq!(sources(&net.plan_of(1).expect("a plan")), [0u8; 0]);
+}
+
+#[test]
+fn a_partial_holder_is_a_source_and_one_with_every_leaf_a_complete_one() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).joins(3).holds(3);
+    net.says(2, PlannerRequest::Holdings(Holdings { content_id: CONTENT, leaves: 3 }));
+    let complete = |plan: &Plan| -> BTreeMap<u8, bool> {
+        plan.sources.iter().map(|source| (source.node.0[0], source.complete)).collect()
+    };
+    assert_eq!(complete(&net.finds(1)), BTreeMap::from([(2, false), (3, true)]));
+    net.says(2, PlannerRequest::Holdings(Holdings { content_id: CONTENT, leaves: 64 }));
+    assert_eq!(complete(&net.finds(1)), BTreeMap::from([(2, true), (3, true)]));
+    net.says(2, PlannerRequest::Holdings(Holdings { content_id: CONTENT, leaves: 0 }));
+    net.run_to(net.now_ms);
+    assert_eq!(complete(&net.plan_of(1).expect("a plan")), BTreeMap::from([(3, true)]));
+}
+
+#[test]
+fn the_origin_is_always_in_the_plan_and_is_reached_where_the_tracker_is() {
+    let mut net = Net::new();
+    net.joins_as(200, None, Role::Origin).holds(200).joins(1);
+    for n in 2..80 {
+        net.joins(n).holds(n);
+    }
+    let plan = net.finds(1);
+    assert_eq!(plan.sources.len(), PLAN_NEIGHBOURS);
+    let origin = plan.sources.iter().find(|source| source.role == Role::Origin).expect("the origin");
+    assert_eq!((origin.path, origin.addresses.len()), (PathKind::Direct, 0));
+}
+
+#[test]
+fn wobble_of_a_fifth_tells_no_new_plan_and_a_lasting_change_does() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).joins(3).joins(4).holds(2).holds(3).holds(4);
+    net.finds(1);
+    let mut seed = 7u64;
+    for second in 1..=60 {
+        for n in 2..=4 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let goodput_bps = 8_000_000 + (seed >> 33) % 4_000_000;
+            net.says(1, report(n, |metric| LinkMetric { goodput_bps, ..metric }));
+        }
+        net.run_to(second * 1_000);
+    }
+    let plans = net.told_to(1).iter().filter(|told| matches!(told, TrackerMessage::Plan(_))).count();
+    assert!(plans <= 2, "{plans} plans in a minute of wobble");
+    let last = sources(&net.plan_of(1).expect("a plan"))[2];
+    for second in 61..=80 {
+        net.says(1, report(last, |metric| LinkMetric { goodput_bps: 60_000_000, ..metric }));
+        net.run_to(second * 1_000);
+    }
+    assert_eq!(sources(&net.plan_of(1).expect("a plan"))[0], last);
+}
+
+#[test]
+fn a_reversed_path_is_offered_to_both_ends() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).holds(2);
+    net.finds(1);
+    net.told.clear();
+    net.says(1, request_path(2, PathKind::Reversed));
+    let offer =
+        |node, role, addresses| PathOffer { node, kind: PathKind::Reversed, role, addresses, token: None };
+    assert_eq!(net.told_to(2), [TrackerMessage::PathOffer(offer(id(1), PathRole::Dial, vec![at(1)]))]);
+    assert_eq!(net.told_to(1), [TrackerMessage::PathOffer(offer(id(2), PathRole::Accept, Vec::new()))]);
+}
+
+#[test]
+fn a_path_is_refused_where_it_cannot_be_or_must_not_be() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).joins(3).holds(2);
+    assert!(net.says(1, request_path(2, PathKind::Relayed)).refused(1), "no swarm is shared yet");
+    net.finds(1);
+    assert!(net.says(1, request_path(3, PathKind::Relayed)).refused(1), "node 3 is in no swarm");
+    assert!(net.says(1, request_path(1, PathKind::Relayed)).refused(1), "to itself");
+    assert!(net.says(1, request_path(2, PathKind::Direct)).refused(1), "a direct path needs nobody's help");
+    net.probe(1, false);
+    assert!(net.says(1, request_path(2, PathKind::Reversed)).refused(1), "the viewer cannot be dialled");
+}
+
+#[test]
+fn a_relay_is_offered_with_the_sessions_of_both() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).holds(2);
+    net.finds(1);
+    net.says(1, request_path(2, PathKind::Relayed));
+    assert_eq!(net.relays, [((id(1), SessionId(1)), (id(2), SessionId(1)))]);
+}
+
+#[test]
+fn a_viewer_that_forgets_the_file_is_told_no_more_and_leaves_nothing_behind() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).holds(2);
+    net.finds(1);
+    net.says(1, PlannerRequest::Forget(ForgetPeers { content_id: CONTENT }));
+    net.told.clear();
+    net.joins(3).holds(3);
+    net.run_to(60_000);
+    assert!(net.told_to(1).is_empty());
+    assert_eq!(net.planner.snapshot(9).viewers, 0);
+    assert!(net.planner.nodes.values().all(|node| node.named == 0));
+}
+
+#[test]
+fn a_returning_node_replaces_itself_and_old_words_are_ignored() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).holds(2);
+    net.finds(1);
+    net.told.clear();
+    net.join(NodeJoined { session: SessionId(2), ..joined(2) });
+    assert!(net.told_to(1).iter().any(|told| matches!(told, TrackerMessage::PeerGone(_))));
+    net.planner.handle_left(0, NodeLeft { node: id(2), session: SessionId(1) });
+    assert_eq!(net.planner.snapshot(9).nodes, 2);
+    net.holds(2);
+    assert!(
+        net.planner.swarms.values().all(|swarm| !swarm.holders.contains(&id(2))),
+        "said over the old session"
+    );
+}
+
+#[test]
+fn a_client_may_not_watch_without_bound() {
+    let mut net = Net::new();
+    net.joins(1);
+    for n in 0..=255 {
+        net.says(1, PlannerRequest::Find(FindPeers { content_id: ContentId([n; 32]), playhead_leaf: 0 }));
+    }
+    assert_eq!(net.planner.snapshot(999).viewers, shared::limits::MAX_OPEN_CONTENTS);
+    assert_eq!(net.told_to(1).len(), 256, "each question is answered");
+}
+
+#[test]
+fn ten_thousand_viewers_of_one_file_are_planned_within_seconds_of_cpu() {
+    let mut net = Net::new();
+    for n in 0..10_000u16 {
+        let node = wide_id(n);
+        net.join(NodeJoined { node, ..joined(1) });
+        net.planner.handle_says(0, ClientSays { node, session: SessionId(1), request: find() });
+        while net.planner.poll_output().is_some() {}
+    }
+    let mut turns = 0;
+    while net.planner.poll_timeout().is_some() {
+        net.planner.handle_timeout(PLAN_SPACING_MS + turns);
+        turns += 1;
+        assert!(turns < 10_000, "planning does not settle");
+        while net.planner.poll_output().is_some() {}
+    }
+    let swarm = net.planner.swarms.values().next().expect("a swarm");
+    assert!(swarm.viewers.values().all(|viewer| viewer.plan.len() <= PLAN_NEIGHBOURS));
+    assert!(swarm.viewers.values().all(|viewer| viewer.plan.len() >= PLAN_NEIGHBOURS / 2));
+}
+
+const CONTENT: ContentId = ContentId([77; 32]);
+
+struct Net {
+    planner: PathPlannerState,
+    now_ms: u64,
+    told: Vec<(NodeId, TrackerMessage)>,
+    probes: Vec<NodeId>,
+    relays: Vec<((NodeId, SessionId), (NodeId, SessionId))>,
+}
+
+impl Net {
+    fn new() -> Self {
+        Self {
+            planner: PathPlannerState::new(1),
+            now_ms: 0,
+            told: Vec::new(),
+            probes: Vec::new(),
+            relays: Vec::new(),
+        }
+    }
+
+    fn joins(&mut self, n: u8) -> &mut Self {
+        self.joins_as(n, Some(MediaKind::Video), Role::Peer)
+    }
+
+    fn joins_as(&mut self, n: u8, kind: Option<MediaKind>, role: Role) -> &mut Self {
+        self.join(NodeJoined { kind, role, ..joined(n) });
+        self
+    }
+
+    fn join(&mut self, joined: NodeJoined) {
+        self.planner.handle_joined(self.now_ms, joined);
+        self.drain();
+    }
+
+    fn holds(&mut self, n: u8) -> &mut Self {
+        self.holds_as(n, MediaKind::Video);
+        self
+    }
+
+    fn holds_as(&mut self, n: u8, kind: MediaKind) {
+        let gained = Some(HeldFile { size_bytes: 64 * 16_384, bitrate_bps: 1_000_000 });
+        let change = HolderChange { key: (kind, CONTENT), node: id(n), session: SessionId(1), gained };
+        self.planner.handle_holders(self.now_ms, vec![change]);
+        self.drain();
+    }
+
+    fn probe(&mut self, n: u8, is_open: bool) {
+        self.planner.handle_probe(self.now_ms, ProbeFinished { node: id(n), session: SessionId(1), is_open });
+        self.drain();
+    }
+
+    fn finds(&mut self, n: u8) -> Plan {
+        self.says(n, find());
+        self.plan_of(n).expect("an answer")
+    }
+
+    fn says(&mut self, n: u8, request: PlannerRequest) -> &mut Self {
+        self.planner.handle_says(self.now_ms, ClientSays { node: id(n), session: SessionId(1), request });
+        self.drain();
+        self
+    }
+
+    fn run_to(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        self.planner.handle_timeout(now_ms);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.planner.poll_output() {
+            match output {
+                Output::Tell(node, _, message) => self.told.push((node, message)),
+                Output::Probe(node, _, _) => self.probes.push(node),
+                Output::OfferRelay { viewer, source } => self.relays.push((viewer, source)),
+            }
+        }
+    }
+
+    fn told_to(&self, n: u8) -> Vec<TrackerMessage> {
+        self.told.iter().filter(|(node, _)| *node == id(n)).map(|(_, message)| message.clone()).collect()
+    }
+
+    fn plan_of(&self, n: u8) -> Option<Plan> {
+        self.told_to(n).into_iter().rev().find_map(|message| match message {
+            TrackerMessage::Plan(plan) => Some(plan),
+            _ => None,
+        })
+    }
+
+    fn refused(&self, n: u8) -> bool {
+        matches!(self.told_to(n).last(), Some(TrackerMessage::PathRefused(_)))
+    }
+}
+
+fn sources(plan: &Plan) -> Vec<u8> {
+    plan.sources.iter().map(|source| source.node.0[0]).collect()
+}
+
+fn find() -> PlannerRequest {
+    PlannerRequest::Find(FindPeers { content_id: CONTENT, playhead_leaf: 0 })
+}
+
+fn request_path(n: u8, kind: PathKind) -> PlannerRequest {
+    PlannerRequest::Path(RequestPath { node: id(n), kind })
+}
+
+fn report(n: u8, change: impl Fn(LinkMetric) -> LinkMetric) -> PlannerRequest {
+    let metric = LinkMetric {
+        node: id(n),
+        path: PathKind::Direct,
+        rtt_us: 20_000,
+        goodput_bps: 10_000_000,
+        failures: 0,
+        connected: true,
+    };
+    PlannerRequest::Links(LinkReport { links: vec![change(metric)], uplink_bps: 0 })
+}
+
+fn joined(n: u8) -> NodeJoined {
+    NodeJoined {
+        node: id(n),
+        session: SessionId(1),
+        role: Role::Peer,
+        kind: Some(MediaKind::Video),
+        observed: format!("10.0.0.{n}:40000").parse().expect("an address"),
+        register: register(n),
+    }
+}
+
+fn register(n: u8) -> Register {
+    Register { listen_port: Some(at(n).port()), addresses: Vec::new(), upload_limit_bps: 0, relays: false }
+}
+
+fn at(n: u8) -> std::net::SocketAddr {
+    format!("10.0.0.{n}:7701").parse().expect("an address")
+}
+
+fn id(n: u8) -> NodeId {
+    NodeId([n; 32])
+}
+
+fn wide_id(n: u16) -> NodeId {
+    let mut id = [0; 32];
+    // An odd multiplier spreads the ids over the ring as keys would be.
+    id[..2].copy_from_slice(&n.wrapping_mul(40_503).to_be_bytes());
+    NodeId(id)
+}
