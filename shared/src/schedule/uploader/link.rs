@@ -1,0 +1,139 @@
+//! One link as the uploader sees it: what is queued, being read, handed over, granted.
+
+use std::collections::BTreeMap;
+
+use super::STUCK_MS;
+use crate::{
+    ids::ContentId,
+    limits::{MAX_OPEN_CONTENTS, MAX_PAYLOAD_BYTES},
+    units::LeafRange,
+    wire::RequestId,
+};
+
+/// A request that waits.
+#[derive(Debug, Clone)]
+pub(super) struct Queued {
+    pub(super) id: RequestId,
+    pub(super) content_id: ContentId,
+    pub(super) epoch: u32,
+    pub(super) leaves: LeafRange,
+    pub(super) bytes: u64,
+    pub(super) deadline_ms: u64,
+    pub(super) proof_skip: u8,
+}
+
+/// A request whose chunk is being read.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    pub(super) content_id: ContentId,
+    pub(super) epoch: u32,
+    pub(super) bytes: u64,
+    pub(super) is_void: bool,
+}
+
+/// One link.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) queue: Vec<Queued>,
+    pub(super) reading: BTreeMap<RequestId, Reading>,
+    /// Payload given to the link and not yet taken by its socket.
+    pub(super) handed_bytes: u64,
+    /// When the socket last took some, or the first was given.
+    pub(super) drained_ms: u64,
+    /// Payload granted by the viewer since the link opened.
+    pub(super) granted_bytes: u64,
+    /// Payload charged against the grant.
+    pub(super) sent_bytes: u64,
+    /// Service for fairness: never below the least served link when it becomes active.
+    pub(super) served_bytes: u64,
+    epochs: BTreeMap<ContentId, u32>,
+}
+
+impl Link {
+    pub(super) const fn new(served_bytes: u64) -> Self {
+        Self {
+            queue: Vec::new(),
+            reading: BTreeMap::new(),
+            handed_bytes: 0,
+            drained_ms: 0,
+            granted_bytes: 0,
+            sent_bytes: 0,
+            served_bytes,
+            epochs: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.unsent_bytes() == 0
+    }
+
+    pub(super) fn unsent_bytes(&self) -> u64 {
+        self.handed_bytes + self.reading.values().map(|reading| reading.bytes).sum::<u64>()
+    }
+
+    pub(super) fn queued_bytes(&self) -> u64 {
+        self.queue.iter().map(|queued| queued.bytes).sum()
+    }
+
+    pub(super) const fn is_stuck(&self, now_ms: u64) -> bool {
+        self.handed_bytes > 0 && now_ms >= self.drained_ms + STUCK_MS
+    }
+
+    /// Whether the link's own queue can take another chunk: one link never holds more than the largest chunk or the window.
+    pub(super) fn has_room(&self, window_bytes: u64) -> bool {
+        let unsent = self.unsent_bytes();
+        unsent == 0 || unsent < window_bytes.min(MAX_PAYLOAD_BYTES as u64)
+    }
+
+    pub(super) fn most_urgent(&self) -> Option<(usize, &Queued)> {
+        self.queue.iter().enumerate().min_by_key(|(at, queued)| (queued.deadline_ms, *at))
+    }
+
+    /// Takes a request out of the queue and charges it.
+    pub(super) fn start(&mut self, at: usize) -> Queued {
+        let queued = self.queue.remove(at);
+        self.sent_bytes += queued.bytes;
+        self.served_bytes += queued.bytes;
+        let reading = Reading {
+            content_id: queued.content_id,
+            epoch: queued.epoch,
+            bytes: queued.bytes,
+            is_void: false,
+        };
+        self.reading.insert(queued.id, reading);
+        queued
+    }
+
+    /// Drops what the viewer no longer wants; what is being read is dropped when it has been read.
+    pub(super) fn void(&mut self, is_void: impl Fn(&Queued) -> bool) {
+        self.queue.retain(|queued| !is_void(queued));
+        for (id, reading) in &mut self.reading {
+            let as_queued = Queued {
+                id: *id,
+                content_id: reading.content_id,
+                epoch: reading.epoch,
+                leaves: LeafRange::new(0, 0),
+                bytes: reading.bytes,
+                deadline_ms: 0,
+                proof_skip: 0,
+            };
+            reading.is_void |= is_void(&as_queued);
+        }
+    }
+
+    pub(super) fn oldest_epoch(&self, content_id: &ContentId) -> u32 {
+        self.epochs.get(content_id).copied().unwrap_or_default()
+    }
+
+    pub(super) fn set_oldest_epoch(&mut self, content_id: ContentId, epoch: u32) {
+        if self.epochs.len() >= 4 * MAX_OPEN_CONTENTS && !self.epochs.contains_key(&content_id) {
+            self.epochs.pop_first();
+        }
+        let oldest = self.epochs.entry(content_id).or_default();
+        *oldest = (*oldest).max(epoch);
+    }
+
+    pub(super) fn forget_epoch(&mut self, content_id: &ContentId) {
+        self.epochs.remove(content_id);
+    }
+}

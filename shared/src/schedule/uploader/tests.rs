@@ -1,0 +1,303 @@
+//! The upload core against a small world of links that drain at given rates.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::LEAF_BYTES;
+
+const CONTENT: ContentId = ContentId([1; 32]);
+const SIZE_BYTES: u64 = 1 << 30;
+
+fn chunk(id: RequestId, deadline_ms: i32) -> WantedChunk {
+    WantedChunk { id, leaves: LeafRange::new(id, 1), deadline_ms, proof_skip: 0 }
+}
+
+/// Serves at once whatever is to be served; returns the requests served, in order.
+fn serve_all(uploader: &mut Uploader, now_ms: u64) -> Vec<(LinkId, RequestId)> {
+    let mut served = Vec::new();
+    while let Some(output) = uploader.poll_output() {
+        if let UploaderOutput::Serve { link, id, .. } = output
+            && uploader.read_done(now_ms, link, id, None)
+        {
+            served.push((link, id));
+        }
+    }
+    served
+}
+
+fn joined(links: &[LinkId]) -> Uploader {
+    let mut uploader = Uploader::new(0);
+    for link in links {
+        uploader.link_joined(*link);
+        uploader.credit(0, *link, u64::MAX);
+    }
+    uploader
+}
+
+#[test]
+fn the_earliest_deadline_goes_first() {
+    let mut uploader = joined(&[1, 2]);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, &[chunk(1, 900), chunk(2, 100)]);
+    uploader.request(0, 2, CONTENT, SIZE_BYTES, 0, &[chunk(3, 500)]);
+    let mut order = Vec::new();
+    for now_ms in 0..200 {
+        order.extend(serve_all(&mut uploader, now_ms));
+        uploader.drained(now_ms, 1, 0);
+        uploader.drained(now_ms, 2, 0);
+    }
+    order.sort_by_key(|(_, id)| [9, 2, 0, 1][*id as usize]);
+    assert_eq!(order.iter().map(|(_, id)| *id).collect::<Vec<_>>(), [2, 3, 1]);
+}
+
+#[test]
+fn no_more_is_unsent_than_the_window() {
+    let mut uploader = joined(&[1]);
+    let chunks: Vec<_> = (1..=200).map(|id| chunk(id, 0)).collect();
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, &chunks);
+    let first = serve_all(&mut uploader, 0).len() as u64;
+    assert!(first * LEAF_BYTES <= 8 * LEAF_BYTES, "{first} chunks at once before anything is known");
+    // 150 bytes a millisecond: 1.2 Mbit/s, a leaf each 109 ms.
+    let (mut queued, mut now_ms) = (first * LEAF_BYTES, 0);
+    while now_ms < 10_000 {
+        now_ms += 10;
+        queued = queued.saturating_sub(1_500);
+        uploader.drained(now_ms, 1, queued);
+        queued += serve_all(&mut uploader, now_ms).len() as u64 * LEAF_BYTES;
+        if now_ms > 3_000 {
+            assert!(queued <= 2 * LEAF_BYTES, "{queued} bytes unsent on a slow uplink");
+        }
+    }
+}
+
+#[test]
+fn a_fast_uplink_gets_a_large_window() {
+    let mut uploader = joined(&[1]);
+    let mut id = 0;
+    let mut most = 0;
+    for now_ms in 0..200 {
+        let chunks: Vec<_> = (0..64)
+            .map(|_| {
+                id += 1;
+                WantedChunk { id, leaves: LeafRange::new(64 * id, 64), deadline_ms: 0, proof_skip: 0 }
+            })
+            .collect();
+        uploader.request(now_ms, 1, CONTENT, SIZE_BYTES, 0, &chunks);
+        for _ in 0..4 {
+            most = most.max(serve_all(&mut uploader, now_ms).len());
+            uploader.drained(now_ms, 1, 0);
+        }
+    }
+    assert!(most >= 1, "served {most} MiB at once");
+    assert!(uploader.uplink_bps() > 4_000_000_000, "{}", uploader.uplink_bps());
+}
+
+#[test]
+fn a_link_that_does_not_drain_costs_the_others_nothing() {
+    let mut uploader = joined(&[1, 2]);
+    let chunks: Vec<_> = (1..=100).map(|id| chunk(id, -1_000)).collect();
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, &chunks);
+    serve_all(&mut uploader, 0);
+    uploader.request(
+        0,
+        2,
+        CONTENT,
+        SIZE_BYTES,
+        0,
+        &(101..=300).map(|id| chunk(id, 1_000)).collect::<Vec<_>>(),
+    );
+    let mut served = 0;
+    for now_ms in (0..5_000).step_by(10) {
+        uploader.handle_timeout(now_ms);
+        served += serve_all(&mut uploader, now_ms).iter().filter(|(link, _)| *link == 2).count();
+        uploader.drained(now_ms, 2, 0);
+    }
+    assert_eq!(served, 200);
+}
+
+#[test]
+fn the_upload_limit_holds() {
+    let mut uploader = Uploader::new(8_000_000);
+    uploader.link_joined(1);
+    uploader.credit(0, 1, u64::MAX);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, &(1..=1000).map(|id| chunk(id, 0)).collect::<Vec<_>>());
+    let (mut served, mut now_ms) = (0, 0);
+    while now_ms < 4_000 {
+        served += serve_all(&mut uploader, now_ms).len() as u64;
+        uploader.drained(now_ms, 1, 0);
+        served += serve_all(&mut uploader, now_ms).len() as u64;
+        now_ms = uploader.poll_timeout(now_ms).map_or(now_ms + 1, |due| due.at_ms.max(now_ms + 1));
+        uploader.handle_timeout(now_ms);
+    }
+    let bytes = served * LEAF_BYTES;
+    assert!((3_700_000..=4_300_000).contains(&bytes), "{bytes} bytes in 4 s at 1 MB/s");
+}
+
+#[test]
+fn what_is_flushed_while_it_is_read_is_not_sent() {
+    let mut uploader = joined(&[1]);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 3, &[chunk(1, 0)]);
+    assert!(matches!(uploader.poll_output(), Some(UploaderOutput::Serve { id: 1, .. })));
+    uploader.flush(0, 1, CONTENT, 4);
+    assert!(!uploader.read_done(0, 1, 1, None));
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 3, &[chunk(2, 0)]);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 4, &[chunk(3, 0)]);
+    assert_eq!(serve_all(&mut uploader, 0), [(1, 3)]);
+}
+
+#[test]
+fn too_many_requests_are_refused_as_busy() {
+    let mut uploader = Uploader::new(0);
+    uploader.link_joined(1);
+    for n in 0..5 {
+        let chunks: Vec<_> = (0..256).map(|at| chunk(1 + n * 256 + at, 0)).collect();
+        uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, &chunks);
+    }
+    let refused = std::iter::from_fn(|| uploader.poll_output())
+        .filter(|output| matches!(output, UploaderOutput::Refuse { reason: RefuseReason::Busy(_), .. }));
+    assert_eq!(refused.count(), 256);
+}
+
+#[test]
+fn two_greedy_links_share_evenly() {
+    let mut uploader = joined(&[1, 2]);
+    {
+        let now_ms = 0;
+        uploader.request(
+            now_ms,
+            1,
+            CONTENT,
+            SIZE_BYTES,
+            0,
+            &(1..=900).map(|id| chunk(id, -5_000)).collect::<Vec<_>>(),
+        );
+        uploader.request(
+            now_ms,
+            2,
+            CONTENT,
+            SIZE_BYTES,
+            0,
+            &(1001..=1900).map(|id| chunk(id, 60_000)).collect::<Vec<_>>(),
+        );
+    }
+    let mut served = [0u32; 2];
+    for now_ms in (0..40_000).step_by(50) {
+        for (link, _) in serve_all(&mut uploader, now_ms) {
+            served[link as usize - 1] += 1;
+        }
+        uploader.drained(now_ms, 1, 0);
+        uploader.drained(now_ms, 2, 0);
+        if served.iter().sum::<u32>() > 600 {
+            break;
+        }
+    }
+    let difference = served[0].abs_diff(served[1]);
+    assert!(difference <= 32, "{served:?}: urgency wins within fair shares only");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Request { link: LinkId, epoch: u32, deadlines: Vec<i32> },
+    Cancel { link: LinkId, id: RequestId },
+    Flush { link: LinkId, epoch: u32 },
+    Credit { link: LinkId, more_bytes: u64 },
+    Read { fails: bool },
+    Drain { link: LinkId, share: u8 },
+    Leave { link: LinkId },
+    Wait { ms: u64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let link = 1..4u64;
+    prop_oneof![
+        4 => (link.clone(), 0..4u32, prop::collection::vec(-2_000..20_000, 1..8))
+            .prop_map(|(link, epoch, deadlines)| Step::Request { link, epoch, deadlines }),
+        1 => (link.clone(), 1..200u32).prop_map(|(link, id)| Step::Cancel { link, id }),
+        1 => (link.clone(), 0..4u32).prop_map(|(link, epoch)| Step::Flush { link, epoch }),
+        2 => (link.clone(), 0..200_000u64).prop_map(|(link, more_bytes)| Step::Credit { link, more_bytes }),
+        6 => any::<bool>().prop_map(|fails| Step::Read { fails }),
+        4 => (link.clone(), any::<u8>()).prop_map(|(link, share)| Step::Drain { link, share }),
+        1 => link.prop_map(|link| Step::Leave { link }),
+        2 => (1..700u64).prop_map(|ms| Step::Wait { ms }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn credit_is_respected_and_nothing_void_leaves(steps in prop::collection::vec(step(), 1..200)) {
+        let mut uploader = Uploader::new(0);
+        let (mut now_ms, mut next_id) = (0, 0);
+        let mut granted = BTreeMap::<LinkId, u64>::new();
+        let mut sent = BTreeMap::<LinkId, u64>::new();
+        let mut queued = BTreeMap::<LinkId, u64>::new();
+        let mut epoch_of = BTreeMap::<RequestId, (LinkId, u32)>::new();
+        let mut oldest = BTreeMap::<LinkId, u32>::new();
+        let mut cancelled = std::collections::BTreeSet::new();
+        let mut to_read = VecDeque::new();
+        for step in steps {
+            match step {
+                Step::Request { link, epoch, deadlines } => {
+                    uploader.link_joined(link);
+                    let chunks: Vec<_> = deadlines.iter().map(|deadline| {
+                        next_id += 1;
+                        epoch_of.insert(next_id, (link, epoch));
+                        chunk(next_id, *deadline)
+                    }).collect();
+                    uploader.request(now_ms, link, CONTENT, SIZE_BYTES, epoch, &chunks);
+                }
+                Step::Cancel { link, id } => {
+                    if epoch_of.get(&id).is_some_and(|(of, _)| *of == link) {
+                        cancelled.insert(id);
+                    }
+                    uploader.cancel(now_ms, link, &[id]);
+                }
+                Step::Flush { link, epoch } => {
+                    if uploader.knows(link) {
+                        let known = oldest.entry(link).or_default();
+                        *known = epoch.max(*known);
+                    }
+                    uploader.flush(now_ms, link, CONTENT, epoch);
+                }
+                Step::Credit { link, more_bytes } => {
+                    if uploader.knows(link) {
+                        *granted.entry(link).or_default() += more_bytes;
+                        uploader.credit(now_ms, link, granted[&link]);
+                    }
+                }
+                Step::Read { fails } => {
+                    if let Some((link, id)) = to_read.pop_front() {
+                        let failed = fails.then_some(RefuseReason::Unreadable);
+                        if uploader.read_done(now_ms, link, id, failed) {
+                            *sent.entry(link).or_default() += LEAF_BYTES;
+                            *queued.entry(link).or_default() += LEAF_BYTES;
+                            prop_assert!(sent[&link] <= granted.get(&link).copied().unwrap_or_default());
+                            prop_assert!(!cancelled.contains(&id));
+                            prop_assert!(epoch_of[&id].1 >= oldest.get(&link).copied().unwrap_or_default());
+                        }
+                    }
+                }
+                Step::Drain { link, share } => {
+                    let left = queued.entry(link).or_default();
+                    *left = *left * u64::from(share) / 255;
+                    uploader.drained(now_ms, link, *left);
+                }
+                Step::Leave { link } => {
+                    uploader.link_left(now_ms, link);
+                    granted.remove(&link);
+                    sent.remove(&link);
+                    queued.remove(&link);
+                    oldest.remove(&link);
+                    to_read.retain(|(of, _)| *of != link);
+                }
+                Step::Wait { ms } => {
+                    now_ms += ms;
+                    uploader.handle_timeout(now_ms);
+                }
+            }
+            while let Some(output) = uploader.poll_output() {
+                if let UploaderOutput::Serve { link, id, .. } = output {
+                    to_read.push_back((link, id));
+                }
+            }
+        }
+    }
+}
