@@ -124,10 +124,9 @@ impl Scaler {
             return Err(MediaError::InvalidData);
         }
         let display = display_size(coded, (sar.numerator(), sar.denominator()), self.rotation, self.cap);
-        let space = match source.color_space() {
-            color::Space::Unspecified if coded.1 >= 720 => color::Space::BT709,
-            known => known,
-        };
+        let told = source.color_space();
+        let is_hd = coded.1 >= 720;
+        let space = if told == color::Space::Unspecified && is_hd { color::Space::BT709 } else { told };
         let shape = Shape {
             coded,
             format: source.format(),

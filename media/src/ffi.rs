@@ -61,7 +61,7 @@ pub(crate) fn index_entries(input: &mut Input, stream: usize) -> Vec<IndexEntry>
                 Some(IndexEntry {
                     ticks: entry.timestamp,
                     byte: u64::try_from(entry.pos).unwrap_or(0),
-                    keyframe: entry.flags() & AVINDEX_KEYFRAME as i32 != 0,
+                    keyframe: entry.flags() & AVINDEX_KEYFRAME != 0,
                 })
             })
             .collect()
@@ -71,13 +71,14 @@ pub(crate) fn index_entries(input: &mut Input, stream: usize) -> Vec<IndexEntry>
 /// Tells the scaler which matrix and range the picture was coded with; without this everything is taken for BT.601.
 pub(crate) fn set_source_colours(scaler: &mut scaling::Context, space: color::Space, full_range: bool) {
     // The SWS_CS_* numbers are the ITU ones that `AVColorSpace` uses as well.
-    let matrix: i32 = match space {
-        color::Space::BT709 => 1,
-        color::Space::FCC => 4,
-        color::Space::SMPTE240M => 7,
-        color::Space::BT2020NCL | color::Space::BT2020CL => 9,
-        _ => 5,
-    };
+    const MATRICES: [(color::Space, i32); 5] = [
+        (color::Space::BT709, 1),
+        (color::Space::FCC, 4),
+        (color::Space::SMPTE240M, 7),
+        (color::Space::BT2020NCL, 9),
+        (color::Space::BT2020CL, 9),
+    ];
+    let matrix = MATRICES.iter().find(|(known, _)| *known == space).map_or(5, |(_, number)| *number);
     // SAFETY: the scaler is a valid context borrowed exclusively; the coefficient tables are static. A refusal (a
     // negative answer for formats without a matrix) leaves the scaler as it was.
     unsafe {

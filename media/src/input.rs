@@ -123,8 +123,8 @@ impl Media {
         let expects = |kind: Type| {
             self.input.streams().any(|s| s.parameters().medium() == kind && !is_attached_picture(&s))
         };
-        let video_ok = self.video.as_ref().map_or(!expects(Type::Video), |v| v.decoder.width() > 0);
-        let audio_ok = self.audio.as_ref().map_or(!expects(Type::Audio), |a| a.decoder.rate() > 0);
+        let video_ok = self.video.as_ref().map_or_else(|| !expects(Type::Video), |v| v.decoder.width() > 0);
+        let audio_ok = self.audio.as_ref().map_or_else(|| !expects(Type::Audio), |a| a.decoder.rate() > 0);
         video_ok && audio_ok
     }
 

@@ -36,6 +36,6 @@ mod player;
 pub use error::ProbeError;
 pub use frame::VideoFrame;
 #[cfg(feature = "player")]
-pub use player::{OutputChoice, Player, PlayerOptions, PlayerSnapshot, PlayerState};
+pub use player::{FrameTap, OutputChoice, Player, PlayerOptions, PlayerSnapshot, PlayerState};
 pub use probe::{MediaInfo, MediaKind, is_media_name, probe_file};
 pub use source::{FileSource, MediaSource};

@@ -91,12 +91,12 @@ pub fn probe_file(path: &Path) -> Result<MediaInfo, ProbeError> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let log = ReadLog::default();
     let make = || LoggingFile::open(path, log.clone());
-    let mut media = Media::open(make, &name, || false).map_err(|error| match error {
-        MediaError::NoTracks => ProbeError::NoTracks,
-        other => ProbeError::NotMedia(other.to_string()),
+    let mut media = Media::open(make, &name, || false).map_err(|error| {
+        let no_tracks = matches!(error, MediaError::NoTracks);
+        if no_tracks { ProbeError::NoTracks } else { ProbeError::NotMedia(error.to_string()) }
     })?;
     let mut info = describe(&media, &name, size_bytes);
-    let tracks = media.video.take().map(Track::Video).or(media.audio.take().map(Track::Audio));
+    let tracks = media.video.take().map(Track::Video).or_else(|| media.audio.take().map(Track::Audio));
     let decoded_until_us =
         tracks.and_then(|track| first_frame(&mut media, track)).ok_or(ProbeError::Truncated)?;
     info.startup_ranges = merge_ranges(log.take());
@@ -226,7 +226,7 @@ fn scan_packets(media: &mut Media, index: usize) -> (Vec<(u32, u64)>, u64) {
     loop {
         match media.read_packet() {
             Ok(packet) if packet.stream() == index => {
-                let Some(ticks) = packet.pts().or(packet.dts()) else { continue };
+                let Some(ticks) = packet.pts().or_else(|| packet.dts()) else { continue };
                 let start_us = ticks_to_us(ticks, time_base) - media.base_us;
                 end_ms = end_ms.max(us_to_ms(start_us + ticks_to_us(packet.duration(), time_base)));
                 if let (true, Ok(byte)) = (packet.is_key(), u64::try_from(packet.position())) {

@@ -211,7 +211,7 @@ mod tests {
             reader.seek(SeekFrom::Start(5)).unwrap();
         }
         assert!(source.wants.lock().unwrap().is_empty());
-        reader.read(&mut [0; 16]).unwrap();
+        reader.read_exact(&mut [0; 16]).unwrap();
         assert_eq!(source.wants.lock().unwrap().len(), 1);
     }
 

@@ -1,5 +1,7 @@
 //! `probe_file` on real clips of every container, and on files that are none.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 mod clips;
 
 use std::{fs, path::Path};

@@ -72,13 +72,18 @@ impl Backend for DeviceBackend {
     }
 
     fn start(&mut self, renderer: Renderer) -> Result<(), DeviceError> {
-        let stream = match self.format {
-            SampleFormat::F32 => self.build::<f32>(renderer),
-            SampleFormat::I16 => self.build::<i16>(renderer),
-            SampleFormat::U16 => self.build::<u16>(renderer),
-            SampleFormat::I32 => self.build::<i32>(renderer),
-            SampleFormat::U8 => self.build::<u8>(renderer),
-            other => return Err(DeviceError::Format(other)),
+        let stream = if self.format == SampleFormat::F32 {
+            self.build::<f32>(renderer)
+        } else if self.format == SampleFormat::I16 {
+            self.build::<i16>(renderer)
+        } else if self.format == SampleFormat::I32 {
+            self.build::<i32>(renderer)
+        } else if self.format == SampleFormat::U16 {
+            self.build::<u16>(renderer)
+        } else if self.format == SampleFormat::U8 {
+            self.build::<u8>(renderer)
+        } else {
+            return Err(DeviceError::Format(self.format));
         }?;
         stream.play()?;
         self.stream = Some(stream);
@@ -111,12 +116,15 @@ impl DeviceBackend {
                 *slot = T::from_sample(*sample);
             }
         };
-        let on_error = move |error: cpal::Error| match error.kind() {
-            ErrorKind::DeviceNotAvailable | ErrorKind::StreamInvalidated | ErrorKind::HostUnavailable => {
+        let on_error = move |error: cpal::Error| {
+            let gone =
+                [ErrorKind::DeviceNotAvailable, ErrorKind::StreamInvalidated, ErrorKind::HostUnavailable];
+            if gone.contains(&error.kind()) {
                 tracing::warn!(%error, "the sound device went away");
                 lost.store(true, Ordering::SeqCst);
+            } else {
+                tracing::debug!(%error, "sound device");
             }
-            _ => tracing::debug!(%error, "sound device"),
         };
         Ok(self.device.build_output_stream(self.config, callback, on_error, Some(OPEN_TIMEOUT))?)
     }

@@ -142,6 +142,8 @@ pub(crate) struct PcmCore {
     gain: f32,
     starved: bool,
     was_running: bool,
+    /// When the present silence is first heard.
+    silent_since_us: Option<i64>,
 }
 
 impl PcmCore {
@@ -155,6 +157,7 @@ impl PcmCore {
             gain: 0.0,
             starved: false,
             was_running: false,
+            silent_since_us: None,
         }
     }
 
@@ -203,10 +206,13 @@ impl PcmCore {
             self.gain = 0.0;
         }
         self.starved = starved;
+        // What stands still stands since the first silent chunk; what was rendered before is still to be heard.
+        let at_us = if rendered > 0 { heard_at_us } else { self.silent_since_us.unwrap_or(heard_at_us) };
+        self.silent_since_us = (rendered == 0).then_some(at_us);
         shared.clock.publish(Anchor {
             epoch: self.epoch,
             pts_us: first_us as i64,
-            at_us: heard_at_us,
+            at_us,
             speed: f64::from(speed),
             limit_us: (self.position_us - first_us) as i64,
             floor_us: self.floor_us,
@@ -222,6 +228,7 @@ impl PcmCore {
             self.floor_us = self.position_us as i64;
             self.gain = 0.0;
             self.starved = true;
+            self.silent_since_us = None;
             if let Some((block, at)) = self.current.take() {
                 shared.queued_frames.fetch_sub((block.len - at) as i64, Ordering::SeqCst);
             }
@@ -390,6 +397,30 @@ mod tests {
         core.render(&mut out, 10_666, &shared);
         assert_eq!(shared.queued_frames(), held);
         assert!(out.iter().all(|frame| frame.left == 0.0));
+    }
+
+    #[test]
+    fn a_paused_clock_reaches_what_was_rendered_and_stays_there() {
+        let (mut tx, mut core, shared) = rig();
+        shared.begin_epoch(1, 0);
+        shared.set_running(true);
+        for block in 0..8 {
+            push(&mut tx, &shared, 1, block * 5_333, 0.5);
+        }
+        let mut out = [Frame::ZERO; 128];
+        let latency_us = 40_000;
+        for chunk in 0..4 {
+            core.render(&mut out, chunk * CHUNK_US + latency_us, &shared);
+        }
+        shared.set_running(false);
+        for chunk in 4..40 {
+            core.render(&mut out, chunk * CHUNK_US + latency_us, &shared);
+        }
+        let settled = shared.clock.position_us(40 * CHUNK_US);
+        // Four chunks and the fade of 240 frames.
+        assert!((settled - (4 * 128 + 240) * 1_000_000 / 48_000).abs() < 100, "{settled}");
+        core.render(&mut out, 41 * CHUNK_US + latency_us, &shared);
+        assert_eq!(shared.clock.position_us(41 * CHUNK_US), settled);
     }
 
     fn rig() -> (Producer<Block>, PcmCore, SoundShared) {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    OutputChoice,
+    FrameTap, OutputChoice,
     buffering::{Buffering, Phase},
     log::FrameLog,
     schedule::{Verdict, judge},
@@ -27,8 +27,6 @@ const TICK_IDLE: Duration = Duration::from_millis(40);
 const CATCH_UP_GAP: Duration = Duration::from_millis(4);
 const NO_FRAME_US: i64 = i64::MIN;
 
-type FrameHook = Arc<dyn Fn(&VideoFrame) + Send + Sync>;
-
 /// What the conductor is given to work with.
 pub(crate) struct Parts {
     pub(crate) shared: Arc<Shared>,
@@ -36,7 +34,7 @@ pub(crate) struct Parts {
     pub(crate) current: Arc<Mutex<Option<Arc<VideoFrame>>>>,
     pub(crate) output: OutputChoice,
     pub(crate) on_frame: Option<Arc<dyn Fn() + Send + Sync>>,
-    pub(crate) frame_tap: Option<FrameHook>,
+    pub(crate) frame_tap: Option<FrameTap>,
     pub(crate) log: FrameLog,
 }
 

@@ -204,7 +204,7 @@ impl Demuxer {
                 // Nothing can be decoded from it alone.
                 continue;
             }
-            let ticks = packet.pts().or(packet.dts()).unwrap_or(0);
+            let ticks = packet.pts().or_else(|| packet.dts()).unwrap_or(0);
             let at_us = ticks_to_us(ticks, time_base) - self.media.base_us;
             held_bytes += packet.size();
             self.landed.push_back(packet);
@@ -255,13 +255,13 @@ impl Demuxer {
             }
             _ => return,
         };
-        if let (Some(unwrapper), Some(dts)) = (&mut self.unwrapper, packet.dts().or(packet.pts())) {
+        if let (Some(unwrapper), Some(dts)) = (&mut self.unwrapper, packet.dts().or_else(|| packet.pts())) {
             let offset_us = unwrapper.offset_for(ticks_to_us(dts, route.time_base));
             shift(&mut packet, offset_us, route.time_base);
         }
         let told_us = ticks_to_us(packet.duration(), route.time_base);
         let duration_us = if told_us > 0 { told_us } else { route.default_duration_us };
-        if let Some(ticks) = packet.pts().or(packet.dts()) {
+        if let Some(ticks) = packet.pts().or_else(|| packet.dts()) {
             let end_us = ticks_to_us(ticks, route.time_base) - self.media.base_us + duration_us;
             until.fetch_max(end_us, Ordering::SeqCst);
         }

@@ -52,6 +52,9 @@ const MAX_VOLUME: f32 = 1.3;
 /// A reader that has waited this long is worth telling about.
 const TELL_WAITING_AFTER_US: u128 = 50_000;
 
+/// What is called with a frame that is shown.
+pub type FrameTap = Arc<dyn Fn(&VideoFrame) + Send + Sync>;
+
 /// How to play.
 #[derive(Clone)]
 pub struct PlayerOptions {
@@ -64,7 +67,7 @@ pub struct PlayerOptions {
     /// Called when there is a new frame to draw.
     pub on_frame: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Called with every frame shown, in order, before `on_frame`. It must be quick.
-    pub frame_tap: Option<Arc<dyn Fn(&VideoFrame) + Send + Sync>>,
+    pub frame_tap: Option<FrameTap>,
     /// Where to write a JSON line per shown frame (`pts_ms`, `wall_ms` since opening, `clock_ms`); for tests.
     pub frame_log: Option<PathBuf>,
     /// Larger pictures are scaled down to fit.
