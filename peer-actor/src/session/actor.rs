@@ -35,7 +35,7 @@ pub struct SessionRoutes {
     pub events: Recipient<SessionEvent>,
     /// Frames that answer this node as a viewer.
     pub to_viewer: Option<Recipient<SessionFrame>>,
-    /// Frames that ask this node as a source, its credit, and the link becoming writable.
+    /// Frames that ask this node as a source, its credit, and the link having drained.
     pub to_source: Option<Recipient<SessionFrame>>,
     /// Frames of the tracker's conversation, in both directions.
     pub to_tracker: Option<Recipient<SessionFrame>>,
@@ -156,7 +156,7 @@ impl SessionActor {
         }
     }
 
-    fn writable(&self) {
+    fn drained(&self) {
         if let (Some(route), Some(remote)) = (&self.routes.to_source, &self.remote) {
             let (remote, link) = (remote.clone(), self.link.clone());
             mailbox::post(route, SessionFrame { session: self.id, remote, link, frame: None, permit: None });
@@ -198,7 +198,7 @@ impl StreamHandler<LinkEvent> for SessionActor {
                 self.state.handle_frame(clock::now_ms(), clock::now_us(), frame, fresh_nonce());
                 self.drive(ctx, Some(permit));
             }
-            LinkEvent::Writable => self.writable(),
+            LinkEvent::Drained => self.drained(),
             LinkEvent::Closed(cause) => {
                 self.state.handle_link_closed(cause);
                 self.drive(ctx, None);

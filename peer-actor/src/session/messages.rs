@@ -55,7 +55,7 @@ pub struct SessionFrame {
     pub remote: Arc<Remote>,
     /// The way to answer.
     pub link: LinkHandle,
-    /// What came; none when the link has become writable again.
+    /// What came; none when the link has drained.
     pub frame: Option<Frame>,
     /// Keeps the socket from being read on while the frame is handled.
     pub permit: Option<Permit>,

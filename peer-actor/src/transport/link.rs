@@ -22,16 +22,14 @@ use super::gate::{Gate, Permit};
 
 /// Events waiting for the session. The gate closes long before this many; a peer that still fills it is flooding.
 const EVENT_QUEUE: usize = 16 * 1024;
-/// The other end is asked for no more uploads while this much waits; below it [`LinkEvent::Writable`] is due.
-const WRITABLE_BELOW_BYTES: usize = LINK_OUTBOUND_BYTES / 4;
 
 /// What happens on a link, in order.
 #[derive(Debug)]
 pub enum LinkEvent {
     /// A frame came in; reading continues as permits are dropped.
     Frame(Frame, Permit),
-    /// The outbound queue has drained after data was sent.
-    Writable,
+    /// The socket has taken something from the outbound queue since the last [`LinkHandle::drained_bytes`].
+    Drained,
     /// Nothing follows.
     Closed(CloseCause),
 }
@@ -73,7 +71,7 @@ pub struct LinkHandle {
 struct Shared {
     outbound: mpsc::Sender<Bytes>,
     queued_bytes: AtomicUsize,
-    wants_writable: AtomicBool,
+    is_drain_told: AtomicBool,
     is_closed: AtomicBool,
     cut: Notify,
     cut_socket: Option<socket2::Socket>,
@@ -91,10 +89,8 @@ impl LinkHandle {
         let message_bytes = message.len();
         if self.shared.queued_bytes.fetch_add(message_bytes, Ordering::AcqRel) > LINK_OUTBOUND_BYTES {
             self.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
-            self.shared.wants_writable.store(true, Ordering::Release);
             return Err(LinkFull);
         }
-        self.shared.wants_writable.store(true, Ordering::Release);
         self.shared.outbound.try_send(message).map_err(|_| {
             self.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
             LinkFull
@@ -104,6 +100,12 @@ impl LinkHandle {
     /// Bytes queued and not yet taken by the socket.
     pub fn queued_bytes(&self) -> usize {
         self.shared.queued_bytes.load(Ordering::Acquire)
+    }
+
+    /// The same, after which the next drained byte is told again by [`LinkEvent::Drained`].
+    pub fn drained_bytes(&self) -> usize {
+        self.shared.is_drain_told.store(false, Ordering::Release);
+        self.queued_bytes()
     }
 
     /// The address at the other end of the socket.
@@ -169,7 +171,7 @@ pub(crate) fn link(
     let shared = Shared {
         outbound,
         queued_bytes: AtomicUsize::new(0),
-        wants_writable: AtomicBool::new(false),
+        is_drain_told: AtomicBool::new(false),
         is_closed: AtomicBool::new(false),
         cut: Notify::new(),
         cut_socket,
@@ -229,11 +231,8 @@ impl LinkCore {
 }
 
 fn message_sent(handle: &LinkHandle, events: &mpsc::Sender<LinkEvent>, message_bytes: usize) {
-    let before = handle.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
-    if before.saturating_sub(message_bytes) <= WRITABLE_BELOW_BYTES
-        && handle.shared.wants_writable.swap(false, Ordering::AcqRel)
-        && events.try_send(LinkEvent::Writable).is_err()
-    {
+    handle.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
+    if !handle.shared.is_drain_told.swap(true, Ordering::AcqRel) && events.try_send(LinkEvent::Drained).is_err() {
         tracing::debug!("the session is not listening");
     }
 }
