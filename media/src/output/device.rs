@@ -23,7 +23,7 @@ use kira::backend::{
 use super::{clock::TimeSource, sound::SoundShared};
 
 /// Small enough to react, large enough not to run dry on a busy machine.
-const PREFERRED_BUFFER_FRAMES: u32 = 1024;
+const PREFERRED_BUFFER_FRAMES: u32 = 2048;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) struct DeviceSettings {
