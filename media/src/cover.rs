@@ -51,7 +51,7 @@ fn embedded_art(media: &mut Media) -> Option<VideoFrame> {
         media.seek_us(0).ok()?;
         next_packet(media, index)
     })?;
-    let mut decoder = VideoDecoder::new(track, 0);
+    let mut decoder = VideoDecoder::new(track, media.time_line());
     decoder.send(Some(&packet)).and_then(|()| decoder.send(None)).ok()?;
     let picture = decoder.receive().ok()??;
     Scaler::new(Rotation::None, MAX_SIZE).convert(&picture).ok()
@@ -73,7 +73,7 @@ fn telling_frame(media: &mut Media, duration_ms: u64) -> Option<VideoFrame> {
     let track: VideoTrack = media.video.take()?;
     let (index, rotation) = (track.index, track.rotation);
     ffi::keep_only_streams(&mut media.input, &[index]);
-    let mut decoder = VideoDecoder::new(track, media.base_us);
+    let mut decoder = VideoDecoder::new(track, media.time_line());
     let mut scaler = Scaler::new(rotation, MAX_SIZE);
     let mut best: Option<(f64, VideoFrame)> = None;
     for percent in LOOK_AT_PERCENT {

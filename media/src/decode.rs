@@ -17,7 +17,7 @@ use crate::{
     frame::VideoFrame,
     geometry::{Rotation, display_size, rotate_rgba},
     input::{AudioTrack, VideoTrack},
-    time::{ticks_to_us, us_to_ms},
+    time::{TimeLine, ticks_to_us, us_to_ms},
 };
 
 /// A decoded picture in the codec's own format, with its time.
@@ -31,18 +31,18 @@ pub(crate) struct Picture {
 pub(crate) struct VideoDecoder {
     decoder: decoder::Video,
     time_base: Rational,
-    base_us: i64,
+    line: TimeLine,
     frame_duration_us: i64,
     next_pts_us: Option<i64>,
     economy: bool,
 }
 
 impl VideoDecoder {
-    pub(crate) fn new(track: VideoTrack, base_us: i64) -> Self {
+    pub(crate) fn new(track: VideoTrack, line: TimeLine) -> Self {
         Self {
             decoder: track.decoder,
             time_base: track.time_base,
-            base_us,
+            line,
             frame_duration_us: track.frame_duration_us,
             next_pts_us: None,
             economy: false,
@@ -82,7 +82,7 @@ impl VideoDecoder {
             Err(Error::Other { errno }) if errno == EAGAIN => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        let stamped = frame.timestamp().map(|ticks| ticks_to_us(ticks, self.time_base) - self.base_us);
+        let stamped = frame.timestamp().and_then(|ticks| self.line.place(ticks, self.time_base));
         let pts_us = stamped.or(self.next_pts_us).unwrap_or(0);
         let ticks = frame.packet().duration;
         let own = if ticks > 0 { ticks_to_us(ticks, self.time_base) } else { 0 };
@@ -188,18 +188,18 @@ pub(crate) struct Samples {
 pub(crate) struct AudioDecoder {
     decoder: decoder::Audio,
     time_base: Rational,
-    base_us: i64,
+    line: TimeLine,
     rate_hz: u32,
     speed: f32,
     resampler: Option<(resampling::context::Definition, resampling::Context)>,
 }
 
 impl AudioDecoder {
-    pub(crate) fn new(track: AudioTrack, base_us: i64, rate_hz: u32) -> Self {
+    pub(crate) fn new(track: AudioTrack, line: TimeLine, rate_hz: u32) -> Self {
         Self {
             decoder: track.decoder,
             time_base: track.time_base,
-            base_us,
+            line,
             rate_hz,
             speed: 1.0,
             resampler: None,
@@ -240,7 +240,7 @@ impl AudioDecoder {
             Err(Error::Other { errno }) if errno == EAGAIN => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        let pts_us = frame.timestamp().map(|ticks| ticks_to_us(ticks, self.time_base) - self.base_us);
+        let pts_us = frame.timestamp().and_then(|ticks| self.line.place(ticks, self.time_base));
         let frames = self.resample(&mut frame)?;
         Ok(Some(Samples { pts_us, frames }))
     }

@@ -17,7 +17,12 @@ use ffmpeg_next::{
     packet::side_data,
 };
 
-use crate::{error::MediaError, ffi, geometry::Rotation, time::ticks_to_us};
+use crate::{
+    error::MediaError,
+    ffi,
+    geometry::Rotation,
+    time::{TimeLine, ticks_to_us},
+};
 
 /// Every demuxer that may see a file. Anything else, `hls` and `concat` first, is refused by libavformat itself.
 const ALLOWED_FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mp3,flac,ogg,wav,w64,aac";
@@ -126,6 +131,11 @@ impl Media {
         let video_ok = self.video.as_ref().map_or_else(|| !expects(Type::Video), |v| v.decoder.width() > 0);
         let audio_ok = self.audio.as_ref().map_or_else(|| !expects(Type::Audio), |a| a.decoder.rate() > 0);
         video_ok && audio_ok
+    }
+
+    /// The time its tracks share.
+    pub(crate) fn time_line(&self) -> TimeLine {
+        TimeLine::new(self.base_us, self.duration_us)
     }
 
     /// The demuxer's name, such as `matroska,webm`.

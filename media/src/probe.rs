@@ -151,10 +151,10 @@ enum Track {
 /// Decodes until one frame comes out; its end time, or `None` when none does.
 fn first_frame(media: &mut Media, track: Track) -> Option<i64> {
     let mut decoder = match track {
-        Track::Video(track) => (track.index, Ok(VideoDecoder::new(track, media.base_us))),
+        Track::Video(track) => (track.index, Ok(VideoDecoder::new(track, media.time_line()))),
         Track::Audio(track) => {
             let rate_hz = track.decoder.rate().max(8000);
-            (track.index, Err(AudioDecoder::new(track, media.base_us, rate_hz)))
+            (track.index, Err(AudioDecoder::new(track, media.time_line(), rate_hz)))
         }
     };
     let mut at_end = false;

@@ -7,6 +7,28 @@ use ffmpeg_next::Rational;
 /// A jump larger than this between neighbouring packets is a discontinuity, not a gap.
 const MAX_GAP_US: i64 = 10_000_000;
 
+/// What the tracks of one file have in common in time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TimeLine {
+    /// What the container calls time zero.
+    pub(crate) base_us: i64,
+    /// Later than this nothing can be: a timestamp that says so is damaged.
+    pub(crate) latest_us: i64,
+}
+
+impl TimeLine {
+    pub(crate) fn new(base_us: i64, duration_us: Option<i64>) -> Self {
+        let latest_us = duration_us.map_or(i64::MAX, |duration_us| duration_us.saturating_add(MAX_GAP_US));
+        Self { base_us, latest_us }
+    }
+
+    /// A container's timestamp as time from the start of the file, if it can be true.
+    pub(crate) fn place(&self, ticks: i64, time_base: Rational) -> Option<i64> {
+        let at_us = ticks_to_us(ticks, time_base) - self.base_us;
+        (at_us <= self.latest_us).then_some(at_us)
+    }
+}
+
 /// Rescales `ticks` of `time_base` seconds to microseconds, rounding to nearest and saturating.
 pub(crate) fn ticks_to_us(ticks: i64, time_base: Rational) -> i64 {
     let (num, den) = (i128::from(time_base.numerator()), i128::from(time_base.denominator()));
@@ -64,6 +86,14 @@ mod tests {
         assert_eq!(ticks_to_us(-1, Rational(1, 30)), -33_333);
         assert_eq!(ticks_to_us(i64::MAX, Rational(1, 1)), i64::MAX / 4);
         assert_eq!(ticks_to_us(5, Rational(0, 0)), 0);
+    }
+
+    #[test]
+    fn a_time_far_behind_the_end_of_the_file_is_not_believed() {
+        let line = TimeLine::new(1_400_000, Some(4_000_000));
+        assert_eq!(line.place(2, Rational(1, 1)), Some(600_000));
+        assert_eq!(line.place(95_000, Rational(1, 1)), None);
+        assert!(TimeLine::new(0, None).place(95_000, Rational(1, 1)).is_some());
     }
 
     #[test]

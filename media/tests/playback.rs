@@ -43,6 +43,90 @@ fn every_audio_container_plays_its_tone_to_the_end() {
 }
 
 #[test]
+fn unusual_files_play_like_any_other() {
+    for what in ["b-frames", "ten bits", "surround", "no layout", "two languages"] {
+        let run = Run::play(&clips::odd_clip(what));
+        assert_eq!(run.numbers, (0..120).collect::<Vec<_>>(), "{what}");
+        assert_eq!((run.last.frames_dropped, run.last.audio_underruns), (0, 0), "{what}");
+        run.assert_tone(440.0, 4.0, what);
+    }
+}
+
+#[test]
+fn sound_that_starts_late_or_ends_early_leaves_the_picture_alone() {
+    let late = Run::play(&clips::odd_clip("late sound"));
+    assert_eq!(late.numbers, (0..120).collect::<Vec<_>>());
+    late.assert_tone(440.0, 2.5, "late sound");
+    let short = Run::play(&clips::odd_clip("short sound"));
+    assert_eq!(short.numbers, (0..120).collect::<Vec<_>>());
+    short.assert_tone(440.0, 1.0, "short sound");
+    for line in &short.log {
+        assert!((line.clock_ms - line.pts_ms).abs() <= 10.0, "{line:?}");
+    }
+}
+
+#[test]
+fn a_variable_frame_rate_shows_each_frame_at_its_own_time() {
+    let run = Run::play(&clips::odd_clip("variable frame rate"));
+    let expected: Vec<u64> = (0..120).filter(|n| n % 3 == 0 || n % 30 < 10).collect();
+    assert_eq!(run.numbers, expected);
+    for (number, line) in run.numbers.iter().zip(&run.log) {
+        let at_ms = *number as f64 * 1000.0 / clips::FPS as f64;
+        assert!((line.pts_ms - at_ms).abs() < 1.0 && (line.clock_ms - at_ms).abs() < 10.0, "{line:?}");
+    }
+}
+
+#[test]
+fn rotation_and_pixel_shape_are_honoured() {
+    for (rotated, size) in [(true, (180, 320)), (false, (640, 180))] {
+        let path = clips::reshaped_clip(rotated);
+        let options = PlayerOptions { output: OutputChoice::Null, start_paused: true, ..Default::default() };
+        let player = Player::open(Arc::new(FileSource::open(&path).unwrap()), "a.mp4", options);
+        let begun = Instant::now();
+        let frame = loop {
+            if let Some(frame) = player.frame(0) {
+                break frame;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "{player:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        assert_eq!((frame.width, frame.height), size);
+        assert_eq!(frame.rgba.len(), (size.0 * size.1 * 4) as usize);
+        assert_eq!((player.snapshot().width, player.snapshot().height), size);
+    }
+}
+
+#[test]
+fn damaged_files_end_or_fail_but_never_hang() {
+    for (name, seconds) in [("a.mp4", 4), ("a.mkv", 4), ("a.ts", 4), ("a.avi", 4), ("a.mp3", 7), ("a.ogg", 7)]
+    {
+        let whole = fs::read(clips::clip(name, seconds)).unwrap();
+        for round in 0..3_usize {
+            let mut bytes = whole.clone();
+            bytes.truncate(whole.len() * (round + 2) / 4);
+            let mut state = round as u32 + 1;
+            for _ in 0..40 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let at = (state >> 8) as usize % bytes.len();
+                bytes[at] ^= (state >> 24) as u8;
+            }
+            let source = GatedSource::new(bytes.clone());
+            source.release(bytes.len());
+            let options = PlayerOptions {
+                output: OutputChoice::CaptureUnpaced(std::env::temp_dir().join("damaged.wav")),
+                ..Default::default()
+            };
+            let player = Player::open(source, name, options);
+            let begun = Instant::now();
+            while !matches!(player.snapshot().state, PlayerState::Ended | PlayerState::Failed) {
+                assert!(begun.elapsed() < Duration::from_secs(20), "{name} {round}: {player:?}");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_cover_picture_is_not_a_video() {
     let run = Run::play(&clips::covered_song("a.mp3"));
     assert!(!run.last.has_video && run.numbers.is_empty());

@@ -21,6 +21,7 @@ use crate::{
     error::MediaError,
     input::AudioTrack,
     output::sound::{BLOCK_FRAMES, Block},
+    time::TimeLine,
 };
 
 /// The ring holds a third of a second: looking this often keeps it nearly full.
@@ -37,14 +38,14 @@ struct Worker<'a> {
 }
 
 /// The thread's whole life.
-pub(crate) fn run(shared: &Arc<Shared>, track: AudioTrack, base_us: i64, ring: Producer<Block>) {
+pub(crate) fn run(shared: &Arc<Shared>, track: AudioTrack, line: TimeLine, ring: Producer<Block>) {
     if !wait_for(&shared.output_ready, shared) {
         return;
     }
     let rate_hz = shared.sound.rate_hz();
     let mut worker = Worker {
         shared,
-        decoder: AudioDecoder::new(track, base_us, rate_hz),
+        decoder: AudioDecoder::new(track, line, rate_hz),
         ring,
         epoch: 0,
         line: Continuity::new(0, rate_hz, 1.0),

@@ -29,6 +29,8 @@ const BACK_OFF_US: [i64; 6] = [0, 1_000_000, 3_000_000, 8_000_000, 20_000_000, i
 const MAX_LANDING_BYTES: usize = 16 << 20;
 /// So many unreadable packets in a row are the end of the file.
 const MAX_BAD_PACKETS: u32 = 500;
+/// Between decoding a picture and showing it lie a few frames, never this much.
+const MAX_REORDER_US: i64 = 5_000_000;
 const REST: Duration = Duration::from_millis(200);
 
 /// What one track's packets need to know to be routed.
@@ -116,7 +118,7 @@ fn spawn_workers(
     cap: (u32, u32),
     ring: Producer<Block>,
 ) -> Vec<JoinHandle<()>> {
-    let base_us = media.base_us;
+    let line = media.time_line();
     let mut workers = Vec::new();
     let mut keep = |spawned: std::io::Result<JoinHandle<()>>| match spawned {
         Ok(worker) => workers.push(worker),
@@ -124,12 +126,12 @@ fn spawn_workers(
     };
     if let Some(track) = media.video.take() {
         let shared = Arc::clone(shared);
-        let work = move || video::run(&shared, track, base_us, cap);
+        let work = move || video::run(&shared, track, line, cap);
         keep(thread::Builder::new().name("media-video".to_owned()).spawn(work));
     }
     if let Some(track) = media.audio.take() {
         let shared = Arc::clone(shared);
-        let work = move || audio::run(&shared, track, base_us, ring);
+        let work = move || audio::run(&shared, track, line, ring);
         keep(thread::Builder::new().name("media-audio".to_owned()).spawn(work));
     }
     workers
@@ -255,6 +257,9 @@ impl Demuxer {
             }
             _ => return,
         };
+        if self.unwrapper.is_some() {
+            distrust(&mut packet, route.time_base);
+        }
         if let (Some(unwrapper), Some(dts)) = (&mut self.unwrapper, packet.dts().or_else(|| packet.pts())) {
             let offset_us = unwrapper.offset_for(ticks_to_us(dts, route.time_base));
             shift(&mut packet, offset_us, route.time_base);
@@ -262,11 +267,21 @@ impl Demuxer {
         let told_us = ticks_to_us(packet.duration(), route.time_base);
         let duration_us = if told_us > 0 { told_us } else { route.default_duration_us };
         if let Some(ticks) = packet.pts().or_else(|| packet.dts()) {
-            let end_us = ticks_to_us(ticks, route.time_base) - self.media.base_us + duration_us;
-            until.fetch_max(end_us, Ordering::SeqCst);
+            if let Some(at_us) = self.media.time_line().place(ticks, route.time_base) {
+                until.fetch_max(at_us + duration_us, Ordering::SeqCst);
+            }
         }
         let bytes = packet.size();
         queue.push(self.epoch, packet, bytes, duration_us);
+    }
+}
+
+/// A picture is shown soon after it is decoded: a presentation time far from the decoding time is damaged.
+fn distrust(packet: &mut Packet, time_base: Rational) {
+    if let (Some(pts), Some(dts)) = (packet.pts(), packet.dts())
+        && ticks_to_us(pts.saturating_sub(dts), time_base).abs() > MAX_REORDER_US
+    {
+        packet.set_pts(Some(dts));
     }
 }
 

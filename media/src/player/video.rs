@@ -14,6 +14,7 @@ use crate::{
     decode::{Picture, Scaler, VideoDecoder},
     error::MediaError,
     input::VideoTrack,
+    time::TimeLine,
 };
 
 /// Decoded frames waiting to be shown: enough to ride out a slow one, few enough to keep memory small.
@@ -34,11 +35,11 @@ struct Worker<'a> {
 }
 
 /// The thread's whole life.
-pub(crate) fn run(shared: &Arc<Shared>, track: VideoTrack, base_us: i64, cap: (u32, u32)) {
+pub(crate) fn run(shared: &Arc<Shared>, track: VideoTrack, line: TimeLine, cap: (u32, u32)) {
     let scaler = Scaler::new(track.rotation, cap);
     let mut worker = Worker {
         shared,
-        decoder: VideoDecoder::new(track, base_us),
+        decoder: VideoDecoder::new(track, line),
         scaler,
         epoch: 0,
         target_us: 0,

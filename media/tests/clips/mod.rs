@@ -89,6 +89,90 @@ pub(crate) fn silent_clip(name: &str, seconds: u32) -> PathBuf {
     )
 }
 
+/// Clips that are unusual in one way each, with what makes them so.
+pub(crate) fn odd_clip(what: &str) -> PathBuf {
+    let video = numbered_picture(4);
+    let picture = ["-f", "lavfi", "-i", video.as_str()];
+    let tone = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=4"];
+    let h264 = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "30"];
+    let (name, inputs, output): (&str, Vec<&str>, Vec<&str>) = match what {
+        "b-frames" => (
+            "bframes.mp4",
+            [&picture[..], &tone].concat(),
+            [&h264[..], &["-bf", "3", "-c:a", "aac"]].concat(),
+        ),
+        "ten bits" => {
+            let codecs = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p10le", "-c:a", "aac"];
+            ("ten.mkv", [&picture[..], &tone].concat(), codecs.to_vec())
+        }
+        "surround" => (
+            "surround.mkv",
+            [&picture[..], &tone].concat(),
+            [&h264[..], &["-c:a", "ac3", "-ac", "6", "-b:a", "448k"]].concat(),
+        ),
+        "late sound" => (
+            "late.mkv",
+            [&picture[..], &["-itsoffset", "1.5"], &tone[..]].concat(),
+            [&h264[..], &["-c:a", "flac", "-t", "4"]].concat(),
+        ),
+        "short sound" => (
+            "short.mkv",
+            [&picture[..], &["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=1"]]
+                .concat(),
+            [&h264[..], &["-c:a", "flac"]].concat(),
+        ),
+        "variable frame rate" => (
+            "vfr.mkv",
+            [&picture[..], &tone].concat(),
+            [
+                &h264[..],
+                &["-vf", "select='not(mod(n,3))+lt(mod(n,30),10)'", "-fps_mode", "vfr", "-c:a", "flac"],
+            ]
+            .concat(),
+        ),
+        "two languages" => (
+            "two.mkv",
+            [&picture[..], &["-f", "lavfi", "-i", "sine=frequency=1000:duration=4"], &tone[..]].concat(),
+            [
+                &h264[..],
+                &[
+                    "-map",
+                    "0",
+                    "-map",
+                    "1",
+                    "-map",
+                    "2",
+                    "-c:a",
+                    "flac",
+                    "-disposition:a:0",
+                    "0",
+                    "-disposition:a:1",
+                    "default",
+                ],
+            ]
+            .concat(),
+        ),
+        "no layout" => (
+            "plain.avi",
+            [&picture[..], &tone].concat(),
+            vec!["-c:v", "mpeg4", "-q:v", "3", "-c:a", "pcm_s16le", "-ac", "2"],
+        ),
+        unknown => panic!("no such clip: {unknown}"),
+    };
+    make(name, &inputs, &output)
+}
+
+/// Two copies of a numbered clip, as a phone on its side and a television would have made it.
+pub(crate) fn reshaped_clip(rotated: bool) -> PathBuf {
+    let plain = clip("a.mp4", 4);
+    let input = ["-i", plain.to_str().unwrap()];
+    if rotated {
+        make("rotated.mp4", &input, &["-c", "copy", "-metadata:s:v", "rotate=90"])
+    } else {
+        make("wide.mp4", &input, &["-c", "copy", "-bsf:v", "h264_metadata=sample_aspect_ratio=2/1"])
+    }
+}
+
 /// A tagged tone with a square test picture as its cover.
 pub(crate) fn covered_song(name: &str) -> PathBuf {
     let codecs: &[&str] = &[
