@@ -6,4 +6,5 @@ pub mod identity;
 pub mod mailbox;
 pub mod path_planner;
 pub mod session;
+pub mod store;
 pub mod transport;

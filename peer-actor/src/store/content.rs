@@ -1,0 +1,538 @@
+//! One content: what of it is verified, taking chunks in, giving chunks and bytes out.
+//!
+//! Invariant: a leaf counts as held only after its bytes, the pairs above it, and its bit were written, in this order; and a pair is
+//! held exactly if some leaf beneath it is. It never believes a file: what is served is verified while it is read.
+
+use std::{
+    io,
+    sync::{
+        Arc, RwLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use shared::{
+    ContentId, LeafRange, LeafSet,
+    content::{PathNode, ProofError, VerifiedPairs, is_chunk, path_to, verify, verify_path},
+    limits::LEAF_BYTES,
+    units::{leaf_count, leaf_of},
+    wire::ProofPair,
+};
+use tokio::sync::watch;
+use tracing::warn;
+
+use super::{
+    changes::Changes,
+    error::{IngestError, ReadChunkError},
+    files::Files,
+    ledger::Ledger,
+    map::{BootId, Header},
+    sync::{read, write},
+    table::Inner,
+};
+
+/// A content of the store. Shared as `Arc<Content>`; whoever holds one keeps it from being evicted.
+#[derive(Debug)]
+pub struct Content {
+    content_id: ContentId,
+    size_bytes: u64,
+    name: String,
+    is_shared: bool,
+    pub(super) files: Files,
+    held: RwLock<Held>,
+    changes: Changes,
+    /// Read-locked while a chunk is written; write-locked to change between clean and dirty.
+    is_dirty: RwLock<bool>,
+    unsynced_bytes: AtomicU64,
+    used_at_s: AtomicU64,
+    ledger: Arc<Ledger>,
+    store: Weak<Inner>,
+    boot: BootId,
+}
+
+/// Which leaves are verified. A shared content needs no bitmap.
+#[derive(Debug)]
+enum Held {
+    All,
+    Some(LeafSet),
+    Gone,
+}
+
+/// What a chunk brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingested {
+    /// Leaves that were not held before, as maximal ranges.
+    pub new_leaves: Vec<LeafRange>,
+    /// Their bytes.
+    pub new_bytes: u64,
+    /// Whether the content is complete now, and was not before.
+    pub completed: bool,
+}
+
+/// What a content is made from.
+pub(super) struct Parts {
+    pub(super) content_id: ContentId,
+    pub(super) size_bytes: u64,
+    pub(super) name: String,
+    pub(super) files: Files,
+    /// `None`: a shared file, all of it.
+    pub(super) held: Option<LeafSet>,
+    pub(super) is_dirty: bool,
+    pub(super) used_at_s: u64,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) store: Weak<Inner>,
+    pub(super) boot: BootId,
+}
+
+impl Content {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            content_id: parts.content_id,
+            size_bytes: parts.size_bytes,
+            name: parts.name,
+            is_shared: parts.held.is_none(),
+            files: parts.files,
+            held: RwLock::new(parts.held.map_or(Held::All, Held::Some)),
+            changes: Changes::new(),
+            is_dirty: RwLock::new(parts.is_dirty),
+            unsynced_bytes: AtomicU64::new(0),
+            used_at_s: AtomicU64::new(parts.used_at_s),
+            ledger: parts.ledger,
+            store: parts.store,
+            boot: parts.boot,
+        }
+    }
+
+    /// Takes a chunk in: verifies it, writes it, and claims its leaves. Levels that the proof leaves out must be held
+    /// ([`Self::proof_skip`] says how many are). When this returns `Ok`, the leaves survive the death of the process.
+    pub fn ingest(
+        &self,
+        leaves: LeafRange,
+        proof: &[ProofPair],
+        payload: &[u8],
+    ) -> Result<Ingested, IngestError> {
+        match &*read(&self.held) {
+            Held::All => return Err(IngestError::AlreadyHeld),
+            Held::Some(held) if leaves.count > 0 && held.contains(leaves) => {
+                return Err(IngestError::AlreadyHeld);
+            }
+            Held::Some(_) => {}
+            Held::Gone => return Err(IngestError::Gone),
+        }
+        let pairs = self.verify(leaves, proof, payload)?;
+        let reserved_bytes = self.missing_bytes(leaves);
+        self.make_room(reserved_bytes)?;
+        let mut claimed = self.write_and_claim(leaves, &pairs, payload);
+        if matches!(claimed, Err(IngestError::Full(_))) && self.evict(DISK_FULL_BYTES) {
+            claimed = self.write_and_claim(leaves, &pairs, payload);
+        }
+        let new_bytes = claimed.as_ref().map_or(0, |ingested| ingested.new_bytes);
+        self.ledger.release(reserved_bytes.saturating_sub(new_bytes));
+        claimed
+    }
+
+    /// Reads a chunk and its proof below `proof_skip` levels. What is returned verifies against the content id.
+    pub fn read_chunk(
+        &self,
+        leaves: LeafRange,
+        proof_skip: u8,
+    ) -> Result<(Vec<ProofPair>, Bytes), ReadChunkError> {
+        if !is_chunk(leaves, self.size_bytes) {
+            return Err(ReadChunkError::NotAChunk);
+        }
+        if !self.has(leaves) {
+            return Err(ReadChunkError::NotHeld);
+        }
+        self.touch();
+        let (mut pairs, payload, verified) =
+            self.read_verified(leaves).map_err(|error| self.unreadable(error))?;
+        if verified.is_err() {
+            return Err(self.give_up(leaves, &pairs));
+        }
+        pairs.drain(..pairs.len().min(proof_skip.into()));
+        Ok((pairs, Bytes::from(payload)))
+    }
+
+    /// Reads verified bytes at `pos` into `buf`, as many as are there without a gap. `Ok(None)`: the byte at `pos` is not there yet.
+    /// `Ok(Some(0))`: `pos` is at or beyond the end, or `buf` is empty.
+    pub fn try_read(&self, pos: u64, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        if pos >= self.size_bytes || buf.is_empty() {
+            return Ok(Some(0));
+        }
+        let there = match &*read(&self.held) {
+            Held::Gone => return Err(io::ErrorKind::NotFound.into()),
+            Held::All => self.size_bytes - pos,
+            Held::Some(held) => {
+                let gap = held
+                    .first_missing(leaf_of(pos))
+                    .map_or(self.size_bytes, |leaf| u64::from(leaf) * LEAF_BYTES);
+                gap.saturating_sub(pos)
+            }
+        };
+        let count = buf.len().min(usize::try_from(there).unwrap_or(usize::MAX));
+        if count == 0 {
+            return Ok(None);
+        }
+        self.touch();
+        self.files.read_bytes_at(&mut buf[..count], pos)?;
+        Ok(Some(count))
+    }
+
+    /// How many levels of the path to this chunk are held, from the root on: what a request may leave out of the proof.
+    pub fn proof_skip(&self, leaves: LeafRange) -> u8 {
+        let Some(path) = path_to(leaves, self.size_bytes) else { return 0 };
+        let levels = match &*read(&self.held) {
+            Held::All => path.nodes.len(),
+            Held::Gone => 0,
+            Held::Some(held) => {
+                let before = held.last_held(leaves.first);
+                let after = held.first_held(leaves.first);
+                let is_held = |node: &&PathNode| {
+                    [before, after].iter().flatten().any(|leaf| node.leaves.contains(*leaf))
+                };
+                path.nodes.iter().take_while(is_held).count()
+            }
+        };
+        levels as u8
+    }
+
+    /// Which content.
+    pub const fn content_id(&self) -> ContentId {
+        self.content_id
+    }
+
+    /// Its length, as its opener said; proven once the last leaf is verified.
+    pub const fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// How many leaves it has.
+    pub const fn leaf_count(&self) -> u32 {
+        leaf_count(self.size_bytes)
+    }
+
+    /// The file name, for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is a shared file, served in place.
+    pub const fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Whether everything is verified.
+    pub fn is_complete(&self) -> bool {
+        match &*read(&self.held) {
+            Held::All => true,
+            Held::Some(held) => held.is_full(),
+            Held::Gone => false,
+        }
+    }
+
+    /// Whether it was removed from the store; nothing can be read or taken in any more.
+    pub fn is_gone(&self) -> bool {
+        matches!(&*read(&self.held), Held::Gone)
+    }
+
+    /// Whether the last leaf is verified, so that no other size can be the right one.
+    pub fn is_size_proven(&self) -> bool {
+        self.has(LeafRange::new(self.leaf_count() - 1, 1))
+    }
+
+    /// Whether all of `leaves` are verified.
+    pub fn has(&self, leaves: LeafRange) -> bool {
+        match &*read(&self.held) {
+            Held::All => leaves.first.checked_add(leaves.count).is_some_and(|end| end <= self.leaf_count()),
+            Held::Some(held) => held.contains(leaves),
+            Held::Gone => false,
+        }
+    }
+
+    /// The verified leaves.
+    pub fn verified(&self) -> LeafSet {
+        match &*read(&self.held) {
+            Held::All => LeafSet::full(self.leaf_count()),
+            Held::Some(held) => held.clone(),
+            Held::Gone => LeafSet::new(self.leaf_count()),
+        }
+    }
+
+    /// The verified leaves as maximal ranges in order.
+    pub fn verified_ranges(&self) -> Vec<LeafRange> {
+        match &*read(&self.held) {
+            Held::All => vec![LeafRange::new(0, self.leaf_count())],
+            Held::Some(held) => held.runs().collect(),
+            Held::Gone => Vec::new(),
+        }
+    }
+
+    /// How many bytes are verified.
+    pub fn verified_bytes(&self) -> u64 {
+        match &*read(&self.held) {
+            Held::All => self.size_bytes,
+            Held::Some(held) => self.bytes_of(held),
+            Held::Gone => 0,
+        }
+    }
+
+    /// Grows whenever the verified leaves change.
+    pub fn generation(&self) -> u64 {
+        self.changes.generation()
+    }
+
+    /// Blocks until the generation is no longer `seen`, or `timeout` has passed; returns the generation.
+    pub fn wait_change(&self, seen: u64, timeout: Duration) -> u64 {
+        self.changes.wait(seen, timeout)
+    }
+
+    /// The generation, for tasks.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn verify(
+        &self,
+        leaves: LeafRange,
+        proof: &[ProofPair],
+        payload: &[u8],
+    ) -> Result<VerifiedPairs, IngestError> {
+        let mut unreadable = None;
+        let verified = verify(self.content_id, self.size_bytes, leaves, proof, payload, |index| {
+            let skipped =
+                path_to(leaves, self.size_bytes)?.nodes.into_iter().find(|node| node.pair == index)?;
+            if !self.holds_any(skipped.leaves) {
+                return None;
+            }
+            self.files.read_pair(index).map_err(|error| unreadable = Some(error)).ok()
+        });
+        if let Some(error) = unreadable {
+            return Err(error.into());
+        }
+        match verified {
+            Err(ProofError::WrongPair { .. } | ProofError::WrongBytes) => {
+                self.check_own_path(leaves, proof)?;
+                Ok(verified?)
+            }
+            _ => Ok(verified?),
+        }
+    }
+
+    /// Before a sender is blamed: are the pairs that his proof was checked against themselves whole?
+    fn check_own_path(&self, leaves: LeafRange, proof: &[ProofPair]) -> Result<(), IngestError> {
+        let nodes = path_to(leaves, self.size_bytes).map(|path| path.nodes).unwrap_or_default();
+        let skipped = &nodes[..nodes.len().saturating_sub(proof.len())];
+        let pairs =
+            skipped.iter().map(|node| self.files.read_pair(node.pair)).collect::<io::Result<Vec<_>>>()?;
+        match verify_path(self.content_id, skipped, &pairs) {
+            Ok(_) => Ok(()),
+            Err(level) => Err(IngestError::Damaged { lost_leaves: self.disclaim(skipped[level].leaves) }),
+        }
+    }
+
+    fn make_room(&self, bytes: u64) -> Result<(), IngestError> {
+        while !self.ledger.try_reserve(bytes) {
+            if !self.evict(self.ledger.excess_with(bytes)) {
+                return Err(IngestError::Full(
+                    "the cache limit is reached by contents that are in use; raise it, or stop one",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes contents nobody has open; whether that freed anything.
+    fn evict(&self, bytes: u64) -> bool {
+        self.store.upgrade().is_some_and(|store| store.evict(bytes) > 0)
+    }
+
+    /// Bytes, then pairs, then bits.
+    fn write_and_claim(
+        &self,
+        leaves: LeafRange,
+        pairs: &VerifiedPairs,
+        payload: &[u8],
+    ) -> Result<Ingested, IngestError> {
+        let _writing = self.begin_writing()?;
+        self.files.write_bytes_at(payload, leaves.bytes(self.size_bytes).start)?;
+        self.files.write_pairs(pairs.first_inner, &pairs.inner)?;
+        for (index, pair) in &pairs.path {
+            self.files.write_pairs(*index, std::slice::from_ref(pair))?;
+        }
+        let ingested = {
+            let mut guard = write(&self.held);
+            let Held::Some(held) = &mut *guard else { return Err(IngestError::Gone) };
+            let new_leaves: Vec<LeafRange> = held.missing_runs_in(leaves).collect();
+            let before = self.bytes_of(held);
+            held.insert(leaves);
+            if let Err(error) = self.write_bits(held, leaves) {
+                for range in new_leaves {
+                    held.remove(range);
+                }
+                return Err(error.into());
+            }
+            let new_bytes = self.bytes_of(held) - before;
+            Ingested { completed: held.is_full() && !new_leaves.is_empty(), new_bytes, new_leaves }
+        };
+        self.unsynced_bytes.fetch_add(ingested.new_bytes, Ordering::Relaxed);
+        self.touch();
+        self.changes.bump();
+        Ok(ingested)
+    }
+
+    /// Makes sure that the map says dirty on the disk, and stays so while the guard lives.
+    fn begin_writing(&self) -> io::Result<std::sync::RwLockReadGuard<'_, bool>> {
+        loop {
+            let guard = read(&self.is_dirty);
+            if *guard {
+                return Ok(guard);
+            }
+            drop(guard);
+            let mut is_dirty = write(&self.is_dirty);
+            if !*is_dirty {
+                self.files.write_header(&self.header(true))?;
+                *is_dirty = true;
+            }
+        }
+    }
+
+    /// The pairs on the path, the bytes, and whether they verify.
+    pub(super) fn read_verified(&self, leaves: LeafRange) -> io::Result<ReadAndVerified> {
+        let nodes = path_to(leaves, self.size_bytes).map(|path| path.nodes).unwrap_or_default();
+        let pairs =
+            nodes.iter().map(|node| self.files.read_pair(node.pair)).collect::<io::Result<Vec<_>>>()?;
+        let bytes = leaves.bytes(self.size_bytes);
+        let mut payload = vec![0; (bytes.end - bytes.start) as usize];
+        self.files.read_bytes_at(&mut payload, bytes.start)?;
+        let verified = verify(self.content_id, self.size_bytes, leaves, &pairs, &payload, |_| None);
+        Ok((pairs, payload, verified))
+    }
+
+    fn unreadable(&self, error: io::Error) -> ReadChunkError {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof if self.is_shared => self.give_up_shared(),
+            _ => ReadChunkError::Io(error),
+        }
+    }
+
+    /// What was read does not verify: withdraws an edited file, or disclaims what is rotten.
+    fn give_up(&self, leaves: LeafRange, pairs: &[ProofPair]) -> ReadChunkError {
+        if self.is_shared {
+            return self.give_up_shared();
+        }
+        let nodes = path_to(leaves, self.size_bytes).map(|path| path.nodes).unwrap_or_default();
+        let rotten =
+            verify_path(self.content_id, &nodes, pairs).err().map_or(leaves, |level| nodes[level].leaves);
+        ReadChunkError::Rotten { lost_leaves: self.disclaim(rotten) }
+    }
+
+    fn give_up_shared(&self) -> ReadChunkError {
+        warn!(content = %self.content_id.short(), path = %self.files.bytes_path().display(), "shared file has changed; withdrawn");
+        if let Some(store) = self.store.upgrade() {
+            store.withdraw(self);
+        }
+        self.retire();
+        ReadChunkError::Altered
+    }
+
+    /// Gives up leaves that turned out not to be there; returns how many were claimed.
+    pub(super) fn disclaim(&self, leaves: LeafRange) -> u32 {
+        let mut guard = write(&self.held);
+        let Held::Some(held) = &mut *guard else { return 0 };
+        let before = self.bytes_of(held);
+        let lost = held.remove(leaves);
+        let freed = before - self.bytes_of(held);
+        if let Err(error) = self.write_bits(held, leaves) {
+            warn!(content = %self.content_id.short(), %error, "damaged leaves could not be struck from the map");
+        }
+        drop(guard);
+        self.ledger.release(freed);
+        warn!(content = %self.content_id.short(), first = leaves.first, lost, "cached leaves were damaged; given up");
+        self.changes.bump();
+        lost
+    }
+
+    /// Nothing of it can be used from now on.
+    pub(super) fn retire(&self) {
+        *write(&self.held) = Held::Gone;
+        self.files.close();
+        self.changes.bump();
+    }
+
+    /// Forces what was written to the disk. With `close`, also marks the map clean; writers wait meanwhile.
+    pub(super) fn flush(&self, close: bool) -> io::Result<()> {
+        if self.is_shared || self.is_gone() {
+            return Ok(());
+        }
+        if !close {
+            self.unsynced_bytes.store(0, Ordering::Relaxed);
+            return self.files.sync();
+        }
+        let mut is_dirty = write(&self.is_dirty);
+        if *is_dirty {
+            self.files.sync()?;
+            self.files.write_header(&self.header(false))?;
+            self.unsynced_bytes.store(0, Ordering::Relaxed);
+            *is_dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Whether bytes were written since the last sync.
+    pub(super) fn has_unsynced(&self) -> bool {
+        self.unsynced_bytes.load(Ordering::Relaxed) > 0
+    }
+
+    /// When it was last read or written, in seconds since 1970.
+    pub(super) fn used_at_s(&self) -> u64 {
+        self.used_at_s.load(Ordering::Relaxed)
+    }
+
+    fn touch(&self) {
+        self.used_at_s.fetch_max(unix_s(SystemTime::now()), Ordering::Relaxed);
+    }
+
+    fn write_bits(&self, held: &LeafSet, leaves: LeafRange) -> io::Result<()> {
+        let (at, bits) = held.packed_around(leaves);
+        self.files.write_map_bits(at, &bits)
+    }
+
+    fn header(&self, dirty: bool) -> Header {
+        Header { dirty, size_bytes: self.size_bytes, content_id: self.content_id, boot: self.boot }
+    }
+
+    fn holds_any(&self, leaves: LeafRange) -> bool {
+        match &*read(&self.held) {
+            Held::All => true,
+            Held::Some(held) => held.intersects(leaves),
+            Held::Gone => false,
+        }
+    }
+
+    fn missing_bytes(&self, leaves: LeafRange) -> u64 {
+        match &*read(&self.held) {
+            Held::Some(held) => {
+                held.missing_runs_in(leaves).map(|range| range.len_bytes(self.size_bytes)).sum()
+            }
+            Held::All | Held::Gone => 0,
+        }
+    }
+
+    fn bytes_of(&self, held: &LeafSet) -> u64 {
+        let last = LeafRange::new(self.leaf_count() - 1, 1);
+        let missing_at_end =
+            if held.contains(last) { LEAF_BYTES - last.len_bytes(self.size_bytes) } else { 0 };
+        u64::from(held.count()) * LEAF_BYTES - missing_at_end
+    }
+}
+
+/// How much of the cache is given up at once when the disk is full although the cache limit is not reached.
+const DISK_FULL_BYTES: u64 = 64 << 20;
+
+type ReadAndVerified = (Vec<ProofPair>, Vec<u8>, Result<VerifiedPairs, ProofError>);
+
+pub(super) fn unix_s(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

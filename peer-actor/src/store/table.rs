@@ -1,0 +1,454 @@
+//! The table of contents: opening the cache, adding and removing, making room, syncing.
+//!
+//! Invariant: of one content there is at most one shared and one partial [`Content`] alive here, and only the table hands them out; so
+//! one that only the table holds has no user, and may be evicted.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, RwLock, Weak, mpsc},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use shared::{ContentId, LeafSet, content::outboard_bytes, limits::MAX_CONTENT_BYTES, units::leaf_count};
+use tracing::{debug, info, warn};
+
+use super::{
+    content::{Content, Parts, unix_s},
+    error::StoreError,
+    files::{Doomed, Files, Loaded, Outboard, boot_id, set_aside, sweep},
+    handles::Handles,
+    ledger::Ledger,
+    map::BootId,
+    sync::{lock, read, write},
+};
+
+/// How often contents that are being written are synced to the disk.
+pub const SYNC_INTERVAL: Duration = Duration::from_secs(10);
+/// Files kept open at once.
+const MAX_HANDLES: usize = 192;
+/// How often and how long to wait for another store to let go of the folder.
+const LOCK_TRIES: u32 = 20;
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// Where the cache is and how large it may grow.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// The cache folder; made if it is not there. One process at a time may use it.
+    pub cache_dir: PathBuf,
+    /// The most verified bytes of other nodes' files.
+    pub quota_bytes: u64,
+}
+
+/// The verified bytes of this node. Cheap to clone, thread-safe, blocking.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+pub(super) struct Inner {
+    cache_dir: PathBuf,
+    table: RwLock<Table>,
+    /// Held while contents from another boot are verified, and by whoever needs one of them.
+    rechecking: Mutex<()>,
+    on_altered: RwLock<Option<AlteredHook>>,
+    ledger: Arc<Ledger>,
+    handles: Arc<Handles>,
+    boot: BootId,
+    this: Weak<Self>,
+    /// Dropped with the store, which ends the sync thread.
+    _stop_sync: mpsc::SyncSender<()>,
+    /// Locked for as long as the store lives.
+    _lock: File,
+}
+
+type AlteredHook = Box<dyn Fn(ContentId) + Send + Sync>;
+
+#[derive(Debug, Default)]
+struct Table {
+    shared: BTreeMap<ContentId, Arc<Content>>,
+    partial: BTreeMap<ContentId, Arc<Content>>,
+    /// Partial contents that are not believed until they are verified.
+    suspects: BTreeMap<ContentId, Arc<Content>>,
+}
+
+impl Store {
+    /// Opens the cache: loads every map, sets aside what is malformed, and verifies in the background what the machine died with.
+    pub fn open(config: StoreConfig) -> Result<Self, StoreError> {
+        let StoreConfig { cache_dir, quota_bytes } = config;
+        let folder_error = |error| StoreError::Folder { path: cache_dir.clone(), error };
+        fs::create_dir_all(&cache_dir).map_err(folder_error)?;
+        let lock = lock_folder(&cache_dir)?;
+        sweep(&cache_dir).map_err(folder_error)?;
+        let (stop_sync, stopped) = mpsc::sync_channel(1);
+        let inner = Arc::new_cyclic(|this| Inner {
+            cache_dir: cache_dir.clone(),
+            table: RwLock::default(),
+            rechecking: Mutex::new(()),
+            on_altered: RwLock::new(None),
+            ledger: Arc::new(Ledger::new(quota_bytes)),
+            handles: Arc::new(Handles::new(MAX_HANDLES)),
+            boot: boot_id(),
+            this: this.clone(),
+            _stop_sync: stop_sync,
+            _lock: lock,
+        });
+        inner.load_all().map_err(folder_error)?;
+        let weak = Arc::downgrade(&inner);
+        let keeper = thread::Builder::new().name("store-keeper".to_owned());
+        keeper.spawn(move || keep(&weak, &stopped)).map_err(StoreError::Io)?;
+        Ok(Self(inner))
+    }
+
+    /// Adds a shared file, served where it lies. `outboard` is its hash tree: bytes, or a path to them.
+    pub fn add_complete(
+        &self,
+        content_id: ContentId,
+        path: PathBuf,
+        size_bytes: u64,
+        outboard: impl Into<Outboard>,
+    ) -> Result<Arc<Content>, StoreError> {
+        check_size(size_bytes)?;
+        let outboard = outboard.into();
+        let (expected, got) = (outboard_bytes(size_bytes), outboard.len_bytes()?);
+        if expected != got {
+            return Err(StoreError::BadOutboard { expected, got });
+        }
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let files = Files::shared(path, outboard, Arc::clone(&self.0.handles));
+        let content = Arc::new(self.0.content(content_id, size_bytes, name, files, None, false, 0));
+        let replaced = write(&self.0.table).shared.insert(content_id, Arc::clone(&content));
+        replaced.inspect(|old| old.retire());
+        Ok(content)
+    }
+
+    /// Stops serving a shared file. Whoever has it open finds it gone.
+    pub fn remove_complete(&self, content_id: &ContentId) {
+        let removed = write(&self.0.table).shared.remove(content_id);
+        removed.inspect(|content| content.retire());
+    }
+
+    /// Opens a content to be fetched, or to go on being fetched; a shared or complete one is returned as it is.
+    pub fn open_partial(
+        &self,
+        content_id: ContentId,
+        size_bytes: u64,
+        name: &str,
+    ) -> Result<Arc<Content>, StoreError> {
+        check_size(size_bytes)?;
+        self.0.settle(&content_id);
+        let mut doomed = None;
+        let mut table = write(&self.0.table);
+        if let Some(content) =
+            table.shared.get(&content_id).filter(|content| content.size_bytes() == size_bytes)
+        {
+            return Ok(Arc::clone(content));
+        }
+        if let Some(content) = table.partial.get(&content_id) {
+            let open = content.size_bytes();
+            if open == size_bytes {
+                return Ok(Arc::clone(content));
+            }
+            if content.is_size_proven() {
+                return Err(StoreError::SizeDisproven { proven: open, claimed: size_bytes });
+            }
+            if Arc::strong_count(content) > 1 {
+                return Err(StoreError::SizeDiffers { open, claimed: size_bytes });
+            }
+            if let Some(unproven) = table.partial.remove(&content_id) {
+                doomed = self.0.doom(&unproven);
+            }
+        }
+        let dir = self.0.dir(&content_id);
+        if dir.exists() {
+            set_aside(&dir)?;
+        }
+        Files::create(&dir, content_id, size_bytes, name)?;
+        let files = Files::partial(dir, Arc::clone(&self.0.handles));
+        let held = Some(LeafSet::new(leaf_count(size_bytes)));
+        let now = unix_s(SystemTime::now());
+        let content =
+            Arc::new(self.0.content(content_id, size_bytes, name.to_owned(), files, held, false, now));
+        table.partial.insert(content_id, Arc::clone(&content));
+        drop(table);
+        delete_all(doomed);
+        Ok(content)
+    }
+
+    /// Deletes a partial content, finished or not. Whoever has it open finds it gone.
+    pub fn remove_partial(&self, content_id: &ContentId) {
+        self.0.settle(content_id);
+        let mut table = write(&self.0.table);
+        let doomed = table.partial.remove(content_id).and_then(|content| self.0.doom(&content));
+        drop(table);
+        delete_all(doomed);
+    }
+
+    /// A content that is shared, or of which something was fetched; a shared one first.
+    pub fn get(&self, content_id: &ContentId) -> Option<Arc<Content>> {
+        let table = read(&self.0.table);
+        table.shared.get(content_id).or_else(|| table.partial.get(content_id)).cloned()
+    }
+
+    /// Every content, ordered by id. Holding them keeps them from being evicted.
+    pub fn list(&self) -> Vec<Arc<Content>> {
+        let table = read(&self.0.table);
+        let only_partial =
+            table.partial.values().filter(|content| !table.shared.contains_key(&content.content_id()));
+        let mut all: Vec<_> = table.shared.values().chain(only_partial).cloned().collect();
+        all.sort_unstable_by_key(|content| content.content_id());
+        all
+    }
+
+    /// Verified bytes of other nodes' files kept here.
+    pub fn cache_bytes(&self) -> u64 {
+        self.0.ledger.used_bytes()
+    }
+
+    /// The most of them.
+    pub fn quota_bytes(&self) -> u64 {
+        self.0.ledger.quota_bytes()
+    }
+
+    /// Changes the limit and makes room at once, as far as contents are not open.
+    pub fn set_quota_bytes(&self, bytes: u64) {
+        self.0.ledger.set_quota_bytes(bytes);
+        let excess = self.0.ledger.excess_with(0);
+        if excess > 0 {
+            self.0.evict(excess);
+        }
+    }
+
+    /// Has `hook` called, on whatever thread is reading, when a shared file turns out to have changed and was withdrawn.
+    pub fn on_altered(&self, hook: impl Fn(ContentId) + Send + Sync + 'static) {
+        *write(&self.0.on_altered) = Some(Box::new(hook));
+    }
+
+    /// Forces everything to the disk and marks what nobody has open as clean. For an orderly end.
+    pub fn flush(&self) {
+        self.0.flush(true);
+    }
+}
+
+impl Inner {
+    fn load_all(&self) -> io::Result<()> {
+        let mut count = 0_usize;
+        for entry in fs::read_dir(&self.cache_dir)? {
+            let entry = entry?;
+            let Some(content_id) = entry.file_name().to_str().and_then(|name| name.parse::<ContentId>().ok())
+            else {
+                continue;
+            };
+            match self.load(&entry.path(), content_id) {
+                Ok(()) => count += 1,
+                Err(error) => {
+                    warn!(content = %content_id.short(), %error, "cached content makes no sense; set aside");
+                    if let Err(error) = set_aside(&entry.path()) {
+                        warn!(content = %content_id.short(), %error, "and could not be moved away");
+                    }
+                }
+            }
+        }
+        debug!(count, bytes = self.ledger.used_bytes(), "cache loaded");
+        Ok(())
+    }
+
+    fn load(&self, dir: &Path, content_id: ContentId) -> io::Result<()> {
+        let Loaded { header, held, name } = Files::load(dir)?;
+        let used_at = fs::metadata(dir.join("map"))?.modified().map_or(0, unix_s);
+        let is_suspect = header.dirty && (header.boot != self.boot || self.boot == [0; 16]);
+        let files = Files::partial(dir.to_owned(), Arc::clone(&self.handles));
+        let content =
+            self.content(content_id, header.size_bytes, name, files, Some(held), header.dirty, used_at);
+        self.ledger.add(content.verified_bytes());
+        let mut table = write(&self.table);
+        let part = if is_suspect { &mut table.suspects } else { &mut table.partial };
+        part.insert(content_id, Arc::new(content));
+        Ok(())
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another fact of a new content, named by the struct they fill"
+    )]
+    fn content(
+        &self,
+        content_id: ContentId,
+        size_bytes: u64,
+        name: String,
+        files: Files,
+        held: Option<LeafSet>,
+        is_dirty: bool,
+        used_at_s: u64,
+    ) -> Content {
+        let (ledger, store, boot) = (Arc::clone(&self.ledger), self.this.clone(), self.boot);
+        Content::new(Parts {
+            content_id,
+            size_bytes,
+            name,
+            files,
+            held,
+            is_dirty,
+            used_at_s,
+            ledger,
+            store,
+            boot,
+        })
+    }
+
+    /// Verifies a content from another boot, or waits until that is done, so that it can be used.
+    fn settle(&self, content_id: &ContentId) {
+        if !read(&self.table).suspects.contains_key(content_id) {
+            return;
+        }
+        let _rechecking = lock(&self.rechecking);
+        let Some(content) = read(&self.table).suspects.get(content_id).cloned() else { return };
+        let rechecked = content.recheck().and_then(|lost| content.flush(true).map(|()| lost));
+        let mut table = write(&self.table);
+        table.suspects.remove(content_id);
+        match rechecked {
+            Ok(lost) => {
+                info!(content = %content_id.short(), lost, bytes = content.verified_bytes(), "cached content verified after a crash");
+                table.partial.insert(*content_id, content);
+            }
+            Err(error) => {
+                warn!(content = %content_id.short(), %error, "cached content cannot be verified after a crash; left alone");
+                self.ledger.release(content.verified_bytes());
+                content.retire();
+            }
+        }
+    }
+
+    fn settle_all(&self) {
+        let suspects: Vec<ContentId> = read(&self.table).suspects.keys().copied().collect();
+        suspects.iter().for_each(|content_id| self.settle(content_id));
+    }
+
+    /// Deletes contents nobody has open, least recently used first, until `bytes` are freed; returns how many were.
+    pub(super) fn evict(&self, bytes: u64) -> u64 {
+        let used_before = self.ledger.used_bytes();
+        let doomed: Vec<Doomed> = {
+            let mut table = write(&self.table);
+            let is_idle = |content: &&Arc<Content>| Arc::strong_count(content) == 1;
+            let mut idle: Vec<_> = table
+                .partial
+                .values()
+                .filter(is_idle)
+                .map(|content| (content.used_at_s(), content.content_id()))
+                .collect();
+            idle.sort_unstable();
+            let mut doomed = Vec::new();
+            for (_, content_id) in idle {
+                if used_before.saturating_sub(self.ledger.used_bytes()) >= bytes {
+                    break;
+                }
+                doomed.extend(table.partial.remove(&content_id).and_then(|content| self.doom(&content)));
+            }
+            doomed
+        };
+        delete_all(doomed);
+        used_before.saturating_sub(self.ledger.used_bytes())
+    }
+
+    /// Ends a content that was just taken out of the (still locked) table, so that its place is free.
+    fn doom(&self, content: &Content) -> Option<Doomed> {
+        let freed = content.verified_bytes();
+        content.retire();
+        self.ledger.release(freed);
+        debug!(content = %content.content_id().short(), freed, "cached content deleted");
+        let failed = |error: &io::Error| warn!(content = %content.content_id().short(), %error, "cached content could not be deleted");
+        content.files.doom().inspect_err(failed).ok()
+    }
+
+    /// A shared file has changed: forgets it and tells whoever indexes it.
+    pub(super) fn withdraw(&self, content: &Content) {
+        let content_id = content.content_id();
+        let mut table = write(&self.table);
+        let is_current =
+            table.shared.get(&content_id).is_some_and(|current| std::ptr::eq(&raw const **current, content));
+        if is_current {
+            table.shared.remove(&content_id);
+            drop(table);
+            if let Some(hook) = &*read(&self.on_altered) {
+                hook(content_id);
+            }
+        }
+    }
+
+    /// Syncs what was written; with `all`, also contents that are open.
+    fn flush(&self, all: bool) {
+        let partial: Vec<_> = read(&self.table).partial.values().map(Arc::downgrade).collect();
+        for content in partial {
+            // One reference is the table's, one is taken here: then nobody else is writing.
+            let Some(content) = content.upgrade() else { continue };
+            let is_idle = Arc::strong_count(&content) <= 2;
+            if (all || is_idle || content.has_unsynced())
+                && let Err(error) = content.flush(is_idle || all)
+            {
+                warn!(content = %content.content_id().short(), %error, "cached content could not be synced");
+            }
+        }
+    }
+
+    fn dir(&self, content_id: &ContentId) -> PathBuf {
+        self.cache_dir.join(content_id.to_string())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.flush(true);
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("cache_dir", &self.cache_dir)
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The store's own thread: verifies suspects, then syncs now and then, until the store is dropped.
+fn keep(store: &Weak<Inner>, stopped: &mpsc::Receiver<()>) {
+    if let Some(store) = store.upgrade() {
+        store.settle_all();
+    }
+    while stopped.recv_timeout(SYNC_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let Some(store) = store.upgrade() else { return };
+        store.flush(false);
+    }
+}
+
+fn lock_folder(cache_dir: &Path) -> Result<File, StoreError> {
+    let folder_error = |error| StoreError::Folder { path: cache_dir.to_owned(), error };
+    let file = File::create(cache_dir.join("lock")).map_err(folder_error)?;
+    // A store that is being closed, here or by a process that was just replaced, is given a moment to let go.
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY),
+            Err(TryLockError::Error(error)) => return Err(folder_error(error)),
+        }
+    }
+    Err(StoreError::InUse(cache_dir.to_owned()))
+}
+
+fn delete_all(doomed: impl IntoIterator<Item = Doomed>) {
+    for folder in doomed {
+        if let Err(error) = folder.delete() {
+            warn!(%error, "deleted content left files behind; they go at the next start");
+        }
+    }
+}
+
+const fn check_size(size_bytes: u64) -> Result<(), StoreError> {
+    if size_bytes == 0 || size_bytes > MAX_CONTENT_BYTES {
+        Err(StoreError::BadSize(size_bytes))
+    } else {
+        Ok(())
+    }
+}
