@@ -15,13 +15,12 @@ use std::{
 use bytes::Bytes;
 use shared::{
     ContentId, LeafRange, LeafSet,
-    content::{PathNode, ProofError, VerifiedPairs, is_chunk, path_to, verify, verify_path},
+    content::{PathNode, ProofError, VerifiedPairs, is_chunk, path_to, verify},
     limits::LEAF_BYTES,
     units::{leaf_count, leaf_of},
     wire::ProofPair,
 };
 use tokio::sync::watch;
-use tracing::warn;
 
 use super::{
     changes::Changes,
@@ -41,20 +40,20 @@ pub struct Content {
     name: String,
     is_shared: bool,
     pub(super) files: Files,
-    held: RwLock<Held>,
-    changes: Changes,
+    pub(super) held: RwLock<Held>,
+    pub(super) changes: Changes,
     /// Read-locked while a chunk is written; write-locked to change between clean and dirty.
     is_dirty: RwLock<bool>,
     unsynced_bytes: AtomicU64,
     used_at_s: AtomicU64,
-    ledger: Arc<Ledger>,
-    store: Weak<Inner>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) store: Weak<Inner>,
     boot: BootId,
 }
 
 /// Which leaves are verified. A shared content needs no bitmap.
 #[derive(Debug)]
-enum Held {
+pub(super) enum Held {
     All,
     Some(LeafSet),
     Gone,
@@ -320,18 +319,6 @@ impl Content {
         }
     }
 
-    /// Before a sender is blamed: are the pairs that his proof was checked against themselves whole?
-    fn check_own_path(&self, leaves: LeafRange, proof: &[ProofPair]) -> Result<(), IngestError> {
-        let nodes = path_to(leaves, self.size_bytes).map(|path| path.nodes).unwrap_or_default();
-        let skipped = &nodes[..nodes.len().saturating_sub(proof.len())];
-        let pairs =
-            skipped.iter().map(|node| self.files.read_pair(node.pair)).collect::<io::Result<Vec<_>>>()?;
-        match verify_path(self.content_id, skipped, &pairs) {
-            Ok(_) => Ok(()),
-            Err(level) => Err(IngestError::Damaged { lost_leaves: self.disclaim(skipped[level].leaves) }),
-        }
-    }
-
     fn make_room(&self, bytes: u64) -> Result<(), IngestError> {
         while !self.ledger.try_reserve(bytes) {
             if !self.evict(self.ledger.excess_with(bytes)) {
@@ -410,55 +397,15 @@ impl Content {
         Ok((pairs, payload, verified))
     }
 
-    fn unreadable(&self, error: io::Error) -> ReadChunkError {
-        match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof if self.is_shared => self.give_up_shared(),
-            _ => ReadChunkError::Io(error),
-        }
-    }
-
-    /// What was read does not verify: withdraws an edited file, or disclaims what is rotten.
-    fn give_up(&self, leaves: LeafRange, pairs: &[ProofPair]) -> ReadChunkError {
-        if self.is_shared {
-            return self.give_up_shared();
-        }
-        let nodes = path_to(leaves, self.size_bytes).map(|path| path.nodes).unwrap_or_default();
-        let rotten =
-            verify_path(self.content_id, &nodes, pairs).err().map_or(leaves, |level| nodes[level].leaves);
-        ReadChunkError::Rotten { lost_leaves: self.disclaim(rotten) }
-    }
-
-    fn give_up_shared(&self) -> ReadChunkError {
-        warn!(content = %self.content_id.short(), path = %self.files.bytes_path().display(), "shared file has changed; withdrawn");
-        if let Some(store) = self.store.upgrade() {
-            store.withdraw(self);
-        }
-        self.retire();
-        ReadChunkError::Altered
-    }
-
-    /// Gives up leaves that turned out not to be there; returns how many were claimed.
-    pub(super) fn disclaim(&self, leaves: LeafRange) -> u32 {
-        let mut guard = write(&self.held);
-        let Held::Some(held) = &mut *guard else { return 0 };
-        let before = self.bytes_of(held);
-        let lost = held.remove(leaves);
-        let freed = before - self.bytes_of(held);
-        if let Err(error) = self.write_bits(held, leaves) {
-            warn!(content = %self.content_id.short(), %error, "damaged leaves could not be struck from the map");
-        }
-        drop(guard);
-        self.ledger.release(freed);
-        warn!(content = %self.content_id.short(), first = leaves.first, lost, "cached leaves were damaged; given up");
-        self.changes.bump();
-        lost
-    }
-
-    /// Nothing of it can be used from now on.
-    pub(super) fn retire(&self) {
-        *write(&self.held) = Held::Gone;
+    /// Nothing of it can be used from now on. Returns how many fetched bytes that gives up.
+    pub(super) fn retire(&self) -> u64 {
+        let before = std::mem::replace(&mut *write(&self.held), Held::Gone);
         self.files.close();
         self.changes.bump();
+        match before {
+            Held::Some(held) => self.bytes_of(&held),
+            Held::All | Held::Gone => 0,
+        }
     }
 
     /// Forces what was written to the disk. With `close`, also marks the map clean; writers wait meanwhile.
@@ -494,7 +441,7 @@ impl Content {
         self.used_at_s.fetch_max(unix_s(SystemTime::now()), Ordering::Relaxed);
     }
 
-    fn write_bits(&self, held: &LeafSet, leaves: LeafRange) -> io::Result<()> {
+    pub(super) fn write_bits(&self, held: &LeafSet, leaves: LeafRange) -> io::Result<()> {
         let (at, bits) = held.packed_around(leaves);
         self.files.write_map_bits(at, &bits)
     }
@@ -520,7 +467,7 @@ impl Content {
         }
     }
 
-    fn bytes_of(&self, held: &LeafSet) -> u64 {
+    pub(super) fn bytes_of(&self, held: &LeafSet) -> u64 {
         let last = LeafRange::new(self.leaf_count() - 1, 1);
         let missing_at_end =
             if held.contains(last) { LEAF_BYTES - last.len_bytes(self.size_bytes) } else { 0 };

@@ -37,9 +37,9 @@ impl Ledger {
         self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Counts bytes as gone that were reserved or added before.
     pub(super) fn release(&self, bytes: u64) {
-        let shrunk = |used: u64| Some(used.saturating_sub(bytes));
-        let _: Result<u64, u64> = self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shrunk);
+        self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Bytes that must go before `bytes` more fit.

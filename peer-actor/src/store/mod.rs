@@ -28,6 +28,7 @@
 
 mod changes;
 mod content;
+mod damage;
 mod error;
 mod export;
 mod files;

@@ -120,14 +120,18 @@ impl Store {
         let files = Files::shared(path, outboard, Arc::clone(&self.0.handles));
         let content = Arc::new(self.0.content(content_id, size_bytes, name, files, None, false, 0));
         let replaced = write(&self.0.table).shared.insert(content_id, Arc::clone(&content));
-        replaced.inspect(|old| old.retire());
+        if let Some(old) = replaced {
+            old.retire();
+        }
         Ok(content)
     }
 
     /// Stops serving a shared file. Whoever has it open finds it gone.
     pub fn remove_complete(&self, content_id: &ContentId) {
         let removed = write(&self.0.table).shared.remove(content_id);
-        removed.inspect(|content| content.retire());
+        if let Some(content) = removed {
+            content.retire();
+        }
     }
 
     /// Opens a content to be fetched, or to go on being fetched; a shared or complete one is returned as it is.
@@ -315,8 +319,7 @@ impl Inner {
             }
             Err(error) => {
                 warn!(content = %content_id.short(), %error, "cached content cannot be verified after a crash; left alone");
-                self.ledger.release(content.verified_bytes());
-                content.retire();
+                self.ledger.release(content.retire());
             }
         }
     }
@@ -354,8 +357,7 @@ impl Inner {
 
     /// Ends a content that was just taken out of the (still locked) table, so that its place is free.
     fn doom(&self, content: &Content) -> Option<Doomed> {
-        let freed = content.verified_bytes();
-        content.retire();
+        let freed = content.retire();
         self.ledger.release(freed);
         debug!(content = %content.content_id().short(), freed, "cached content deleted");
         let failed = |error: &io::Error| warn!(content = %content.content_id().short(), %error, "cached content could not be deleted");

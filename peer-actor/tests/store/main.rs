@@ -1,5 +1,7 @@
 //! The store, through its public face: what is verified gets in, what is claimed is there, and nothing else is lost or believed.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
+
 mod crash;
 mod sample;
 

@@ -1,0 +1,74 @@
+//! What happens when stored bytes or pairs turn out to be wrong: find out whose fault it is, and give up no more than what is wrong.
+//!
+//! Invariant: what is given up is struck from memory and map before anyone is answered, so nothing wrong is served twice.
+
+use std::io;
+
+use shared::{
+    LeafRange,
+    content::{path_to, verify_path},
+    wire::ProofPair,
+};
+use tracing::warn;
+
+use super::{
+    content::{Content, Held},
+    error::{IngestError, ReadChunkError},
+    sync::write,
+};
+
+impl Content {
+    /// Before a sender is blamed: are the pairs that his proof was checked against themselves whole?
+    pub(super) fn check_own_path(&self, leaves: LeafRange, proof: &[ProofPair]) -> Result<(), IngestError> {
+        let nodes = path_to(leaves, self.size_bytes()).map(|path| path.nodes).unwrap_or_default();
+        let skipped = &nodes[..nodes.len().saturating_sub(proof.len())];
+        let pairs =
+            skipped.iter().map(|node| self.files.read_pair(node.pair)).collect::<io::Result<Vec<_>>>()?;
+        match verify_path(self.content_id(), skipped, &pairs) {
+            Ok(_) => Ok(()),
+            Err(level) => Err(IngestError::Damaged { lost_leaves: self.disclaim(skipped[level].leaves) }),
+        }
+    }
+
+    pub(super) fn unreadable(&self, error: io::Error) -> ReadChunkError {
+        let is_missing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof);
+        if is_missing && self.is_shared() { self.give_up_shared() } else { ReadChunkError::Io(error) }
+    }
+
+    /// What was read does not verify: withdraws an edited file, or disclaims what is rotten.
+    pub(super) fn give_up(&self, leaves: LeafRange, pairs: &[ProofPair]) -> ReadChunkError {
+        if self.is_shared() {
+            return self.give_up_shared();
+        }
+        let nodes = path_to(leaves, self.size_bytes()).map(|path| path.nodes).unwrap_or_default();
+        let rotten =
+            verify_path(self.content_id(), &nodes, pairs).err().map_or(leaves, |level| nodes[level].leaves);
+        ReadChunkError::Rotten { lost_leaves: self.disclaim(rotten) }
+    }
+
+    fn give_up_shared(&self) -> ReadChunkError {
+        warn!(content = %self.content_id().short(), path = %self.files.bytes_path().display(), "shared file has changed; withdrawn");
+        if let Some(store) = self.store.upgrade() {
+            store.withdraw(self);
+        }
+        self.retire();
+        ReadChunkError::Altered
+    }
+
+    /// Gives up leaves that turned out not to be there; returns how many were claimed.
+    pub(super) fn disclaim(&self, leaves: LeafRange) -> u32 {
+        let mut guard = write(&self.held);
+        let Held::Some(held) = &mut *guard else { return 0 };
+        let before = self.bytes_of(held);
+        let lost = held.remove(leaves);
+        let freed = before - self.bytes_of(held);
+        if let Err(error) = self.write_bits(held, leaves) {
+            warn!(content = %self.content_id().short(), %error, "damaged leaves could not be struck from the map");
+        }
+        drop(guard);
+        self.ledger.release(freed);
+        warn!(content = %self.content_id().short(), first = leaves.first, lost, "cached leaves were damaged; given up");
+        self.changes.bump();
+        lost
+    }
+}
