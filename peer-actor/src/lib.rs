@@ -2,6 +2,8 @@
 
 pub mod clock;
 pub mod discovery;
+pub mod config;
+pub mod gateway;
 pub mod identity;
 pub mod mailbox;
 pub mod path_planner;
