@@ -1,8 +1,8 @@
 //! The Rusteze peer: actors around pure states, transport, chunk store and HTTP gateway.
 
 pub mod clock;
-pub mod discovery;
 pub mod config;
+pub mod discovery;
 pub mod gateway;
 pub mod identity;
 pub mod mailbox;
