@@ -190,20 +190,12 @@ pub(crate) struct AudioDecoder {
     time_base: Rational,
     line: TimeLine,
     rate_hz: u32,
-    speed: f32,
     resampler: Option<(resampling::context::Definition, resampling::Context)>,
 }
 
 impl AudioDecoder {
     pub(crate) fn new(track: AudioTrack, line: TimeLine, rate_hz: u32) -> Self {
-        Self {
-            decoder: track.decoder,
-            time_base: track.time_base,
-            line,
-            rate_hz,
-            speed: 1.0,
-            resampler: None,
-        }
+        Self { decoder: track.decoder, time_base: track.time_base, line, rate_hz, resampler: None }
     }
 
     /// Feeds one packet, or the end of the stream.
@@ -227,11 +219,6 @@ impl AudioDecoder {
         }
     }
 
-    /// Plays faster or slower by resampling, which moves the pitch along.
-    pub(crate) fn set_speed(&mut self, speed: f32) {
-        self.speed = speed;
-    }
-
     /// The next decoded stretch of sound; `None` when more packets are needed first.
     pub(crate) fn receive(&mut self) -> Result<Option<Samples>, MediaError> {
         let mut frame = frame::Audio::empty();
@@ -252,9 +239,6 @@ impl AudioDecoder {
         // WAV, AVI and raw streams often carry a channel count and no layout.
         if frame.channel_layout().is_empty() {
             frame.set_channel_layout(ChannelLayout::default(i32::from(frame.channels().max(1))));
-        }
-        if self.speed != 1.0 {
-            frame.set_rate((frame.rate() as f32 * self.speed).round().max(1.0) as u32);
         }
         let input = resampling::context::Definition {
             format: frame.format(),

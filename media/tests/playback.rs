@@ -235,13 +235,14 @@ fn pausing_holds_the_position_and_playing_goes_on() {
 }
 
 #[test]
-fn double_speed_takes_half_the_time_and_shows_every_frame() {
+fn double_speed_takes_half_the_time_at_the_same_pitch_and_shows_every_frame() {
     let run = Run::start_with(&clips::clip("a.mp4", 4), OutputChoice::CaptureUnpaced, |_| {});
     run.player().set_speed(2.0);
     let run = run.finish();
     assert_eq!(run.numbers, (0..120).collect::<Vec<_>>());
     let seconds = run.heard_seconds();
     assert!((1.9..2.6).contains(&seconds), "{seconds}");
+    run.assert_tone(440.0, seconds, "double speed");
 }
 
 #[test]

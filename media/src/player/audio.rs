@@ -15,7 +15,7 @@ use std::{
 use kira::Frame;
 use rtrb::Producer;
 
-use super::{continuity::Continuity, queue::Popped, shared::Shared};
+use super::{continuity::Continuity, queue::Popped, shared::Shared, stretch::Stretch};
 use crate::{
     decode::{AudioDecoder, Samples},
     error::MediaError,
@@ -34,7 +34,7 @@ struct Worker<'a> {
     ring: Producer<Block>,
     epoch: u32,
     line: Continuity,
-    speed: f32,
+    stretch: Stretch,
 }
 
 /// The thread's whole life.
@@ -48,8 +48,8 @@ pub(crate) fn run(shared: &Arc<Shared>, track: AudioTrack, line: TimeLine, ring:
         decoder: AudioDecoder::new(track, line, rate_hz),
         ring,
         epoch: 0,
-        line: Continuity::new(0, rate_hz, 1.0),
-        speed: 1.0,
+        line: Continuity::new(0, rate_hz),
+        stretch: Stretch::new(rate_hz),
     };
     loop {
         match shared.audio_packets.pop() {
@@ -61,6 +61,7 @@ pub(crate) fn run(shared: &Arc<Shared>, track: AudioTrack, line: TimeLine, ring:
             Popped::End(epoch) => {
                 if worker.follow(epoch) {
                     worker.feed(None);
+                    worker.finish_stretch();
                     shared.sound.end_epoch(epoch);
                     shared.conductor_wake.notify();
                 }
@@ -90,7 +91,8 @@ impl Worker<'_> {
         self.decoder.flush();
         self.decoder.set_output_rate(rate_hz);
         self.epoch = epoch;
-        self.line = Continuity::new(target_us, rate_hz, self.speed);
+        self.line = Continuity::new(target_us, rate_hz);
+        self.stretch = Stretch::new(rate_hz);
         true
     }
 
@@ -120,39 +122,47 @@ impl Worker<'_> {
 
     /// `false` once the epoch is over.
     fn play(&mut self, samples: Samples) -> bool {
-        let speed = self.shared.sound.speed();
-        if speed != self.speed {
-            self.speed = speed;
-            self.line.set_speed(self.shared.sound.rate_hz(), speed);
-            self.decoder.set_speed(speed);
-        }
         let placed = self.line.place(samples.pts_us, samples.frames.len());
         let silence = std::iter::repeat_n((0.0, 0.0), placed.silence);
-        let sound = samples.frames.into_iter().skip(placed.skip);
-        let mut frames = silence.chain(sound);
-        let us_per_frame = 1e6 * f64::from(self.speed) / f64::from(self.shared.sound.rate_hz());
-        let mut played = 0_usize;
-        loop {
-            let pts_us = placed.pts_us + (played as f64 * us_per_frame) as i64;
+        let frames: Vec<(f32, f32)> = silence.chain(samples.frames.into_iter().skip(placed.skip)).collect();
+        let speed = self.shared.sound.speed();
+        if speed == 1.0 {
+            self.finish_stretch() && self.queue(&frames, placed.pts_us, 1.0)
+        } else {
+            self.stretch.set_speed(speed);
+            let stretched = self.stretch.process(&frames, placed.pts_us);
+            self.queue(&stretched.frames, stretched.pts_us, speed)
+        }
+    }
+
+    /// Plays what the stretcher still holds.
+    fn finish_stretch(&mut self) -> bool {
+        if self.stretch.is_empty() {
+            return true;
+        }
+        let rest = self.stretch.finish();
+        self.queue(&rest.frames, rest.pts_us, 1.0)
+    }
+
+    fn queue(&mut self, frames: &[(f32, f32)], pts_us: i64, speed: f32) -> bool {
+        let us_per_frame = 1e6 * f64::from(speed) / f64::from(self.shared.sound.rate_hz());
+        for (index, part) in frames.chunks(BLOCK_FRAMES).enumerate() {
+            let into_us = ((index * BLOCK_FRAMES) as f64 * us_per_frame) as i64;
             let mut block = Block {
                 epoch: self.epoch,
-                pts_us,
-                speed: self.speed,
-                len: 0,
+                pts_us: pts_us + into_us,
+                speed,
+                len: part.len(),
                 frames: [Frame::ZERO; BLOCK_FRAMES],
             };
-            for (slot, (left, right)) in block.frames.iter_mut().zip(frames.by_ref()) {
-                *slot = Frame { left, right };
-                block.len += 1;
+            for (slot, (left, right)) in block.frames.iter_mut().zip(part) {
+                *slot = Frame { left: *left, right: *right };
             }
-            if block.len == 0 {
-                return true;
-            }
-            played += block.len;
             if !self.push(block) {
                 return false;
             }
         }
+        true
     }
 
     fn push(&mut self, block: Block) -> bool {

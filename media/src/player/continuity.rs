@@ -30,14 +30,9 @@ pub(crate) struct Continuity {
 
 impl Continuity {
     /// A time line that begins at `start_us`, played at `rate_hz` output frames per second.
-    pub(crate) fn new(start_us: i64, rate_hz: u32, speed: f32) -> Self {
-        let us_per_frame = 1e6 * f64::from(speed) / f64::from(rate_hz.max(1));
+    pub(crate) fn new(start_us: i64, rate_hz: u32) -> Self {
+        let us_per_frame = 1e6 / f64::from(rate_hz.max(1));
         Self { expected_us: start_us as f64, at_start: true, us_per_frame }
-    }
-
-    /// From here on each output frame covers another span of media.
-    pub(crate) fn set_speed(&mut self, rate_hz: u32, speed: f32) {
-        self.us_per_frame = 1e6 * f64::from(speed) / f64::from(rate_hz.max(1));
     }
 
     /// Places `frames` output frames that the container puts at `pts_us`.
@@ -72,7 +67,7 @@ mod tests {
 
     #[test]
     fn sound_before_the_target_of_a_seek_is_cut_to_the_sample() {
-        let mut line = Continuity::new(1_000_000, RATE, 1.0);
+        let mut line = Continuity::new(1_000_000, RATE);
         let early = line.place(Some(960_000), 1024);
         assert_eq!(early, Placement { silence: 0, skip: 1024, pts_us: 1_000_000 });
         let across = line.place(Some(981_333), 1024);
@@ -82,13 +77,13 @@ mod tests {
 
     #[test]
     fn sound_that_starts_late_is_preceded_by_silence() {
-        let mut line = Continuity::new(0, RATE, 1.0);
+        let mut line = Continuity::new(0, RATE);
         assert_eq!(line.place(Some(500_000), 1024), Placement { silence: 24_000, skip: 0, pts_us: 0 });
     }
 
     #[test]
     fn rounding_in_the_container_neither_cuts_nor_fills() {
-        let mut line = Continuity::new(0, RATE, 1.0);
+        let mut line = Continuity::new(0, RATE);
         for packet in 0..1000_i64 {
             let rounded_to_ms = (packet * 1024 * 1000 + 24_000) / 48_000 * 1000;
             let placed = line.place(Some(rounded_to_ms), 1024);
@@ -99,16 +94,10 @@ mod tests {
 
     #[test]
     fn a_broken_time_line_is_jumped_not_slept_through() {
-        let mut line = Continuity::new(0, RATE, 1.0);
+        let mut line = Continuity::new(0, RATE);
         line.place(Some(0), 1024);
         let placed = line.place(Some(3_600_000_000), 1024);
         assert_eq!((placed.silence, placed.pts_us), (0, 3_600_000_000));
-    }
-
-    #[test]
-    fn double_speed_halves_the_silence() {
-        let mut line = Continuity::new(0, RATE, 2.0);
-        assert_eq!(line.place(Some(500_000), 10).silence, 12_000);
     }
 
     proptest! {
@@ -116,7 +105,7 @@ mod tests {
         fn played_frames_are_never_more_than_given_plus_silence(
             steps in proptest::collection::vec((proptest::option::of(-5_000_000..50_000_000_i64), 0..5000_usize), 1..50),
         ) {
-            let mut line = Continuity::new(0, RATE, 1.0);
+            let mut line = Continuity::new(0, RATE);
             let mut last_us = -1_000_000;
             for (pts_us, frames) in steps {
                 let placed = line.place(pts_us, frames);

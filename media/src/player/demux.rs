@@ -266,10 +266,9 @@ impl Demuxer {
         }
         let told_us = ticks_to_us(packet.duration(), route.time_base);
         let duration_us = if told_us > 0 { told_us } else { route.default_duration_us };
-        if let Some(ticks) = packet.pts().or_else(|| packet.dts()) {
-            if let Some(at_us) = self.media.time_line().place(ticks, route.time_base) {
-                until.fetch_max(at_us + duration_us, Ordering::SeqCst);
-            }
+        let stamp = packet.pts().or_else(|| packet.dts());
+        if let Some(at_us) = stamp.and_then(|ticks| self.media.time_line().place(ticks, route.time_base)) {
+            until.fetch_max(at_us + duration_us, Ordering::SeqCst);
         }
         let bytes = packet.size();
         queue.push(self.epoch, packet, bytes, duration_us);

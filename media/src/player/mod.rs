@@ -20,6 +20,7 @@ mod log;
 mod queue;
 mod schedule;
 mod shared;
+mod stretch;
 mod video;
 
 use std::{
@@ -253,7 +254,7 @@ impl Player {
         self.shared.wake_all();
     }
 
-    /// `0.5..=2.0`. The pitch moves with the speed.
+    /// `0.5..=2.0`, at the same pitch.
     pub fn set_speed(&self, speed: f32) {
         let speed = if speed.is_finite() { speed.clamp(0.5, 2.0) } else { 1.0 };
         self.shared.control().speed = speed;

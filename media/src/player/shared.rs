@@ -193,6 +193,10 @@ impl Shared {
             let mut facts = self.facts();
             facts.ended = false;
             facts.landed = false;
+            // Reading may go better from there.
+            if !first {
+                facts.failed = None;
+            }
             facts.has_audio
         };
         self.video_packets.flush(epoch);
