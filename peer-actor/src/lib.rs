@@ -1,5 +1,6 @@
 //! The Rusteze peer: actors around pure states, transport, chunk store and HTTP gateway.
 
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod discovery;

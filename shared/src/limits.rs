@@ -34,6 +34,8 @@ pub const MAX_NAME_BYTES: usize = 255;
 pub const MAX_DELTA_FILES: usize = 64;
 /// The most files one client may share.
 pub const MAX_FILES_PER_CLIENT: usize = 100_000;
+/// The most files of the network a client keeps the descriptions of, about 100 MB of them.
+pub const MAX_CATALOGUE_FILES: usize = 200_000;
 /// The most codecs a file entry names.
 pub const MAX_CODECS: usize = 8;
 /// The longest text field other than a name (codec, container, title, agent, reason).

@@ -15,9 +15,16 @@
 //!
 //! It does not dial peers, judge plans, or read files.
 
+mod actor;
+mod catalogue;
+mod hints_cache;
 mod messages;
+mod outbox;
+mod state;
 
+pub use actor::DiscoveryActor;
 pub use messages::{
     AskPath, DiscoveryConfig, DiscoveryRoutes, FetchHints, ForgetContent, NetworkChanged, NodeGone, OwnFiles,
     PathAnswer, PlanArrived, ReadOwnHints, ReportHoldings, ReportLinks, Stop, WatchContent,
 };
+pub use state::{DiscoveryOutput, DiscoveryState};

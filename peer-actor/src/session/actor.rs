@@ -15,7 +15,7 @@ use actix::{
 use shared::wire::{Frame, LinkMessage, Message, PeerMessage};
 
 use super::{
-    messages::{CloseSession, SessionEvent, SessionFrame, SessionId},
+    messages::{AdmitSession, CloseSession, SessionEvent, SessionFrame, SessionId},
     state::{Audience, CloseReason, LocalNode, Remote, SessionOutput, SessionState, Side},
 };
 use crate::{
@@ -51,6 +51,8 @@ pub struct SessionActor {
     routes: SessionRoutes,
     remote: Option<Arc<Remote>>,
     timer: Option<(u64, SpawnHandle)>,
+    /// Frames that wait for [`AdmitSession`]; their permits bound them.
+    held: Option<Vec<(Frame, Option<Permit>)>>,
 }
 
 /// Starts the session of a link on the current arbiter.
@@ -62,10 +64,34 @@ pub fn start(
     events: LinkEvents,
     routes: SessionRoutes,
 ) -> (SessionId, Addr<SessionActor>) {
+    start_actor(local, side, audience, (link, events), routes, None)
+}
+
+/// Like [`start`], but no frame is routed before [`AdmitSession`]: whoever judges the session speaks first to those who use it.
+pub fn start_held(
+    local: LocalNode,
+    side: Side,
+    audience: Audience,
+    link: LinkHandle,
+    events: LinkEvents,
+    routes: SessionRoutes,
+) -> (SessionId, Addr<SessionActor>) {
+    start_actor(local, side, audience, (link, events), routes, Some(Vec::new()))
+}
+
+fn start_actor(
+    local: LocalNode,
+    side: Side,
+    audience: Audience,
+    (link, events): (LinkHandle, LinkEvents),
+    routes: SessionRoutes,
+    held: Option<Vec<(Frame, Option<Permit>)>>,
+) -> (SessionId, Addr<SessionActor>) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = SessionId(NEXT.fetch_add(1, Ordering::Relaxed));
     let state = SessionState::new(clock::now_ms(), local, side, audience, fresh_nonce());
-    let actor = SessionActor { id, state, link, events: Some(events), routes, remote: None, timer: None };
+    let events = Some(events);
+    let actor = SessionActor { id, state, link, events, routes, remote: None, timer: None, held };
     (id, actor.start())
 }
 
@@ -131,7 +157,10 @@ impl SessionActor {
         mailbox::post(&self.routes.events, event);
     }
 
-    fn deliver(&self, frame: Frame, permit: Option<Permit>) {
+    fn deliver(&mut self, frame: Frame, permit: Option<Permit>) {
+        if let Some(held) = &mut self.held {
+            return held.push((frame, permit));
+        }
         let Some(remote) = self.remote.clone() else { return };
         let route = match &frame.message {
             Message::Link(LinkMessage::Credit(_)) => &self.routes.to_source,
@@ -157,6 +186,9 @@ impl SessionActor {
     }
 
     fn drained(&self) {
+        if self.held.is_some() {
+            return;
+        }
         if let (Some(route), Some(remote)) = (&self.routes.to_source, &self.remote) {
             let (remote, link) = (remote.clone(), self.link.clone());
             mailbox::post(route, SessionFrame { session: self.id, remote, link, frame: None, permit: None });
@@ -217,6 +249,18 @@ impl Handler<CloseSession> for SessionActor {
 
     fn handle(&mut self, CloseSession(reason): CloseSession, ctx: &mut Context<Self>) {
         self.state.handle_close(reason);
+        self.drive(ctx, None);
+    }
+}
+
+impl Handler<AdmitSession> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, _: AdmitSession, ctx: &mut Context<Self>) {
+        for (frame, permit) in self.held.take().into_iter().flatten() {
+            self.deliver(frame, permit);
+        }
+        self.drained();
         self.drive(ctx, None);
     }
 }

@@ -61,6 +61,11 @@ pub struct SessionFrame {
     pub permit: Option<Permit>,
 }
 
+/// Lets the frames of a session that was started held be routed, those that waited first.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct AdmitSession;
+
 /// Ends a session politely.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]

@@ -15,6 +15,6 @@ mod actor;
 mod messages;
 mod state;
 
-pub use actor::{SessionActor, SessionRoutes, start};
-pub use messages::{CloseSession, SessionEvent, SessionFrame, SessionId};
+pub use actor::{SessionActor, SessionRoutes, start, start_held};
+pub use messages::{AdmitSession, CloseSession, SessionEvent, SessionFrame, SessionId};
 pub use state::{Audience, CloseReason, LocalNode, Remote, SessionOutput, SessionState, Side};

@@ -1,6 +1,6 @@
 //! The dialling side: awc opens the WebSocket, two pumps move frames, and a cut ends both.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
 
 use actix_codec::Framed;
 use actix_http::ws::{Frame as WsFrame, Message, ProtocolError};
@@ -27,6 +27,9 @@ use super::{
 /// Small frames are gathered up to this many bytes before they are flushed.
 const COALESCE_BYTES: usize = 64 * 1024;
 
+/// How long what the other end sent before it stopped reading may take to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 type GuardedSocket = Framed<BoxedSocket, GuardedCodec>;
 
 /// Why a node could not be dialled.
@@ -43,14 +46,19 @@ pub enum DialError {
 /// Opens a link to a `ws://` URL. Must run inside an actix system; the pumps live on the calling arbiter.
 pub async fn dial(url: &str) -> Result<(LinkHandle, LinkEvents), DialError> {
     let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
-    let connector = awc::Connector::new().timeout(limit).connector(fn_service(connect_tuned));
+    let kept = Kept::default();
+    let connector = awc::Connector::new().timeout(limit).connector(fn_service({
+        let kept = kept.clone();
+        move |request| connect_tuned(request, kept.clone())
+    }));
     let client = awc::Client::builder().connector(connector).disable_timeout().finish();
     let connecting = client.ws(url).protocols([SUB_PROTOCOL]).max_frame_size(MAX_FRAME_BYTES).connect();
     let (_, framed) = tokio::time::timeout(limit, connecting)
         .await
         .map_err(|_| DialError::Timeout)?
         .map_err(|error: WsClientError| DialError::Connect(error.to_string()))?;
-    let (core, outbound, events) = link(remote_of(url), None);
+    let (socket, remote) = kept.take().unzip();
+    let (core, outbound, events) = link(remote, socket);
     let handle = core.handle.clone();
     let (sink, stream) = framed.into_map_codec(GuardedCodec).split();
     let is_sent = core.sent_counter();
@@ -58,23 +66,30 @@ pub async fn dial(url: &str) -> Result<(LinkHandle, LinkEvents), DialError> {
     actix_rt::spawn(async move {
         tokio::select! {
             () = pump_out(sink, outbound, is_sent) => {}
-            () = writer.wait_cut() => {}
+            () = writer.wait_cut() => return,
         }
-        writer.cut();
+        // The socket takes no more, but the other end's last words may still be unread.
+        let last_words = tokio::time::timeout(LAST_WORDS, writer.wait_cut());
+        if last_words.await.is_err() {
+            writer.cut();
+        }
     });
     actix_rt::spawn(pump_in(stream, core));
     Ok((handle, events))
 }
 
-async fn connect_tuned(request: ConnectInfo<Uri>) -> Result<Connection<Uri, TcpStream>, ConnectError> {
-    let connection = actix_tls::connect::Connector::default().service().call(request).await?;
-    socket::tune(SockRef::from(connection.io_ref()));
-    Ok(connection)
-}
+/// A second handle to the socket, so that it can be cut, and the address at its other end.
+type Kept = Rc<Cell<Option<(socket2::Socket, SocketAddr)>>>;
 
-/// The address in the URL, when it has one rather than a name.
-fn remote_of(url: &str) -> Option<SocketAddr> {
-    url.parse::<Uri>().ok()?.authority()?.as_str().parse().ok()
+async fn connect_tuned(
+    request: ConnectInfo<Uri>,
+    kept: Kept,
+) -> Result<Connection<Uri, TcpStream>, ConnectError> {
+    let connection = actix_tls::connect::Connector::default().service().call(request).await?;
+    let socket = SockRef::from(connection.io_ref());
+    kept.set(socket.try_clone().ok().zip(connection.io_ref().peer_addr().ok()));
+    socket::tune(socket);
+    Ok(connection)
 }
 
 async fn pump_in(mut stream: SplitStream<GuardedSocket>, mut core: LinkCore) {

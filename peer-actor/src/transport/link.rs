@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -72,6 +72,7 @@ struct Shared {
     outbound: mpsc::Sender<Bytes>,
     queued_bytes: AtomicUsize,
     is_drain_told: AtomicBool,
+    moved_bytes: AtomicU64,
     is_closed: AtomicBool,
     cut: Notify,
     cut_socket: Option<socket2::Socket>,
@@ -94,7 +95,9 @@ impl LinkHandle {
         self.shared.outbound.try_send(message).map_err(|_| {
             self.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
             LinkFull
-        })
+        })?;
+        self.shared.moved_bytes.fetch_add(message_bytes as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Bytes queued and not yet taken by the socket.
@@ -106,6 +109,11 @@ impl LinkHandle {
     pub fn drained_bytes(&self) -> usize {
         self.shared.is_drain_told.store(false, Ordering::Release);
         self.queued_bytes()
+    }
+
+    /// Bytes of frames queued and received since the link opened; tells a used link from one that is only kept alive.
+    pub fn moved_bytes(&self) -> u64 {
+        self.shared.moved_bytes.load(Ordering::Relaxed)
     }
 
     /// The address at the other end of the socket.
@@ -172,6 +180,7 @@ pub(crate) fn link(
         outbound,
         queued_bytes: AtomicUsize::new(0),
         is_drain_told: AtomicBool::new(false),
+        moved_bytes: AtomicU64::new(0),
         is_closed: AtomicBool::new(false),
         cut: Notify::new(),
         cut_socket,
@@ -186,6 +195,7 @@ impl LinkCore {
     /// Hands a WebSocket message to the session; false when the link must end.
     pub(crate) fn message_arrived(&mut self, message: Bytes) -> bool {
         let permit = self.gate.admit(message.len());
+        self.handle.shared.moved_bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
         match wire::decode(&message) {
             Ok(frame) => self.emit(LinkEvent::Frame(frame, permit)),
             Err(error) => {
@@ -232,7 +242,9 @@ impl LinkCore {
 
 fn message_sent(handle: &LinkHandle, events: &mpsc::Sender<LinkEvent>, message_bytes: usize) {
     handle.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
-    if !handle.shared.is_drain_told.swap(true, Ordering::AcqRel) && events.try_send(LinkEvent::Drained).is_err() {
+    if !handle.shared.is_drain_told.swap(true, Ordering::AcqRel)
+        && events.try_send(LinkEvent::Drained).is_err()
+    {
         tracing::debug!("the session is not listening");
     }
 }

@@ -1,0 +1,262 @@
+//! What the tracker is to be told, as state rather than as a queue: a lost link loses nothing, and a slow one makes nothing grow.
+//!
+//! Invariant: [`Outbox::poll`] names everything that differs between this node and what the present link has said, oldest duty first:
+//! registration, asks for plans, single requests, own files, holdings, metrics.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use shared::{
+    ContentId, NodeId,
+    limits::{MAX_DELTA_FILES, MAX_FILES_PER_CLIENT, MAX_LINK_METRICS},
+    wire::{
+        FileEntry, FilesDelta, FindPeers, ForgetPeers, Holdings, LinkMetric, LinkReport, Register,
+        TrackerMessage,
+    },
+};
+
+/// Single requests that may wait for a slow link; more are refused.
+const MAX_REQUESTS: usize = 512;
+/// Holdings remembered; a node that holds more contents names these.
+const MAX_HOLDINGS: usize = 4096;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Silent,
+    Greeted,
+    Registered,
+}
+
+/// See the file's header.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    phase: Phase,
+    register: Register,
+    says_register: bool,
+    watched: BTreeMap<ContentId, u32>,
+    asks: BTreeSet<ContentId>,
+    forgotten: BTreeSet<ContentId>,
+    requests: VecDeque<TrackerMessage>,
+    files: BTreeMap<ContentId, FileEntry>,
+    dirty_files: BTreeSet<ContentId>,
+    files_version: u64,
+    resets_files: bool,
+    untold_hints: BTreeSet<ContentId>,
+    holdings: BTreeMap<ContentId, u32>,
+    dirty_holdings: BTreeSet<ContentId>,
+    metrics: BTreeMap<NodeId, LinkMetric>,
+    dirty_metrics: BTreeSet<NodeId>,
+    uplink_bps: u64,
+    tells_uplink: bool,
+}
+
+impl Outbox {
+    pub(super) const fn new(register: Register) -> Self {
+        Self {
+            phase: Phase::Silent,
+            register,
+            says_register: false,
+            watched: BTreeMap::new(),
+            asks: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
+            requests: VecDeque::new(),
+            files: BTreeMap::new(),
+            dirty_files: BTreeSet::new(),
+            files_version: 0,
+            resets_files: false,
+            untold_hints: BTreeSet::new(),
+            holdings: BTreeMap::new(),
+            dirty_holdings: BTreeSet::new(),
+            metrics: BTreeMap::new(),
+            dirty_metrics: BTreeSet::new(),
+            uplink_bps: 0,
+            tells_uplink: false,
+        }
+    }
+
+    /// A fresh link: all but the files must be said again.
+    pub(super) fn opened(&mut self) {
+        self.phase = Phase::Greeted;
+        self.says_register = true;
+        self.asks = self.watched.keys().copied().collect();
+        self.forgotten.clear();
+        self.requests.clear();
+        self.dirty_holdings = self.holdings.keys().copied().collect();
+        self.dirty_metrics = self.metrics.keys().copied().collect();
+        self.tells_uplink = self.uplink_bps > 0;
+    }
+
+    /// The tracker holds `files_version` of the list; anything but the present version asks for all of it.
+    pub(super) fn registered(&mut self, files_version: u64) {
+        self.phase = Phase::Registered;
+        if files_version == 0 || files_version != self.files_version {
+            self.resets_files = true;
+            self.dirty_files = self.files.keys().copied().collect();
+            self.untold_hints = self.dirty_files.clone();
+        }
+    }
+
+    /// The link is gone.
+    pub(super) fn closed(&mut self) {
+        self.phase = Phase::Silent;
+        self.requests.clear();
+    }
+
+    pub(super) fn watch(&mut self, content_id: ContentId, playhead_leaf: u32) {
+        self.watched.insert(content_id, playhead_leaf);
+        self.forgotten.remove(&content_id);
+        self.asks.insert(content_id);
+    }
+
+    /// Whether it was watched.
+    pub(super) fn forget(&mut self, content_id: ContentId) -> bool {
+        self.asks.remove(&content_id);
+        let was_watched = self.watched.remove(&content_id).is_some();
+        if was_watched {
+            self.forgotten.insert(content_id);
+        }
+        was_watched
+    }
+
+    pub(super) fn is_watched(&self, content_id: &ContentId) -> bool {
+        self.watched.contains_key(content_id)
+    }
+
+    /// Whether the request was taken.
+    pub(super) fn request(&mut self, request: impl Into<TrackerMessage>) -> bool {
+        let has_room = self.phase != Phase::Silent && self.requests.len() < MAX_REQUESTS;
+        if has_room {
+            self.requests.push_back(request.into());
+        }
+        has_room
+    }
+
+    pub(super) fn change_files(&mut self, changed: Vec<FileEntry>, removed: Vec<ContentId>) {
+        for content_id in removed {
+            if self.files.remove(&content_id).is_some() {
+                self.dirty_files.insert(content_id);
+                self.untold_hints.remove(&content_id);
+            }
+        }
+        for file in changed {
+            let has_room =
+                self.files.len() < MAX_FILES_PER_CLIENT || self.files.contains_key(&file.content_id);
+            if !has_room || !file.is_valid() {
+                tracing::warn!(name = %file.name, "a file cannot be described to the tracker");
+                continue;
+            }
+            self.dirty_files.insert(file.content_id);
+            self.untold_hints.insert(file.content_id);
+            self.files.insert(file.content_id, file);
+        }
+    }
+
+    pub(super) fn hold(&mut self, holdings: Holdings) {
+        let has_room = self.holdings.len() < MAX_HOLDINGS || self.holdings.contains_key(&holdings.content_id);
+        if has_room && self.holdings.insert(holdings.content_id, holdings.leaves) != Some(holdings.leaves) {
+            self.dirty_holdings.insert(holdings.content_id);
+        }
+    }
+
+    pub(super) fn report(&mut self, report: LinkReport) {
+        for metric in report.links {
+            let untold_failures =
+                self.metrics.get(&metric.node).filter(|_| self.dirty_metrics.contains(&metric.node));
+            let failures = untold_failures.map_or(0, |old| old.failures).saturating_add(metric.failures);
+            if self.metrics.len() < 4 * MAX_LINK_METRICS || self.metrics.contains_key(&metric.node) {
+                self.metrics.insert(metric.node, LinkMetric { failures, ..metric });
+                self.dirty_metrics.insert(metric.node);
+            }
+        }
+        if report.uplink_bps != 0 {
+            self.uplink_bps = report.uplink_bps;
+            self.tells_uplink = true;
+        }
+    }
+
+    /// An own file whose hints the tracker does not have yet; named once.
+    pub(super) fn poll_untold_hints(&mut self) -> Option<ContentId> {
+        let is_due = self.has_untold_hints();
+        if is_due { self.untold_hints.pop_first() } else { None }
+    }
+
+    /// Hints follow the list they belong to.
+    pub(super) fn has_untold_hints(&self) -> bool {
+        let list_is_told = !self.resets_files && self.dirty_files.is_empty();
+        self.phase == Phase::Registered && list_is_told && !self.untold_hints.is_empty()
+    }
+
+    pub(super) fn has_file(&self, content_id: &ContentId) -> bool {
+        self.files.contains_key(content_id)
+    }
+
+    /// The next thing to say; it counts as said.
+    pub(super) fn poll(&mut self) -> Option<TrackerMessage> {
+        if self.phase == Phase::Silent {
+            return None;
+        }
+        if std::mem::take(&mut self.says_register) {
+            return Some(TrackerMessage::Register(self.register.clone()));
+        }
+        if let Some(content_id) = self.forgotten.pop_first() {
+            return Some(TrackerMessage::ForgetPeers(ForgetPeers { content_id }));
+        }
+        if let Some(content_id) = self.asks.pop_first() {
+            let playhead_leaf = self.watched.get(&content_id).copied().unwrap_or(0);
+            return Some(TrackerMessage::FindPeers(FindPeers { content_id, playhead_leaf }));
+        }
+        if let Some(request) = self.requests.pop_front() {
+            return Some(request);
+        }
+        if self.phase == Phase::Greeted {
+            return None;
+        }
+        self.poll_files().or_else(|| self.poll_holdings()).or_else(|| self.poll_metrics())
+    }
+
+    fn poll_files(&mut self) -> Option<TrackerMessage> {
+        let reset = std::mem::take(&mut self.resets_files);
+        if !reset && self.dirty_files.is_empty() {
+            return None;
+        }
+        self.files_version += 1;
+        let mut delta =
+            FilesDelta { version: self.files_version, reset, changed: Vec::new(), removed: Vec::new() };
+        while delta.changed.len().max(delta.removed.len()) < MAX_DELTA_FILES
+            && let Some(content_id) = self.dirty_files.pop_first()
+        {
+            match self.files.get(&content_id) {
+                Some(file) => delta.changed.push(file.clone()),
+                None => delta.removed.push(content_id),
+            }
+        }
+        Some(TrackerMessage::FilesDelta(delta))
+    }
+
+    fn poll_holdings(&mut self) -> Option<TrackerMessage> {
+        let content_id = self.dirty_holdings.pop_first()?;
+        let leaves = self.holdings.get(&content_id).copied().unwrap_or(0);
+        if leaves == 0 {
+            self.holdings.remove(&content_id);
+        }
+        Some(TrackerMessage::Holdings(Holdings { content_id, leaves }))
+    }
+
+    fn poll_metrics(&mut self) -> Option<TrackerMessage> {
+        if self.dirty_metrics.is_empty() && !self.tells_uplink {
+            return None;
+        }
+        let mut links = Vec::new();
+        while links.len() < MAX_LINK_METRICS
+            && let Some(node) = self.dirty_metrics.pop_first()
+        {
+            let Some(metric) = self.metrics.get_mut(&node) else { continue };
+            links.push(*metric);
+            metric.failures = 0;
+            if !metric.connected {
+                self.metrics.remove(&node);
+            }
+        }
+        self.tells_uplink = false;
+        Some(TrackerMessage::LinkReport(LinkReport { links, uplink_bps: self.uplink_bps }))
+    }
+}
