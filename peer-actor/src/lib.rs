@@ -1,6 +1,7 @@
 //! The Rusteze peer: actors around pure states, transport, chunk store and HTTP gateway.
 
 pub mod backoff;
+pub mod chunk_scheduler;
 pub mod clock;
 pub mod config;
 pub mod discovery;
@@ -10,4 +11,6 @@ pub mod mailbox;
 pub mod path_planner;
 pub mod session;
 pub mod store;
+pub mod traffic;
 pub mod transport;
+pub mod uploader;

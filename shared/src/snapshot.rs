@@ -24,10 +24,12 @@ pub struct NodeSnapshot {
     /// The gateway's base URL, once it listens.
     pub gateway_url: Option<String>,
     /// The network's files of this client's kind, ordered by name.
+    #[serde(with = "by_value")]
     pub files: Arc<Vec<NetworkFile>>,
     /// The folders this node shares, ordered by path.
     pub shares: Vec<ShareStatus>,
     /// Contents that are being streamed or fetched, ordered by id.
+    #[serde(with = "each_by_value")]
     pub streams: Vec<Arc<StreamSnapshot>>,
     /// Uploads per second now, all neighbours together.
     pub upload_bps: u64,
@@ -229,4 +231,34 @@ pub struct PeerSnapshot {
     pub leaves: u32,
     /// Whether it was found lying and is banned.
     pub banned: bool,
+}
+
+/// An `Arc` as the value it shares.
+mod by_value {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        T::serialize(value, serializer)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Arc<T>, D::Error> {
+        T::deserialize(from).map(Arc::new)
+    }
+}
+
+/// A list of `Arc`s as the values they share.
+mod each_by_value {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(values: &[Arc<T>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|value| &**value))
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<Arc<T>>, D::Error> {
+        Ok(Vec::<T>::deserialize(from)?.into_iter().map(Arc::new).collect())
+    }
 }

@@ -1,0 +1,470 @@
+//! The chunk scheduler's shell: routes inputs to streams, runs their outputs, keeps one timer.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use actix::{
+    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, Recipient, SpawnHandle,
+};
+use shared::{
+    ContentId, LeafRange, NodeId,
+    limits::{MAX_OPEN_CONTENTS, MAX_READERS},
+    schedule::{
+        RequestIds,
+        viewer::{SourceId, ViewerOutput},
+    },
+    snapshot::StreamSnapshot,
+    units::leaf_of,
+    wire::{self, Message, PeerMessage},
+};
+use tokio::sync::watch;
+
+use super::{
+    messages::{
+        LeavesGained, ObserveStreams, OpenStream, ReaderId, ReaderNews, SubscribeStream, TooManyStreams,
+    },
+    reader::{ContentReader, ReaderCell},
+    stream::{Neighbour, Stream},
+};
+use crate::{
+    clock,
+    discovery::{ForgetContent, ReportHoldings, WatchContent},
+    mailbox,
+    path_planner::{ContentUnwanted, GoodputMeasured, LinkChanged, NodeBanned},
+    session::SessionFrame,
+    store::{Content, IngestError},
+    traffic::Traffic,
+    transport::Permit,
+};
+
+/// How often watchers are given news, links are judged and holdings told.
+const TICK: Duration = Duration::from_millis(100);
+/// Holdings and goodput are told every so many ticks.
+const REPORT_TICKS: u64 = 20;
+/// How long a swarm is kept after its last reader left: a player that opens again finds it warm.
+const LINGER_MS: u64 = 8_000;
+
+/// Whom the scheduler tells what.
+#[derive(Debug, Clone)]
+pub struct SchedulerRoutes {
+    /// Asks the tracker for sources; none without a tracker.
+    pub watch: Option<Recipient<WatchContent>>,
+    /// Leaves a swarm; none without a tracker.
+    pub forget: Option<Recipient<ForgetContent>>,
+    /// Tells the tracker what is held; none without a tracker.
+    pub holdings: Option<Recipient<ReportHoldings>>,
+    /// Links are not needed for a content any more.
+    pub unwanted: Recipient<ContentUnwanted>,
+    /// A node lied.
+    pub banned: Recipient<NodeBanned>,
+    /// What a link carries.
+    pub goodput: Recipient<GoodputMeasured>,
+    /// Verified leaves, to be announced and served.
+    pub gained: Recipient<LeavesGained>,
+}
+
+/// All streams of a node.
+#[derive(Debug)]
+pub struct ChunkSchedulerActor {
+    routes: SchedulerRoutes,
+    traffic: Traffic,
+    seed: u64,
+    request_ids: RequestIds,
+    next_reader: u32,
+    streams: BTreeMap<ContentId, Stream>,
+    links: BTreeMap<NodeId, Neighbour>,
+    watchers: BTreeMap<ContentId, watch::Sender<Option<Arc<StreamSnapshot>>>>,
+    timer: Option<(u64, SpawnHandle)>,
+    ticks: u64,
+}
+
+/// What came of storing one chunk.
+struct Stored {
+    content: Arc<Content>,
+    source: SourceId,
+    leaves: LeafRange,
+    result: Result<Vec<LeafRange>, IngestError>,
+}
+
+impl ChunkSchedulerActor {
+    /// A scheduler without streams; `seed` breaks ties.
+    pub fn new(routes: SchedulerRoutes, traffic: Traffic, seed: u64) -> Self {
+        Self {
+            routes,
+            traffic,
+            seed,
+            request_ids: RequestIds::default(),
+            next_reader: 1,
+            streams: BTreeMap::new(),
+            links: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            timer: None,
+            ticks: 0,
+        }
+    }
+
+    /// Runs what is due, does what the cores say, arms the timer.
+    fn drive(&mut self, ctx: &mut Context<Self>) {
+        let now_ms = clock::now_ms();
+        for stream in self.streams.values_mut() {
+            if stream.viewer.poll_timeout().is_some_and(|deadline| deadline.at_ms <= now_ms) {
+                stream.viewer.handle_timeout(now_ms);
+            }
+            run_outputs(stream, &self.links, &self.routes);
+        }
+        self.arm(ctx);
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some(due_ms) = self
+            .streams
+            .values()
+            .filter_map(|stream| stream.viewer.poll_timeout())
+            .map(|due| due.at_ms)
+            .min()
+        else {
+            return;
+        };
+        if let Some((armed_ms, timer)) = self.timer {
+            if armed_ms <= due_ms {
+                return;
+            }
+            ctx.cancel_future(timer);
+        }
+        let timer = ctx.run_later(clock::until_ms(due_ms), |actor, ctx| {
+            actor.timer = None;
+            actor.drive(ctx);
+        });
+        self.timer = Some((due_ms, timer));
+    }
+
+    fn handle_data(
+        &mut self,
+        ctx: &mut Context<Self>,
+        node: NodeId,
+        head: wire::Data,
+        payload: bytes::Bytes,
+        permit: Option<Permit>,
+    ) {
+        let now_ms = clock::now_ms();
+        self.traffic.received(payload.len() as u64);
+        for stream in self.streams.values_mut() {
+            let Some(source) = stream.source(&node) else { continue };
+            let arrival = stream.handle_data(now_ms, source, &head, payload.len() as u64);
+            if arrival.is_useful() {
+                let content = stream.content.clone();
+                return store(ctx, content, source, head, payload, permit);
+            }
+        }
+        tracing::trace!(?node, id = head.id, "data that nobody waits for");
+    }
+
+    fn stored(&mut self, ctx: &mut Context<Self>, stored: Stored) {
+        let now_ms = clock::now_ms();
+        let Some(stream) = self.streams.get_mut(&stored.content.content_id()) else { return };
+        match stored.result {
+            Ok(ranges) => {
+                stream.viewer.verified(now_ms, stored.source, stored.leaves);
+                for leaves in ranges {
+                    mailbox::post(
+                        &self.routes.gained,
+                        LeavesGained { content: stored.content.clone(), leaves },
+                    );
+                }
+            }
+            Err(IngestError::AlreadyHeld) => stream.viewer.verified(now_ms, stored.source, stored.leaves),
+            Err(IngestError::Proof(error)) => {
+                tracing::warn!(node = ?stream.node(stored.source), %error, "a source served wrong bytes");
+                stream.viewer.corrupt(now_ms, stored.source, stored.leaves);
+            }
+            Err(error) => {
+                tracing::error!(content = ?stored.content.content_id(), %error, "a chunk could not be kept");
+                stream.viewer.unstored(now_ms, stored.source, stored.leaves);
+            }
+        }
+        self.drive(ctx);
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.ticks += 1;
+        let now_ms = clock::now_ms();
+        let report = self.ticks.is_multiple_of(REPORT_TICKS);
+        for stream in self.streams.values_mut() {
+            if stream.watchers.receiver_count() > 0 {
+                let snapshot = stream.snapshot(now_ms, &self.links, &self.traffic);
+                stream.watchers.send_replace(Some(Arc::new(snapshot)));
+            }
+            if report {
+                report_stream(stream, now_ms, &self.routes);
+            }
+        }
+        let idle: Vec<ContentId> = self
+            .streams
+            .values()
+            .filter(|stream| stream.idle_since_ms.is_some_and(|since_ms| now_ms >= since_ms + LINGER_MS))
+            .map(Stream::content_id)
+            .collect();
+        for content_id in idle {
+            self.close_stream(content_id);
+        }
+        self.watchers.retain(|_, watchers| watchers.receiver_count() > 0);
+        self.drive(ctx);
+    }
+
+    fn close_stream(&mut self, content_id: ContentId) {
+        let Some(stream) = self.streams.remove(&content_id) else { return };
+        stream.watchers.send_replace(None);
+        for (node, neighbour) in &self.links {
+            if stream.source(node).is_some() && neighbour.link.try_send(wire::Close { content_id }).is_err() {
+                tracing::debug!(?node, "cannot tell a full link that a content is closed");
+            }
+        }
+        if let Some(forget) = &self.routes.forget {
+            mailbox::post(forget, ForgetContent { content_id });
+        }
+        mailbox::post(&self.routes.unwanted, ContentUnwanted { content_id });
+    }
+
+    fn watch_playhead(&self, stream: &Stream, position_byte: u64) {
+        if let Some(watch) = &self.routes.watch {
+            let (content_id, playhead_leaf) = (stream.content_id(), leaf_of(position_byte));
+            mailbox::post(watch, WatchContent { content_id, playhead_leaf });
+        }
+    }
+
+    fn open(
+        &mut self,
+        request: OpenStream,
+        scheduler: Recipient<ReaderNews>,
+    ) -> Result<ContentReader, TooManyStreams> {
+        let content_id = request.content.content_id();
+        if !self.streams.contains_key(&content_id) {
+            if self.streams.len() >= MAX_OPEN_CONTENTS {
+                return Err(TooManyStreams);
+            }
+            let watchers =
+                self.watchers.entry(content_id).or_insert_with(|| watch::Sender::new(None)).clone();
+            let seed = self.seed ^ u64::from_le_bytes(*content_id.0.first_chunk().unwrap_or(&[0; 8]));
+            let (file, content, ids) =
+                (request.file.clone(), request.content.clone(), self.request_ids.clone());
+            let stream = Stream::new(file, content, request.hints.as_deref(), ids, seed, watchers);
+            if !stream.content.is_complete() {
+                self.watch_playhead(&stream, 0);
+            }
+            self.streams.insert(content_id, stream);
+        }
+        let stream = self.streams.get_mut(&content_id).ok_or(TooManyStreams)?;
+        if stream.readers.len() >= MAX_READERS {
+            return Err(TooManyStreams);
+        }
+        let id = ReaderId(self.next_reader);
+        self.next_reader = self.next_reader.wrapping_add(1);
+        let cell = Arc::<ReaderCell>::default();
+        stream.readers.insert(id, cell.clone());
+        stream.idle_since_ms = None;
+        stream.viewer.reader_moved(clock::now_ms(), id.0, 0, false);
+        Ok(ContentReader::new(id, stream.content.clone(), stream.file.clone(), cell, scheduler))
+    }
+}
+
+/// Verifies and stores a chunk off the actor thread; the permit keeps its socket waiting until that is done.
+fn store(
+    ctx: &mut Context<ChunkSchedulerActor>,
+    content: Arc<Content>,
+    source: SourceId,
+    head: wire::Data,
+    payload: bytes::Bytes,
+    permit: Option<Permit>,
+) {
+    let leaves = head.leaves;
+    let kept = content.clone();
+    let job = tokio::task::spawn_blocking(move || {
+        let result = content.ingest(head.leaves, &head.proof, &payload).map(|ingested| ingested.new_leaves);
+        drop(permit);
+        result
+    });
+    let done = async move {
+        let result = job.await.unwrap_or_else(|error| Err(IngestError::Io(std::io::Error::other(error))));
+        Stored { content: kept, source, leaves, result }
+    };
+    let wrapped = actix::fut::wrap_future::<_, ChunkSchedulerActor>(done);
+    ctx.spawn(wrapped.map(|stored, actor, ctx| actor.stored(ctx, stored)));
+}
+
+fn run_outputs(stream: &mut Stream, links: &BTreeMap<NodeId, Neighbour>, routes: &SchedulerRoutes) {
+    while let Some(output) = stream.viewer.poll_output() {
+        if let ViewerOutput::Ban { source } = output {
+            if let Some(node) = stream.convict(source) {
+                mailbox::post(
+                    &routes.banned,
+                    NodeBanned { node, reason: "served bytes that do not verify".to_owned() },
+                );
+            }
+            continue;
+        }
+        let Some((node, frame)) = stream.frame_for(&output) else { continue };
+        match links.get(&node).map(|neighbour| neighbour.link.try_send(frame)) {
+            Some(Ok(())) => {}
+            Some(Err(_)) => tracing::debug!(?node, "a request waits: the link is full"),
+            None => tracing::debug!(?node, "a request for a link that has gone"),
+        }
+    }
+}
+
+fn report_stream(stream: &Stream, now_ms: u64, routes: &SchedulerRoutes) {
+    if let Some(holdings) = &routes.holdings {
+        let (content_id, verified_bytes) = (stream.content_id(), stream.content.verified_bytes());
+        let leaves = verified_bytes.div_ceil(shared::limits::LEAF_BYTES) as u32;
+        mailbox::post(holdings, ReportHoldings(wire::Holdings { content_id, leaves }));
+    }
+    for source in stream.viewer.snapshot(now_ms).sources {
+        if let (Some(node), true) = (stream.node(source.source), source.goodput_bps > 0) {
+            mailbox::post(&routes.goodput, GoodputMeasured { node, bps: source.goodput_bps });
+        }
+    }
+}
+
+impl Actor for ChunkSchedulerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(TICK, Self::tick);
+    }
+}
+
+impl Handler<OpenStream> for ChunkSchedulerActor {
+    type Result = Result<ContentReader, TooManyStreams>;
+
+    fn handle(&mut self, request: OpenStream, ctx: &mut Self::Context) -> Self::Result {
+        let reader = self.open(request, ctx.address().recipient());
+        self.drive(ctx);
+        reader
+    }
+}
+
+impl Handler<ReaderNews> for ChunkSchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, news: ReaderNews, ctx: &mut Self::Context) {
+        let now_ms = clock::now_ms();
+        let Some(stream) = self.streams.get_mut(&news.content_id) else { return };
+        if news.is_gone {
+            stream.readers.remove(&news.reader);
+            stream.viewer.reader_closed(now_ms, news.reader.0);
+            if stream.readers.is_empty() {
+                stream.idle_since_ms = Some(now_ms);
+                stream.viewer.keep_whole(now_ms, false);
+            }
+        } else if let Some(cell) = stream.readers.get(&news.reader) {
+            let (position_byte, is_blocked, keeps_whole) = cell.take();
+            let old_epoch = stream.viewer.epoch();
+            stream.viewer.reader_moved(now_ms, news.reader.0, position_byte, is_blocked);
+            if keeps_whole {
+                stream.viewer.keep_whole(now_ms, true);
+            }
+            if stream.viewer.epoch() != old_epoch && !stream.content.is_complete() {
+                let content_id = news.content_id;
+                if let Some(stream) = self.streams.get(&content_id) {
+                    self.watch_playhead(stream, position_byte);
+                }
+            }
+        }
+        self.drive(ctx);
+    }
+}
+
+impl Handler<SessionFrame> for ChunkSchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, frame: SessionFrame, ctx: &mut Self::Context) {
+        let now_ms = clock::now_ms();
+        let node = frame.remote.node;
+        let Some(wire::Frame { message: Message::Peer(message), payload }) = frame.frame else { return };
+        match message {
+            PeerMessage::Data(head) => self.handle_data(ctx, node, head, payload, frame.permit),
+            PeerMessage::Have(have) => {
+                if let Some(stream) = self.streams.get_mut(&have.content_id)
+                    && let Some(source) = stream.source(&node)
+                {
+                    stream.handle_have(now_ms, source, &have);
+                }
+            }
+            PeerMessage::Refuse(refuse) => {
+                if let Some(stream) = self.streams.get_mut(&refuse.content_id)
+                    && let Some(source) = stream.source(&node)
+                {
+                    stream.viewer.refused(now_ms, source, refuse.id, refuse.reason);
+                }
+            }
+            PeerMessage::Assigned(_) | PeerMessage::NoFresh(_) => {
+                tracing::debug!(?node, "a token's answer, but no token is out")
+            }
+            PeerMessage::Open(_)
+            | PeerMessage::Close(_)
+            | PeerMessage::Request(_)
+            | PeerMessage::Cancel(_)
+            | PeerMessage::Flush(_)
+            | PeerMessage::Token(_) => tracing::debug!(?node, "a viewer's frame sent to the viewer side"),
+        }
+        self.drive(ctx);
+    }
+}
+
+impl Handler<LinkChanged> for ChunkSchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, change: LinkChanged, ctx: &mut Self::Context) {
+        let now_ms = clock::now_ms();
+        match change {
+            LinkChanged::Up { node, remote, link, path, address, rate_hint_bps, rtt_us } => {
+                let neighbour = Neighbour { remote, link, path, address, rate_hint_bps, rtt_us };
+                for stream in self.streams.values_mut() {
+                    stream.leave(now_ms, &node, &self.links, &self.traffic);
+                    if stream.planned.contains(&node) {
+                        stream.join(now_ms, &neighbour);
+                    }
+                }
+                self.links.insert(node, neighbour);
+            }
+            LinkChanged::Measured { node, rtt_us } => {
+                if let Some(neighbour) = self.links.get_mut(&node) {
+                    neighbour.rtt_us = rtt_us;
+                }
+            }
+            LinkChanged::Down { node } => {
+                for stream in self.streams.values_mut() {
+                    stream.leave(now_ms, &node, &self.links, &self.traffic);
+                }
+                self.links.remove(&node);
+            }
+            LinkChanged::SourcesPlanned { content_id, nodes, .. } => {
+                if let Some(stream) = self.streams.get_mut(&content_id) {
+                    for neighbour in nodes.iter().filter_map(|node| self.links.get(node)) {
+                        stream.join(now_ms, neighbour);
+                    }
+                    stream.planned = nodes;
+                }
+            }
+        }
+        self.drive(ctx);
+    }
+}
+
+impl Handler<SubscribeStream> for ChunkSchedulerActor {
+    type Result = MessageResult<SubscribeStream>;
+
+    fn handle(&mut self, request: SubscribeStream, _: &mut Self::Context) -> Self::Result {
+        let watchers = self.watchers.entry(request.content_id).or_insert_with(|| watch::Sender::new(None));
+        MessageResult(watchers.subscribe())
+    }
+}
+
+impl Handler<ObserveStreams> for ChunkSchedulerActor {
+    type Result = MessageResult<ObserveStreams>;
+
+    fn handle(&mut self, _: ObserveStreams, _: &mut Self::Context) -> Self::Result {
+        let now_ms = clock::now_ms();
+        let snapshots =
+            self.streams.values().map(|stream| Arc::new(stream.snapshot(now_ms, &self.links, &self.traffic)));
+        MessageResult(snapshots.collect())
+    }
+}

@@ -1,0 +1,282 @@
+//! One streamed content: its viewer core, its readers, and which node is which source.
+//!
+//! Pure but for the store's memory of what is verified. A source number is given once a link and never again, so a late frame of a
+//! link that has gone cannot be taken for one of its successor's.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use shared::{
+    ContentId, NodeId,
+    schedule::{
+        RequestIds,
+        viewer::{Arrival, SourceId, SourceSnapshot, SourceTraits, Viewer, ViewerConfig, ViewerOutput},
+    },
+    snapshot::{NetworkFile, PeerSnapshot, StreamSnapshot},
+    wire::{self, Frame, Hints, PathKind, Role, WantedChunk},
+};
+use tokio::sync::watch;
+
+use super::{messages::ReaderId, reader::ReaderCell};
+use crate::{session::Remote, store::Content, traffic::Traffic, transport::LinkHandle};
+
+/// Sources that left and are remembered.
+const MAX_PAST: usize = 64;
+
+/// A link to a neighbour as the planner announced it.
+#[derive(Debug, Clone)]
+pub(crate) struct Neighbour {
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) link: LinkHandle,
+    pub(crate) path: PathKind,
+    pub(crate) address: String,
+    pub(crate) rate_hint_bps: u64,
+    pub(crate) rtt_us: u32,
+}
+
+/// One streamed content.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) content: Arc<Content>,
+    pub(crate) file: Arc<NetworkFile>,
+    pub(crate) viewer: Viewer,
+    pub(crate) readers: BTreeMap<ReaderId, Arc<ReaderCell>>,
+    pub(crate) planned: Vec<NodeId>,
+    pub(crate) idle_since_ms: Option<u64>,
+    pub(crate) watchers: watch::Sender<Option<Arc<StreamSnapshot>>>,
+    sources: BTreeMap<NodeId, SourceId>,
+    nodes: BTreeMap<SourceId, NodeId>,
+    next_source: SourceId,
+    past: BTreeMap<NodeId, PeerSnapshot>,
+    liars: BTreeSet<NodeId>,
+}
+
+impl Stream {
+    pub(crate) fn new(
+        file: Arc<NetworkFile>,
+        content: Arc<Content>,
+        hints: Option<&Hints>,
+        request_ids: RequestIds,
+        seed: u64,
+        watchers: watch::Sender<Option<Arc<StreamSnapshot>>>,
+    ) -> Self {
+        let mut config = ViewerConfig::new(content.size_bytes(), seed, request_ids);
+        config.bitrate_bps = file.bitrate;
+        config.duration_ms = file.duration_ms;
+        if let Some(hints) = hints {
+            config.time_index.clone_from(&hints.time_index);
+            config.startup_ranges.clone_from(&hints.startup_ranges);
+        }
+        let viewer = Viewer::new(config, content.verified());
+        Self {
+            content,
+            file,
+            viewer,
+            readers: BTreeMap::new(),
+            planned: Vec::new(),
+            idle_since_ms: None,
+            watchers,
+            sources: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            next_source: 1,
+            past: BTreeMap::new(),
+            liars: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn content_id(&self) -> ContentId {
+        self.content.content_id()
+    }
+
+    /// Takes a neighbour as a source, asking it what it holds.
+    pub(crate) fn join(&mut self, now_ms: u64, neighbour: &Neighbour) {
+        let node = neighbour.remote.node;
+        if self.sources.contains_key(&node) || self.content.is_complete() {
+            return;
+        }
+        let source = self.next_source;
+        self.next_source += 1;
+        self.sources.insert(node, source);
+        self.nodes.insert(source, node);
+        let traits = SourceTraits {
+            is_origin: neighbour.remote.role == Role::Origin,
+            path: neighbour.path,
+            rate_hint_bps: neighbour.rate_hint_bps,
+            rtt_hint_us: neighbour.rtt_us,
+        };
+        self.viewer.source_joined(now_ms, source, traits);
+        if neighbour.link.try_send(wire::Open { content_id: self.content_id() }).is_err() {
+            tracing::debug!(?node, "cannot ask a full link what it holds");
+        }
+    }
+
+    /// The link to a node has ended. What it gave is remembered.
+    pub(crate) fn leave(
+        &mut self,
+        now_ms: u64,
+        node: &NodeId,
+        links: &BTreeMap<NodeId, Neighbour>,
+        traffic: &Traffic,
+    ) {
+        let last = self.peers(now_ms, links, traffic).into_iter().find(|peer| peer.node == *node);
+        if let Some(source) = self.sources.remove(node) {
+            if let Some(last) = last
+                && self.past.len() < MAX_PAST
+            {
+                self.past.insert(*node, PeerSnapshot { connected: false, rate_bps: 0, in_flight: 0, ..last });
+            }
+            self.nodes.remove(&source);
+            self.viewer.source_left(now_ms, source);
+        }
+    }
+
+    /// The viewer core wants a source banned: who that is.
+    pub(crate) fn convict(&mut self, source: SourceId) -> Option<NodeId> {
+        let node = self.node(source)?;
+        self.liars.insert(node);
+        Some(node)
+    }
+
+    pub(crate) fn source(&self, node: &NodeId) -> Option<SourceId> {
+        self.sources.get(node).copied()
+    }
+
+    pub(crate) fn node(&self, source: SourceId) -> Option<NodeId> {
+        self.nodes.get(&source).copied()
+    }
+
+    /// What a source says it holds. One that disagrees on the size is not used: either it or the catalogue is wrong, and bytes that
+    /// verify under one size cannot verify under another.
+    pub(crate) fn handle_have(&mut self, now_ms: u64, source: SourceId, have: &wire::Have) {
+        if have.size_bytes != self.content.size_bytes() {
+            tracing::warn!(content = ?self.content_id(), node = ?self.node(source), "a source disagrees on the size of a content");
+            return;
+        }
+        self.viewer.have(now_ms, source, have.reset, have.complete, &have.ranges, have.backlog_ms);
+    }
+
+    /// What the frame of a data message is to this stream.
+    pub(crate) fn handle_data(
+        &mut self,
+        now_ms: u64,
+        source: SourceId,
+        head: &wire::Data,
+        payload_bytes: u64,
+    ) -> Arrival {
+        self.viewer.data_arrived(now_ms, source, head.id, head.leaves, payload_bytes)
+    }
+
+    /// A frame for an output that is one; the node it goes to.
+    pub(crate) fn frame_for(&self, output: &ViewerOutput) -> Option<(NodeId, Frame)> {
+        let content_id = self.content_id();
+        let (source, frame) = match output {
+            ViewerOutput::Request { source, epoch, starting, chunks } => {
+                let chunks = chunks
+                    .iter()
+                    .map(|chunk| WantedChunk {
+                        id: chunk.id,
+                        leaves: chunk.leaves,
+                        deadline_ms: chunk.deadline_ms,
+                        proof_skip: self.content.proof_skip(chunk.leaves),
+                    })
+                    .collect();
+                (source, wire::Request { content_id, epoch: *epoch, starting: *starting, chunks }.into())
+            }
+            ViewerOutput::Cancel { source, ids } => (source, wire::Cancel { ids: ids.clone() }.into()),
+            ViewerOutput::Flush { source, epoch } => {
+                (source, wire::Flush { content_id, epoch: *epoch }.into())
+            }
+            ViewerOutput::Token { source, id, epoch, forced_leaf, chunk_leaves } => {
+                let token = wire::Token {
+                    content_id,
+                    id: *id,
+                    epoch: *epoch,
+                    forced_leaf: *forced_leaf,
+                    chunk_leaves: *chunk_leaves,
+                };
+                (source, token.into())
+            }
+            ViewerOutput::Ban { .. } => return None,
+        };
+        Some((self.node(*source)?, frame))
+    }
+
+    fn peers(
+        &self,
+        now_ms: u64,
+        links: &BTreeMap<NodeId, Neighbour>,
+        traffic: &Traffic,
+    ) -> Vec<PeerSnapshot> {
+        self.peers_of(&self.viewer.snapshot(now_ms).sources, links, traffic)
+    }
+
+    /// Connected sources with what they gave before, then those that left.
+    fn peers_of(
+        &self,
+        sources: &[SourceSnapshot],
+        links: &BTreeMap<NodeId, Neighbour>,
+        traffic: &Traffic,
+    ) -> Vec<PeerSnapshot> {
+        let connected = sources.iter().filter_map(|source| {
+            let node = self.node(source.source)?;
+            let neighbour = links.get(&node)?;
+            let before_bytes = self.past.get(&node).map_or(0, |past| past.received_bytes);
+            Some(PeerSnapshot {
+                node,
+                role: neighbour.remote.role,
+                path: neighbour.path,
+                address: neighbour.address.clone(),
+                connected: true,
+                rtt_us: u64::from(neighbour.rtt_us),
+                rate_bps: source.rate_bps,
+                received_bytes: before_bytes + source.received_bytes,
+                sent_bytes: traffic.sent_to(&node),
+                in_flight: source.in_flight,
+                leaves: source.leaves,
+                banned: self.liars.contains(&node),
+            })
+        });
+        let connected: Vec<PeerSnapshot> = connected.collect();
+        let is_connected = |node: &NodeId| connected.iter().any(|peer| peer.node == *node);
+        let gone = self.past.values().filter(|past| !is_connected(&past.node)).cloned();
+        let gone = gone.map(|past| PeerSnapshot { banned: self.liars.contains(&past.node), ..past });
+        let gone: Vec<PeerSnapshot> = gone.collect();
+        connected.into_iter().chain(gone).collect()
+    }
+
+    /// What observers may see.
+    pub(crate) fn snapshot(
+        &self,
+        now_ms: u64,
+        links: &BTreeMap<NodeId, Neighbour>,
+        traffic: &Traffic,
+    ) -> StreamSnapshot {
+        let view = self.viewer.snapshot(now_ms);
+        StreamSnapshot {
+            content_id: self.content_id(),
+            name: self.file.name.clone(),
+            size: self.content.size_bytes(),
+            duration_ms: view.duration_ms,
+            bitrate: self.file.bitrate,
+            epoch: view.epoch,
+            playhead_byte: view.playhead_byte,
+            playhead_ms: view.playhead_ms,
+            buffered_ahead_ms: view.buffered_ahead_ms,
+            verified_bytes: view.verified_bytes,
+            piece_leaves: view.piece_leaves,
+            peers: self.peers_of(&view.sources, links, traffic),
+            piece_map: view.piece_map,
+            verified_ranges: view.verified_ranges,
+            time_index: view.time_index,
+            download_bps: view.download_bps,
+            received_bytes: view.received_bytes,
+            wasted_bytes: view.wasted_bytes,
+            corrupt_bytes: view.corrupt_bytes,
+            stalls: view.stalls,
+            waiting: view.waiting,
+            complete: view.complete,
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! The uploader's shell: requests in, verified chunks out, one timer for deadlines and one for announcements.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient, SpawnHandle};
+use bytes::Bytes;
+use shared::{
+    ContentId, LeafRange, MediaKind,
+    content::geometry::is_chunk,
+    schedule::uploader::{Uploader, UploaderOutput},
+    wire::{self, Frame, LinkMessage, Message, PeerMessage, ProofPair, RefuseReason, RequestId, WantedChunk},
+};
+
+use super::announce::{Announcer, first_haves, haves};
+use crate::{
+    chunk_scheduler::LeavesGained,
+    clock,
+    discovery::OwnFiles,
+    mailbox,
+    path_planner::{LinkChanged, UplinkMeasured},
+    session::{Remote, SessionFrame, SessionId},
+    store::{Content, ReadChunkError, Store},
+    traffic::Traffic,
+    transport::LinkHandle,
+};
+
+/// Gained leaves are announced together.
+const ANNOUNCE: Duration = Duration::from_millis(60);
+/// The uplink is told this often.
+const REPORT: Duration = Duration::from_secs(2);
+
+/// Whom the uploader tells what.
+#[derive(Debug, Clone)]
+pub struct UploaderRoutes {
+    /// What the uplink carried while busy.
+    pub uplink: Recipient<UplinkMeasured>,
+}
+
+/// All uploads of a node.
+#[derive(Debug)]
+pub struct UploaderActor {
+    core: Uploader,
+    announcer: Announcer,
+    store: Store,
+    traffic: Traffic,
+    routes: UploaderRoutes,
+    links: BTreeMap<SessionId, (LinkHandle, Arc<Remote>)>,
+    kinds: BTreeMap<ContentId, MediaKind>,
+    timer: Option<(u64, SpawnHandle)>,
+}
+
+/// A chunk read for a request.
+struct ChunkRead {
+    session: SessionId,
+    id: RequestId,
+    leaves: LeafRange,
+    result: Result<(Vec<ProofPair>, Bytes), RefuseReason>,
+}
+
+impl UploaderActor {
+    /// An uploader of what `store` holds. A limit of 0 is none.
+    pub fn new(store: Store, traffic: Traffic, upload_limit_bps: u64, routes: UploaderRoutes) -> Self {
+        Self {
+            core: Uploader::new(upload_limit_bps),
+            announcer: Announcer::default(),
+            store,
+            traffic,
+            routes,
+            links: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            timer: None,
+        }
+    }
+
+    fn handle_message(
+        &mut self,
+        session: SessionId,
+        remote: &Remote,
+        link: &LinkHandle,
+        message: PeerMessage,
+    ) {
+        let now_ms = clock::now_ms();
+        match message {
+            PeerMessage::Open(open) => self.open(session, remote, link, open.content_id),
+            PeerMessage::Close(close) => {
+                self.announcer.unsubscribe(session, &close.content_id);
+                self.core.closed(now_ms, session.0, close.content_id);
+            }
+            PeerMessage::Request(request) => self.request(session, remote, link, &request),
+            PeerMessage::Cancel(cancel) => self.core.cancel(now_ms, session.0, &cancel.ids),
+            PeerMessage::Flush(flush) => self.core.flush(now_ms, session.0, flush.content_id, flush.epoch),
+            PeerMessage::Token(token) => send(link, wire::NoFresh { id: token.id }),
+            PeerMessage::Have(_)
+            | PeerMessage::Data(_)
+            | PeerMessage::Refuse(_)
+            | PeerMessage::Assigned(_)
+            | PeerMessage::NoFresh(_) => {
+                tracing::debug!(session = session.0, "a source's frame sent to the source side")
+            }
+        }
+    }
+
+    /// The content, if it is held and is of the remote's kind. To anyone else it does not exist.
+    fn content_for(&self, remote: &Remote, content_id: &ContentId) -> Option<Arc<Content>> {
+        let kind = self.kinds.get(content_id);
+        if let (Some(kind), Some(wanted)) = (kind, remote.kind)
+            && *kind != wanted
+        {
+            return None;
+        }
+        self.store.get(content_id)
+    }
+
+    fn open(&mut self, session: SessionId, remote: &Remote, link: &LinkHandle, content_id: ContentId) {
+        if !self.announcer.subscribe(session, content_id) {
+            return send(link, wire::Refuse { id: 0, content_id, reason: RefuseReason::Busy(1_000) });
+        }
+        match self.content_for(remote, &content_id) {
+            Some(content) => {
+                for have in
+                    first_haves(content_id, content.size_bytes(), &content.verified(), self.core.backlog_ms())
+                {
+                    send(link, have);
+                }
+            }
+            // The viewer hears of the content as soon as something of it is here.
+            None => send(link, wire::Refuse { id: 0, content_id, reason: RefuseReason::NotHere }),
+        }
+    }
+
+    fn request(&mut self, session: SessionId, remote: &Remote, link: &LinkHandle, request: &wire::Request) {
+        let content_id = request.content_id;
+        let refuse = |id, reason| send(link, wire::Refuse { id, content_id, reason });
+        let Some(content) = self.content_for(remote, &content_id) else {
+            return request.chunks.iter().for_each(|chunk| refuse(chunk.id, RefuseReason::NotHere));
+        };
+        let size_bytes = content.size_bytes();
+        let (served, refused): (Vec<WantedChunk>, Vec<WantedChunk>) = request
+            .chunks
+            .iter()
+            .partition(|chunk| is_chunk(chunk.leaves, size_bytes) && content.has(chunk.leaves));
+        for chunk in refused {
+            let is_shaped = is_chunk(chunk.leaves, size_bytes);
+            refuse(chunk.id, if is_shaped { RefuseReason::NotHere } else { RefuseReason::NotAChunk });
+        }
+        self.core.request(clock::now_ms(), session.0, content_id, size_bytes, request.epoch, &served);
+    }
+
+    fn drive(&mut self, ctx: &mut Context<Self>) {
+        let now_ms = clock::now_ms();
+        if self.core.poll_timeout(now_ms).is_some_and(|due| due.at_ms <= now_ms) {
+            self.core.handle_timeout(now_ms);
+        }
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                UploaderOutput::Serve { link, content_id, id, leaves, proof_skip } => {
+                    self.read(ctx, SessionId(link), content_id, id, leaves, proof_skip);
+                }
+                UploaderOutput::Refuse { link, content_id, id, reason } => {
+                    if let Some((link, _)) = self.links.get(&SessionId(link)) {
+                        send(link, wire::Refuse { id, content_id, reason });
+                    }
+                }
+            }
+        }
+        self.arm(ctx);
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some(due) = self.core.poll_timeout(clock::now_ms()) else { return };
+        if let Some((armed_ms, timer)) = self.timer {
+            if armed_ms <= due.at_ms {
+                return;
+            }
+            ctx.cancel_future(timer);
+        }
+        let timer = ctx.run_later(clock::until_ms(due.at_ms), |actor, ctx| {
+            actor.timer = None;
+            actor.drive(ctx);
+        });
+        self.timer = Some((due.at_ms, timer));
+    }
+
+    /// Reads and verifies a chunk off the actor thread.
+    fn read(
+        &self,
+        ctx: &mut Context<Self>,
+        session: SessionId,
+        content_id: ContentId,
+        id: RequestId,
+        leaves: LeafRange,
+        proof_skip: u8,
+    ) {
+        let store = self.store.clone();
+        let job = tokio::task::spawn_blocking(move || {
+            let content = store.get(&content_id).ok_or(RefuseReason::NotHere)?;
+            content.read_chunk(leaves, proof_skip).map_err(|error| refusal(content_id, &error))
+        });
+        let done = async move {
+            let result = job.await.unwrap_or(Err(RefuseReason::Unreadable));
+            ChunkRead { session, id, leaves, result }
+        };
+        ctx.spawn(actix::fut::wrap_future::<_, Self>(done).map(|read, actor, ctx| {
+            actor.chunk_read(read);
+            actor.drive(ctx);
+        }));
+    }
+
+    fn chunk_read(&mut self, read: ChunkRead) {
+        let now_ms = clock::now_ms();
+        let failed = read.result.as_ref().err().copied();
+        let is_sent = self.core.read_done(now_ms, read.session.0, read.id, failed);
+        let (Some((link, remote)), Ok((proof, payload)), true) =
+            (self.links.get(&read.session), read.result, is_sent)
+        else {
+            return;
+        };
+        let payload_bytes = payload.len() as u64;
+        let head = wire::Data { id: read.id, leaves: read.leaves, proof };
+        if link.try_send(Frame::data(head, payload)).is_ok() {
+            self.traffic.sent(remote.node, payload_bytes);
+        } else {
+            tracing::warn!(node = ?remote.node, "a chunk was dropped: the link is full");
+        }
+    }
+
+    fn announce(&mut self, _: &mut Context<Self>) {
+        let backlog_ms = self.core.backlog_ms();
+        for (session, content_id, ranges) in self.announcer.take() {
+            let Some((link, remote)) = self.links.get(&session) else { continue };
+            let Some(content) = self.content_for(remote, &content_id) else { continue };
+            for have in haves(content_id, content.size_bytes(), &ranges, backlog_ms) {
+                send(link, have);
+            }
+        }
+    }
+
+    fn report(&mut self, _: &mut Context<Self>) {
+        let bps = self.core.uplink_bps();
+        if bps > 0 {
+            mailbox::post(&self.routes.uplink, UplinkMeasured { bps });
+        }
+    }
+}
+
+/// A full link means the other end does not read; it will be found silent.
+fn send(link: &LinkHandle, frame: impl Into<Frame>) {
+    if link.try_send(frame).is_err() {
+        tracing::debug!("an answer was dropped: the link is full");
+    }
+}
+
+fn refusal(content_id: ContentId, error: &ReadChunkError) -> RefuseReason {
+    match error {
+        ReadChunkError::NotAChunk => RefuseReason::NotAChunk,
+        ReadChunkError::NotHeld => RefuseReason::NotHere,
+        ReadChunkError::Altered | ReadChunkError::Rotten { .. } | ReadChunkError::Io(_) => {
+            tracing::error!(content = ?content_id, %error, "a chunk could not be served");
+            RefuseReason::Unreadable
+        }
+    }
+}
+
+impl Actor for UploaderActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(ANNOUNCE, Self::announce);
+        ctx.run_interval(REPORT, Self::report);
+    }
+}
+
+impl Handler<SessionFrame> for UploaderActor {
+    type Result = ();
+
+    fn handle(&mut self, frame: SessionFrame, ctx: &mut Self::Context) {
+        let session = frame.session;
+        if let Entry::Vacant(vacant) = self.links.entry(session) {
+            if frame.link.is_closed() {
+                return;
+            }
+            vacant.insert((frame.link.clone(), frame.remote.clone()));
+            self.core.link_joined(session.0);
+        }
+        match frame.frame.map(|frame| frame.message) {
+            None => self.core.drained(clock::now_ms(), session.0, frame.link.drained_bytes() as u64),
+            Some(Message::Link(LinkMessage::Credit(credit))) => {
+                self.core.credit(clock::now_ms(), session.0, credit.granted_bytes);
+            }
+            Some(Message::Peer(message)) => self.handle_message(session, &frame.remote, &frame.link, message),
+            Some(Message::Handshake(_) | Message::Link(_) | Message::Tracker(_)) => {}
+        }
+        self.drive(ctx);
+    }
+}
+
+impl Handler<LinkChanged> for UploaderActor {
+    type Result = ();
+
+    fn handle(&mut self, _: LinkChanged, ctx: &mut Self::Context) {
+        let now_ms = clock::now_ms();
+        let gone: Vec<SessionId> = self
+            .links
+            .iter()
+            .filter(|(_, (link, _))| link.is_closed())
+            .map(|(session, _)| *session)
+            .collect();
+        for session in gone {
+            self.links.remove(&session);
+            self.announcer.forget(session);
+            self.core.link_left(now_ms, session.0);
+        }
+        self.drive(ctx);
+    }
+}
+
+impl Handler<LeavesGained> for UploaderActor {
+    type Result = ();
+
+    fn handle(&mut self, gained: LeavesGained, _: &mut Self::Context) {
+        self.announcer.gained(&gained.content.content_id(), gained.leaves);
+    }
+}
+
+impl Handler<OwnFiles> for UploaderActor {
+    type Result = ();
+
+    fn handle(&mut self, files: OwnFiles, ctx: &mut Self::Context) {
+        for content_id in &files.removed {
+            self.kinds.remove(content_id);
+        }
+        let backlog_ms = self.core.backlog_ms();
+        for file in &files.changed {
+            self.kinds.insert(file.content_id, file.kind);
+            for session in self.announcer.subscribers(&file.content_id) {
+                let Some((link, remote)) = self.links.get(&session) else { continue };
+                let Some(content) = self.content_for(remote, &file.content_id) else { continue };
+                for have in
+                    first_haves(file.content_id, content.size_bytes(), &content.verified(), backlog_ms)
+                {
+                    send(link, have);
+                }
+            }
+        }
+        self.drive(ctx);
+    }
+}
