@@ -315,6 +315,43 @@ fn a_seek_away_from_missing_bytes_does_not_wait_for_them() {
 }
 
 #[test]
+fn a_seek_to_missing_bytes_lands_when_they_arrive() {
+    let bytes = fs::read(clips::clip("faststart.mp4", 4)).unwrap();
+    let source = GatedSource::new(bytes.clone());
+    source.release(bytes.len() / 2);
+    let run = Run::over(source.clone(), "a.mp4", |_| OutputChoice::Null, |_| {});
+    run.wait(|snapshot| snapshot.state == PlayerState::Playing);
+    run.player().seek_ms(3300);
+    run.wait(|snapshot| snapshot.waiting_at_byte.is_some());
+    assert_eq!(run.player().snapshot().state, PlayerState::Seeking);
+    source.release(bytes.len());
+    let run = run.finish();
+    let landed = run.numbers.iter().position(|number| *number == 99).expect("the frame at 3.3 s");
+    assert_eq!(run.numbers[landed..], (99..120).collect::<Vec<_>>());
+    assert_eq!(run.last.stalls, 0, "a seek is no stall");
+}
+
+#[test]
+fn an_index_at_the_end_is_asked_for_and_then_playing_needs_only_the_beginning() {
+    let bytes = fs::read(clips::clip("a.mp4", 20)).unwrap();
+    let index_at = bytes.windows(4).rposition(|name| name == b"moov").unwrap() - 4;
+    let source = GatedSource::new(bytes.clone());
+    source.release(index_at / 2);
+    let run = Run::over(source.clone(), "a.mp4", OutputChoice::CaptureUnpaced, |_| {});
+    run.wait(|snapshot| snapshot.waiting_at_byte.is_some_and(|at| at >= index_at as u64 / 2));
+    assert_eq!(run.player().snapshot().state, PlayerState::Opening);
+    assert!(
+        source.blocking_wants().iter().any(|range| range.contains(&(index_at as u64))),
+        "the index is wanted"
+    );
+    source.release_end(index_at);
+    run.wait(|snapshot| snapshot.frames_shown > 30);
+    source.release(bytes.len());
+    let run = run.finish();
+    assert_eq!(run.numbers, (0..600).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_cannot_be_played_fails_with_a_reason() {
     for (name, bytes) in [
         (

@@ -35,6 +35,8 @@ use self::{
 
 /// Sample rate of outputs that have no device to ask.
 pub(crate) const VIRTUAL_RATE_HZ: u32 = 48_000;
+/// Not every host says that its device is gone; one that has not called back for so long is.
+const DEVICE_PATIENCE_US: i64 = 2_000_000;
 /// Frames per step in virtual time: 5 ms.
 const STEP_FRAMES: usize = 240;
 
@@ -56,6 +58,7 @@ pub enum OutputChoice {
 pub(crate) struct Output {
     manager: Manager,
     rate_hz: u32,
+    opened_at_us: i64,
     lost: Arc<AtomicBool>,
 }
 
@@ -90,7 +93,8 @@ impl Output {
                 Ok(manager) => {
                     let rate_hz = shared.rate_hz();
                     tracing::info!(rate_hz, "playing through the sound device");
-                    return Self { manager: Manager::Device(manager), rate_hz, lost };
+                    let opened_at_us = time.now_us();
+                    return Self { manager: Manager::Device(manager), rate_hz, opened_at_us, lost };
                 }
                 Err(error) => tracing::warn!(error, "no sound output: playing silently"),
             }
@@ -119,7 +123,7 @@ impl Output {
             tracing::error!(error, "the silent clock does not start");
             Manager::None
         });
-        Self { manager, rate_hz: VIRTUAL_RATE_HZ, lost }
+        Self { manager, rate_hz: VIRTUAL_RATE_HZ, opened_at_us: time.now_us(), lost }
     }
 
     pub(crate) fn rate_hz(&self) -> u32 {
@@ -136,9 +140,11 @@ impl Output {
         }
     }
 
-    /// The device has gone away; open another output.
-    pub(crate) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::SeqCst)
+    /// The device has gone away, or says nothing any more; open another output.
+    pub(crate) fn is_lost(&self, shared: &SoundShared, now_us: i64) -> bool {
+        let is_device = matches!(self.manager, Manager::Device(_));
+        let silent_since_us = shared.last_callback_us().max(self.opened_at_us);
+        is_device && (self.lost.load(Ordering::SeqCst) || now_us - silent_since_us > DEVICE_PATIENCE_US)
     }
 
     /// Moves to a new loudness over a few milliseconds, so that nothing clicks.

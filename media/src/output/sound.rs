@@ -131,6 +131,12 @@ impl SoundShared {
     }
 }
 
+impl SoundShared {
+    pub(crate) fn last_callback_us(&self) -> i64 {
+        self.callback_at_us.load(Ordering::SeqCst)
+    }
+}
+
 /// The reading end of the ring. It outlives the backend that drives it, so that a lost device loses no sound.
 pub(crate) struct PcmCore {
     rx: Consumer<Block>,

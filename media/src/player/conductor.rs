@@ -126,7 +126,11 @@ impl Conductor {
 
     /// Opens the output when the tracks are known, and another one when it is lost.
     fn keep_output(&mut self, shared: &Arc<Shared>) {
-        let lost = self.output.as_ref().is_some_and(Output::is_lost);
+        let now_us = shared.time.now_us();
+        let lost = self.output.as_ref().is_some_and(|output| output.is_lost(&shared.sound, now_us));
+        if lost {
+            tracing::warn!("the sound device is gone: opening another output");
+        }
         if self.output.is_some() && !lost {
             return;
         }

@@ -190,21 +190,28 @@ impl Running {
     }
 }
 
-/// Bytes of which a growing part is here.
+/// Bytes of which a growing beginning and perhaps an end are here.
 pub(crate) struct GatedSource {
     bytes: Vec<u8>,
-    have: Mutex<usize>,
+    /// The bytes before the first and from the second on are here.
+    have: Mutex<(usize, usize)>,
     changed: Condvar,
     blocking: Mutex<Vec<Range<u64>>>,
 }
 
 impl GatedSource {
     pub(crate) fn new(bytes: Vec<u8>) -> Arc<Self> {
-        Arc::new(Self { bytes, have: Mutex::new(0), changed: Condvar::new(), blocking: Mutex::default() })
+        let nothing = Mutex::new((0, bytes.len()));
+        Arc::new(Self { bytes, have: nothing, changed: Condvar::new(), blocking: Mutex::default() })
     }
 
     pub(crate) fn release(&self, have: usize) {
-        *self.have.lock().unwrap() = have.min(self.bytes.len());
+        self.have.lock().unwrap().0 = have.min(self.bytes.len());
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn release_end(&self, from: usize) {
+        self.have.lock().unwrap().1 = from;
         self.changed.notify_all();
     }
 
@@ -219,8 +226,10 @@ impl MediaSource for GatedSource {
     }
 
     fn try_read(&self, pos: u64, buf: &mut [u8]) -> io::Result<Option<usize>> {
-        let have = *self.have.lock().unwrap();
-        let here = self.bytes[..have].get(pos as usize..).unwrap_or_default();
+        let (before, from) = *self.have.lock().unwrap();
+        let pos = pos as usize;
+        let until = if pos >= from { self.bytes.len() } else { before };
+        let here = self.bytes[..until].get(pos..).unwrap_or_default();
         let count = here.len().min(buf.len());
         buf[..count].copy_from_slice(&here[..count]);
         Ok((count > 0).then_some(count))
@@ -233,11 +242,15 @@ impl MediaSource for GatedSource {
     }
 
     fn generation(&self) -> u64 {
-        *self.have.lock().unwrap() as u64
+        let (before, from) = *self.have.lock().unwrap();
+        (before + self.bytes.len() - from) as u64
     }
 
     fn wait_change(&self, seen: u64, timeout: Duration) -> u64 {
+        let generation = |have: &(usize, usize)| (have.0 + self.bytes.len() - have.1) as u64;
         let have = self.have.lock().unwrap();
-        *self.changed.wait_timeout_while(have, timeout, |have| *have as u64 == seen).unwrap().0 as u64
+        generation(
+            &self.changed.wait_timeout_while(have, timeout, |have| generation(have) == seen).unwrap().0,
+        )
     }
 }
