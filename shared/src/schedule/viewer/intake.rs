@@ -107,6 +107,9 @@ impl Viewer {
     pub fn verified(&mut self, now_ms: u64, source: SourceId, leaves: LeafRange) {
         self.touch(now_ms);
         self.no_longer_verifying(source, leaves);
+        // A late chunk may overlap what came meanwhile.
+        let size = self.config.size_bytes;
+        self.tally.wasted_bytes += self.held.runs_in(leaves).map(|run| run.len_bytes(size)).sum::<u64>();
         self.put(leaves);
     }
 

@@ -260,6 +260,11 @@ impl Viewer {
         &self.held
     }
 
+    /// Every request that is out: its id, of whom, for which leaves.
+    pub fn in_flight(&self) -> impl Iterator<Item = (RequestId, SourceId, LeafRange)> {
+        self.flights.iter().map(|(id, flight)| (id, flight.source, flight.leaves))
+    }
+
     /// Time never goes back, and every input may change what is best.
     fn touch(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
@@ -326,20 +331,20 @@ impl Viewer {
     /// Removes a flight whose data may still come; the owner is told by the caller.
     fn take_back(&mut self, id: RequestId) -> Option<flights::Flight> {
         let flight = self.flights.take_back(id)?;
-        self.settle(&flight);
+        self.settle(id, &flight);
         Some(flight)
     }
 
     /// Removes a flight whose data cannot come any more.
     fn drop_flight(&mut self, id: RequestId) -> Option<flights::Flight> {
         let flight = self.flights.remove(id)?;
-        self.settle(&flight);
+        self.settle(id, &flight);
         Some(flight)
     }
 
-    fn settle(&mut self, flight: &flights::Flight) {
+    fn settle(&mut self, id: RequestId, flight: &flights::Flight) {
         if let Some(source) = self.sources.get_mut(&flight.source) {
-            source.settled(flight.bytes);
+            source.settled(id, flight.deadline_ms);
         }
         self.retake(flight.leaves);
     }

@@ -83,7 +83,8 @@ impl Viewer {
             .collect()
     }
 
-    fn source_snapshots(&self, now_ms: u64) -> Vec<SourceSnapshot> {
+    /// The sources alone; cheaper than a whole [`snapshot`](Self::snapshot).
+    pub fn source_snapshots(&self, now_ms: u64) -> Vec<SourceSnapshot> {
         self.sources.iter().map(|(id, source)| source.snapshot(*id, now_ms)).collect()
     }
 

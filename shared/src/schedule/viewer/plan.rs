@@ -35,6 +35,8 @@ const SPREAD_SLACK_MS: i64 = 3_000;
 const BACKGROUND_SLACK_MS: i64 = 60_000;
 /// Between start-up ranges, in order of urgency.
 const STARTUP_STEP_MS: i64 = 50;
+/// The tail of a content without hints may be needed, or not.
+const GUESSED_SLACK_MS: i64 = 2_000;
 /// Candidates looked at in one planning.
 const MAX_TRIES: u32 = 512;
 /// Pieces of one group in the background.
@@ -202,11 +204,14 @@ impl Viewer {
 
     /// The source with the least estimated arrival among those that hold `leaf`, may be asked and have room.
     fn choose(&self, leaf: LeafIndex, slack_ms: i64, zone: Zone, round: &Round) -> Option<(f64, SourceId)> {
+        let deadline_ms = self.now_ms.saturating_add_signed(slack_ms);
         let holders = || {
             self.sources
                 .iter()
                 .filter(|(_, source)| source.have.has(leaf) && source.is_usable(self.now_ms))
-                .map(|(id, source)| (source.arrival_ms(self.now_ms, LEAF_BYTES, round.usual), *id, source))
+                .map(|(id, source)| {
+                    (source.arrival_ms(self.now_ms, LEAF_BYTES, deadline_ms, round.usual), *id, source)
+                })
         };
         let least = |origins_too: bool| {
             holders()
@@ -276,7 +281,7 @@ impl Viewer {
         self.flights.insert(id, flight);
         self.taken.insert(leaves);
         if let Some(source) = self.sources.get_mut(&source) {
-            source.asked(self.now_ms, bytes);
+            source.asked(self.now_ms, id, flight.deadline_ms, bytes);
         }
         ChunkRequest { id, leaves, deadline_ms: slack_ms.clamp(i32::MIN.into(), i32::MAX.into()) as i32 }
     }
@@ -306,7 +311,8 @@ impl Viewer {
             regions.push(Region { next: window.start, end: near, origin: RegionOrigin::Reader { at_ms } });
         }
         for (order, leaves) in self.startup.iter().enumerate() {
-            let slack_ms = order as i64 * STARTUP_STEP_MS;
+            let is_guess = self.config.startup_ranges.is_empty() && order > 0;
+            let slack_ms = if is_guess { GUESSED_SLACK_MS } else { order as i64 * STARTUP_STEP_MS };
             let origin = RegionOrigin::Startup { slack_ms };
             regions.push(Region { next: leaves.first, end: leaves.end(), origin });
         }
@@ -374,7 +380,7 @@ impl Viewer {
             Zone::Near => source.depth_bytes(NEAR_AHEAD_MS, round.near_floor_bytes, round.usual),
             Zone::Far | Zone::Background => source.depth_bytes(FAR_AHEAD_MS, 0, round.usual),
         };
-        source.outstanding_bytes < depth && source.outstanding < MAX_REQUESTS_OUT
+        source.outstanding_bytes < depth && source.outstanding() < MAX_REQUESTS_OUT
     }
 
     fn holders(&self, leaf: LeafIndex) -> usize {
@@ -403,4 +409,4 @@ impl Viewer {
 /// What is fetched ahead of a reader at the least, however slow the media.
 const MIN_WINDOW_BYTES: u64 = 1 << 20;
 /// The most requests outstanding at one source; half of what an uploader queues for one neighbour.
-const MAX_REQUESTS_OUT: u32 = crate::limits::MAX_QUEUED_REQUESTS as u32 / 2;
+const MAX_REQUESTS_OUT: usize = crate::limits::MAX_QUEUED_REQUESTS / 2;

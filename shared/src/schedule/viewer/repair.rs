@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ChunkRequest, SourceId, Viewer, flights::Flight};
+use super::{ChunkRequest, SourceId, Viewer, flights::Flight, source::Source};
 use crate::wire::RequestId;
 
 /// Requests looked at in one run, and how many of them may move.
@@ -23,7 +23,7 @@ const LOST_AFTER_MS: u64 = 10_000;
 /// The origin takes over what has waited so long and is needed so soon.
 const LAST_RESORT_WAITED_MS: u64 = 1_500;
 const LAST_RESORT_SLACK_MS: u64 = 1_000;
-const MAX_LAST_RESORTS: u32 = 4;
+const MAX_LAST_RESORTS: usize = 4;
 /// What is needed within this may be asked twice.
 const HEDGE_SLACK_MS: u64 = 1_500;
 const HEDGE_AFTER_MS: u64 = 150;
@@ -50,11 +50,10 @@ impl Viewer {
         let (mut asks, mut moved) = (Asks::new(), 0);
         for (_, id) in late {
             let Some(flight) = self.flights.get(id).copied() else { continue };
-            if !self.hedge(id, &flight, &mut asks)
-                && moved < MAX_MOVES_PER_RUN
-                && self.relocate(id, &flight, &mut asks)
-            {
+            if moved < MAX_MOVES_PER_RUN && self.relocate(id, &flight, &mut asks) {
                 moved += 1;
+            } else {
+                self.hedge(id, &flight, &mut asks);
             }
         }
         self.emit(asks);
@@ -119,23 +118,23 @@ impl Viewer {
         self.cancel(lost);
     }
 
-    /// Asks a second source for what a reader needs very soon and is late. Whether it did.
-    fn hedge(&mut self, id: RequestId, flight: &Flight, asks: &mut Asks) -> bool {
+    /// Asks a second source for what a reader needs very soon and is late.
+    fn hedge(&mut self, id: RequestId, flight: &Flight, asks: &mut Asks) {
         let waited_ms = self.now_ms.saturating_sub(flight.sent_ms);
-        let is_late = waited_ms > (flight.expected_ms * 3 / 2).max(HEDGE_AFTER_MS);
+        let is_proven = self.sources.get(&flight.source).is_some_and(Source::is_proven);
+        let patience_ms = if is_proven { flight.expected_ms * 3 / 2 } else { 0 };
+        let is_late = waited_ms >= patience_ms.max(HEDGE_AFTER_MS);
         let is_urgent = flight.deadline_ms < self.now_ms + HEDGE_SLACK_MS;
         let budget = self.tally.received_bytes / HEDGE_SHARE + HEDGE_FREE_BYTES;
         if flight.hedged || !is_late || !is_urgent || self.tally.hedged_bytes + flight.bytes > budget {
-            return false;
+            return;
         }
-        let Some((ms, other)) = self.best_other(flight, false) else { return false };
-        if ms > waited_ms as f64 {
-            return false;
+        let Some((ms, other)) = self.best_other(flight, false) else { return };
+        if ms <= 2.0 * waited_ms as f64 {
+            self.tally.hedged_bytes += flight.bytes;
+            self.flights.mark_hedged(id);
+            self.ask_other(other, flight, ms, true, asks);
         }
-        self.tally.hedged_bytes += flight.bytes;
-        self.flights.mark_hedged(id);
-        self.ask_other(other, flight, ms, true, asks);
-        true
     }
 
     /// Takes a request back and asks another source. Whether it did.
@@ -145,9 +144,13 @@ impl Viewer {
             return false;
         }
         let Some(source) = self.sources.get(&flight.source) else { return false };
-        let still_ms = (source.aged_backlog_ms(self.now_ms) as f64)
-            .max(0.5 * waited_ms as f64)
-            .max(source.suspicious_ms(self.now_ms) as f64);
+        let usual = self.usual_bytes_per_ms();
+        let waited = waited_ms as f64 * if source.is_proven() { 0.5 } else { 2.0 };
+        let still_ms = (source.aged_backlog_ms(self.now_ms) as f64).max(waited).max(source.remaining_ms(
+            self.now_ms,
+            flight.deadline_ms,
+            usual,
+        ));
         if still_ms < NOT_WORTH_MOVING_MS {
             return false;
         }
@@ -174,9 +177,11 @@ impl Viewer {
                 !already.contains(id) && source.is_usable(self.now_ms) && source.have.contains(flight.leaves)
             })
             .filter(|(_, source)| {
-                !source.traits.is_origin || (origins_too && source.outstanding < MAX_LAST_RESORTS)
+                !source.traits.is_origin || (origins_too && source.outstanding() < MAX_LAST_RESORTS)
             })
-            .map(|(id, source)| (source.arrival_ms(self.now_ms, flight.bytes, usual), *id))
+            .map(|(id, source)| {
+                (source.arrival_ms(self.now_ms, flight.bytes, flight.deadline_ms, usual), *id)
+            })
             .min_by(|a, b| a.0.total_cmp(&b.0))
     }
 

@@ -2,21 +2,26 @@
 //!
 //! Estimates only; which request goes where is decided in `plan` and `repair`.
 
+use std::collections::BTreeMap;
+
 use super::types::{SourceId, SourceSnapshot, SourceTraits};
 use crate::{
     leaf_set::LeafSet,
     limits::{LEAF_BYTES, MAX_CHUNK_LEAVES},
     schedule::rate::{Goodput, Meter},
+    wire::RequestId,
 };
 
 /// A chunk should take about this long on the link it crosses.
 const CHUNK_MS: f64 = 100.0;
 /// Chunk size while a link is unknown.
-const FIRST_CHUNK_LEAVES: u32 = 4;
+const FIRST_CHUNK_LEAVES: u32 = 2;
 /// The most that is outstanding at one source.
 const MAX_DEPTH_BYTES: u64 = 4 << 20;
 /// The most that is outstanding at a source nothing is known of.
-const FIRST_DEPTH_BYTES: u64 = 256 << 10;
+const FIRST_DEPTH_BYTES: u64 = 128 << 10;
+/// What is outstanding at one source for the sake of the deadline order there, in time of its link.
+const MAX_FLOOR_MS: f64 = 1_000.0;
 /// What a link is assumed to carry when nothing at all is known: 8 Mbit/s.
 pub(super) const DEFAULT_BYTES_PER_MS: f64 = 1_000.0;
 /// Silence with requests outstanding that does not make a source suspect yet.
@@ -34,7 +39,8 @@ pub(super) struct Source {
     pub(super) meter: Meter,
     pub(super) received_bytes: u64,
     pub(super) outstanding_bytes: u64,
-    pub(super) outstanding: u32,
+    /// What is outstanding, by deadline: the order in which it is served.
+    outstanding: BTreeMap<(u64, RequestId), u64>,
     /// When it last delivered, or was first asked after having nothing to do.
     pub(super) heard_ms: u64,
     backlog_ms: u64,
@@ -54,7 +60,7 @@ impl Source {
             meter: Meter::default(),
             received_bytes: 0,
             outstanding_bytes: 0,
-            outstanding: 0,
+            outstanding: BTreeMap::new(),
             heard_ms: now_ms,
             backlog_ms: 0,
             backlog_at_ms: now_ms,
@@ -69,8 +75,8 @@ impl Source {
         (self.backlog_ms, self.backlog_at_ms) = (u64::from(backlog_ms).min(60_000), now_ms);
     }
 
-    pub(super) fn asked(&mut self, now_ms: u64, bytes: u64) {
-        if self.outstanding == 0 {
+    pub(super) fn asked(&mut self, now_ms: u64, id: RequestId, deadline_ms: u64, bytes: u64) {
+        if self.outstanding.is_empty() {
             self.goodput.busy(now_ms);
             self.heard_ms = now_ms;
         }
@@ -78,21 +84,32 @@ impl Source {
             // The one chunk by which it may prove itself, and the time it has for it.
             self.snub(now_ms);
         }
-        self.outstanding += 1;
+        self.outstanding.insert((deadline_ms, id), bytes);
         self.outstanding_bytes += bytes;
     }
 
     /// A request is no longer outstanding, for whatever reason.
-    pub(super) fn settled(&mut self, bytes: u64) {
-        self.outstanding = self.outstanding.saturating_sub(1);
-        self.outstanding_bytes = self.outstanding_bytes.saturating_sub(bytes);
+    pub(super) fn settled(&mut self, id: RequestId, deadline_ms: u64) {
+        if let Some(bytes) = self.outstanding.remove(&(deadline_ms, id)) {
+            self.outstanding_bytes -= bytes;
+        }
+    }
+
+    /// How many requests are outstanding.
+    pub(super) fn outstanding(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    /// Whether it ever delivered anything.
+    pub(super) const fn is_proven(&self) -> bool {
+        self.received_bytes > 0
     }
 
     /// Payload arrived; its request is already settled.
     pub(super) fn delivered(&mut self, now_ms: u64, bytes: u64) {
         self.received_bytes += bytes;
         self.meter.count(now_ms, bytes);
-        self.goodput.arrived(now_ms, bytes, self.outstanding > 0);
+        self.goodput.arrived(now_ms, bytes, !self.outstanding.is_empty());
         self.heard_ms = now_ms;
         self.refusals = 0;
         self.snubbed_until_ms = None;
@@ -108,7 +125,9 @@ impl Source {
 
     /// Whether it has been silent for too long with something outstanding, and is not snubbed already.
     pub(super) fn deserves_snub(&self, now_ms: u64) -> bool {
-        self.outstanding > 0 && self.snubbed_until_ms.is_none() && self.silent_ms(now_ms) > SNUB_AFTER_MS
+        !self.outstanding.is_empty()
+            && self.snubbed_until_ms.is_none()
+            && self.silent_ms(now_ms) > SNUB_AFTER_MS
     }
 
     pub(super) fn snub(&mut self, now_ms: u64) {
@@ -130,7 +149,7 @@ impl Source {
         now_ms >= self.retry_at_ms
             && match self.snubbed_until_ms {
                 None => true,
-                Some(until) => now_ms >= until && self.outstanding == 0,
+                Some(until) => now_ms >= until && self.outstanding.is_empty(),
             }
     }
 
@@ -149,10 +168,20 @@ impl Source {
         rate.max(1.0)
     }
 
-    /// When `bytes` asked for now would be here, in milliseconds from now.
-    pub(super) fn arrival_ms(&self, now_ms: u64, bytes: u64, usual: f64) -> f64 {
-        let queue_ms = (self.outstanding_bytes + bytes) as f64 / self.bytes_per_ms(usual);
-        self.rtt_ms() + self.aged_backlog_ms(now_ms) as f64 + queue_ms + self.suspicious_ms(now_ms) as f64
+    /// When `bytes` asked for now and needed at `deadline_ms` would be here, in milliseconds from now: behind what is needed sooner.
+    pub(super) fn arrival_ms(&self, now_ms: u64, bytes: u64, deadline_ms: u64, usual: f64) -> f64 {
+        self.rtt_ms() + self.aged_backlog_ms(now_ms) as f64 + self.queue_ms(now_ms, bytes, deadline_ms, usual)
+    }
+
+    /// When a request that is out, needed at `deadline_ms`, will be here.
+    pub(super) fn remaining_ms(&self, now_ms: u64, deadline_ms: u64, usual: f64) -> f64 {
+        self.queue_ms(now_ms, 0, deadline_ms, usual)
+    }
+
+    fn queue_ms(&self, now_ms: u64, bytes: u64, deadline_ms: u64, usual: f64) -> f64 {
+        let ahead: u64 =
+            self.outstanding.range(..=(deadline_ms, RequestId::MAX)).map(|(_, bytes)| bytes).sum();
+        (ahead + bytes) as f64 / self.bytes_per_ms(usual) + self.suspicious_ms(now_ms) as f64
     }
 
     pub(super) fn aged_backlog_ms(&self, now_ms: u64) -> u64 {
@@ -161,7 +190,7 @@ impl Source {
 
     /// How long it has been silent beyond what is usual, with something outstanding.
     pub(super) fn suspicious_ms(&self, now_ms: u64) -> u64 {
-        if self.outstanding == 0 {
+        if self.outstanding.is_empty() {
             return 0;
         }
         self.silent_ms(now_ms).saturating_sub(PATIENCE_MS + self.rtt_ms() as u64)
@@ -180,9 +209,13 @@ impl Source {
     /// How many bytes may be outstanding: what the link carries in a round trip and `ahead_ms`, at least `floor_bytes` and two chunks.
     pub(super) fn depth_bytes(&self, ahead_ms: f64, floor_bytes: u64, usual: f64) -> u64 {
         let two_chunks = 2 * u64::from(self.chunk_leaves(usual)) * LEAF_BYTES;
-        let floor_bytes =
-            if self.goodput.is_measured() { floor_bytes } else { floor_bytes.max(FIRST_DEPTH_BYTES) };
-        let carried = self.bytes_per_ms(usual) * (self.rtt_ms() + ahead_ms);
+        let rate = self.bytes_per_ms(usual);
+        let floor_bytes = if self.goodput.is_measured() {
+            floor_bytes.min((rate * MAX_FLOOR_MS) as u64)
+        } else {
+            FIRST_DEPTH_BYTES
+        };
+        let carried = rate * (self.rtt_ms() + ahead_ms);
         (carried as u64).max(floor_bytes).max(two_chunks).min(MAX_DEPTH_BYTES)
     }
 
@@ -193,7 +226,7 @@ impl Source {
             rate_bps: self.meter.bps(now_ms),
             goodput_bps: self.goodput.bps().unwrap_or(0),
             received_bytes: self.received_bytes,
-            in_flight: self.outstanding,
+            in_flight: self.outstanding.len() as u32,
             in_flight_bytes: self.outstanding_bytes,
             leaves: self.have.count(),
             snubbed: self.is_snubbed(),
