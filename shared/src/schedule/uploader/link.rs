@@ -89,6 +89,11 @@ impl Link {
         self.queue.iter().enumerate().min_by_key(|(at, queued)| (queued.deadline_ms, *at))
     }
 
+    /// Whether a request of that id is waiting or being read; a viewer never gives one twice.
+    pub(super) fn has_request(&self, id: RequestId) -> bool {
+        self.reading.contains_key(&id) || self.queue.iter().any(|queued| queued.id == id)
+    }
+
     /// Takes a request out of the queue and charges it.
     pub(super) fn start(&mut self, at: usize) -> Queued {
         let queued = self.queue.remove(at);

@@ -133,7 +133,7 @@ impl Uploader {
                 self.outputs.push_back(UploaderOutput::Refuse { link, content_id, id: chunk.id, reason });
                 continue;
             }
-            if epoch < state.oldest_epoch(&content_id) {
+            if epoch < state.oldest_epoch(&content_id) || state.has_request(chunk.id) {
                 continue;
             }
             state.queue.push(Queued {
