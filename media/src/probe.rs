@@ -25,6 +25,8 @@ use crate::{
 
 /// Files larger than this are not read through for a time index.
 const MAX_SCAN_BYTES: u64 = 256 << 20;
+/// Places looked at in a file that is too large to read through.
+const INDEX_SAMPLES: u64 = 128;
 /// Packets without one frame after which a file counts as truncated.
 const MAX_PACKETS_TO_FIRST_FRAME: usize = 2000;
 const VIDEO_NAMES: [&str; 7] = ["mp4", "mov", "mkv", "webm", "ts", "avi", "m4v"];
@@ -209,8 +211,35 @@ fn fill_index(media: &mut Media, info: &mut MediaInfo, size_bytes: u64) {
             info.duration_ms = end_ms;
         }
     }
+    if !has_own_index && size_bytes > MAX_SCAN_BYTES {
+        points = sample_by_seeking(media, index, info.duration_ms);
+    }
     points.push((0, points.iter().map(|(_, byte)| *byte).min().unwrap_or(0)));
     info.time_index = thin_index(points, info.duration_ms);
+}
+
+/// Looks where the demuxer lands at evenly spaced moments, for files too large to read through.
+fn sample_by_seeking(media: &mut Media, index: usize, duration_ms: u64) -> Vec<(u32, u64)> {
+    let Some(time_base) = media.input.stream(index).map(|stream| stream.time_base()) else {
+        return Vec::new();
+    };
+    let mut points = Vec::new();
+    for step in 1..INDEX_SAMPLES {
+        if media.seek_us((duration_ms * 1000 / INDEX_SAMPLES * step) as i64).is_err() {
+            continue;
+        }
+        for _ in 0..MAX_PACKETS_TO_FIRST_FRAME {
+            let Ok(packet) = media.read_packet() else { break };
+            let ticks = packet.pts().or_else(|| packet.dts());
+            if let (true, Some(ticks), Ok(byte)) =
+                (packet.stream() == index, ticks, u64::try_from(packet.position()))
+            {
+                points.push((ms_of(ticks_to_us(ticks, time_base) - media.base_us), byte));
+                break;
+            }
+        }
+    }
+    points
 }
 
 /// Reads every packet of one stream; where they lie, and when the last one ends.

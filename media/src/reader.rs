@@ -108,6 +108,8 @@ impl SourceReader {
             if !waiting {
                 waiting = true;
                 self.gate.enter(self.pos);
+                // After a seek to where nothing is yet, the source must learn of the whole window, not of one read.
+                self.announce();
                 self.source.want(self.pos..(self.pos + buf.len() as u64).min(self.len), true);
             }
             self.source.wait_change(seen, WAIT_SLICE);
@@ -229,6 +231,22 @@ mod tests {
         filler.unwrap().join().unwrap();
         assert_eq!(all.len(), 50_000);
         assert!(all.iter().enumerate().all(|(at, byte)| *byte == at as u8));
+    }
+
+    #[test]
+    fn a_reader_blocked_after_a_seek_announces_its_new_window() {
+        let source = Arc::new(Slow::new(1 << 30, 100));
+        let gate = Arc::new(Gate::new());
+        let mut reader = SourceReader::new(Arc::<Slow>::clone(&source), Arc::clone(&gate));
+        reader.seek(SeekFrom::Start(500 << 20)).unwrap();
+        let worker = thread::Builder::new().spawn(move || reader.read(&mut [0; 64]).is_err()).unwrap();
+        while gate.blocked().is_none() || source.wants.lock().unwrap().len() < 2 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        gate.cancel();
+        assert!(worker.join().unwrap());
+        let wants = source.wants.lock().unwrap().clone();
+        assert_eq!(wants, [(500 << 20..516 << 20, false), (500 << 20..(500 << 20) + 64, true)]);
     }
 
     #[test]
