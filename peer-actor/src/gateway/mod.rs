@@ -14,7 +14,18 @@
 //! client reads is where the swarm works. A client that leaves ends its body and with it the wish for the bytes.
 //!
 //! What is *not* here: any decision about chunks or peers, and any way to change the node. [`byte_range`], [`guard`] and
+//! [`media_type`] are pure; [`source`] is the one file that knows the node.
 
+mod body;
 pub mod byte_range;
+mod error;
 pub mod guard;
 pub mod media_type;
+mod metrics;
+mod routes;
+mod server;
+mod source;
+
+pub use error::GatewayError;
+pub use server::{BindError, Gateway, serve};
+pub use source::{Library, OpenRefusal, ReadRefusal, Reader};
