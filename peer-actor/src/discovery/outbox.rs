@@ -9,7 +9,7 @@ use shared::{
     ContentId, NodeId,
     limits::{MAX_DELTA_FILES, MAX_FILES_PER_CLIENT, MAX_LINK_METRICS},
     wire::{
-        FileEntry, FilesDelta, FindPeers, ForgetPeers, Holdings, LinkMetric, LinkReport, Register,
+        FileEntry, FilesDelta, FindPeers, ForgetPeers, Holdings, LinkMetric, LinkReport, PathKind, Register,
         TrackerMessage,
     },
 };
@@ -43,8 +43,8 @@ pub(super) struct Outbox {
     untold_hints: BTreeSet<ContentId>,
     holdings: BTreeMap<ContentId, u32>,
     dirty_holdings: BTreeSet<ContentId>,
-    metrics: BTreeMap<NodeId, LinkMetric>,
-    dirty_metrics: BTreeSet<NodeId>,
+    metrics: BTreeMap<(NodeId, PathKind), LinkMetric>,
+    dirty_metrics: BTreeSet<(NodeId, PathKind)>,
     uplink_bps: u64,
     tells_uplink: bool,
 }
@@ -157,14 +157,25 @@ impl Outbox {
         }
     }
 
+    /// A way that is up is the only one up to its node; ways that failed are told beside it.
     pub(super) fn report(&mut self, report: LinkReport) {
         for metric in report.links {
-            let untold_failures =
-                self.metrics.get(&metric.node).filter(|_| self.dirty_metrics.contains(&metric.node));
-            let failures = untold_failures.map_or(0, |old| old.failures).saturating_add(metric.failures);
-            if self.metrics.len() < 4 * MAX_LINK_METRICS || self.metrics.contains_key(&metric.node) {
-                self.metrics.insert(metric.node, LinkMetric { failures, ..metric });
-                self.dirty_metrics.insert(metric.node);
+            let key = (metric.node, metric.path);
+            if metric.connected {
+                for path in [PathKind::Direct, PathKind::Reversed, PathKind::Relayed] {
+                    let other = (metric.node, path);
+                    if other != key
+                        && let Some(old) = self.metrics.get_mut(&other)
+                    {
+                        old.connected = false;
+                    }
+                }
+            }
+            let untold_failures = self.metrics.get(&key).map_or(0, |old| old.failures);
+            let failures = untold_failures.saturating_add(metric.failures);
+            if self.metrics.len() < 4 * MAX_LINK_METRICS || self.metrics.contains_key(&key) {
+                self.metrics.insert(key, LinkMetric { failures, ..metric });
+                self.dirty_metrics.insert(key);
             }
         }
         if report.uplink_bps != 0 {
@@ -247,15 +258,17 @@ impl Outbox {
         }
         let mut links = Vec::new();
         while links.len() < MAX_LINK_METRICS
-            && let Some(node) = self.dirty_metrics.pop_first()
+            && let Some(key) = self.dirty_metrics.pop_first()
         {
-            let Some(metric) = self.metrics.get_mut(&node) else { continue };
+            let Some(metric) = self.metrics.get_mut(&key) else { continue };
             links.push(*metric);
             metric.failures = 0;
             if !metric.connected {
-                self.metrics.remove(&node);
+                self.metrics.remove(&key);
             }
         }
+        // The way that is up is heard last, so that it stands.
+        links.sort_by_key(|metric| metric.connected);
         self.tells_uplink = false;
         Some(TrackerMessage::LinkReport(LinkReport { links, uplink_bps: self.uplink_bps }))
     }

@@ -39,8 +39,6 @@ const REGISTER_TIMEOUT_MS: u64 = 10_000;
 const STABLE_MS: u64 = 10_000;
 /// The least time between two hints of own files: 20 a second, 1.5 MB/s at the most.
 const HINTS_INTERVAL_MS: u64 = 50;
-/// Where the count of connections starts in the epoch of a plan.
-const CONNECTION_SHIFT: u32 = 40;
 
 /// What the shell does next.
 #[derive(Debug, PartialEq)]
@@ -84,8 +82,9 @@ pub struct DiscoveryState {
     random: Random,
     /// The tracker's end of the present link, where its relay listens too.
     tracker: Option<SocketAddr>,
-    connections: u64,
+    /// The present tracker's epochs of the plans that were passed on.
     plan_epochs: BTreeMap<ContentId, u64>,
+    plan_count: u64,
     outbox: Outbox,
     catalogue: Catalogue,
     hints: HintsCache,
@@ -112,8 +111,8 @@ impl DiscoveryState {
             failures: 0,
             random: Random::new(config.seed),
             tracker: None,
-            connections: 0,
             plan_epochs: BTreeMap::new(),
+            plan_count: 0,
             outbox: Outbox::new(register),
             catalogue: Catalogue::new(config.local.kind),
             hints: HintsCache::default(),
@@ -146,7 +145,7 @@ impl DiscoveryState {
             return;
         }
         self.link = Link::Registering { session, due_ms: now_ms + REGISTER_TIMEOUT_MS };
-        self.connections += 1;
+        self.plan_epochs.clear();
         self.tracker = tracker;
         self.outbox.opened();
         for content_id in self.hints.pending() {
@@ -221,17 +220,15 @@ impl DiscoveryState {
         if !self.outbox.forget(content_id) {
             return;
         }
+        self.plan_epochs.remove(&content_id);
         // A plan may be on its way to the planner behind the word that it is not wanted: an empty one comes last.
-        if let Some(epoch) = self.plan_epochs.remove(&content_id) {
-            let nobody = Plan {
-                content_id,
-                epoch: epoch + 1,
-                sources: Vec::new(),
-                origin_reserve_bps: 0,
-                sustainable_bps: 0,
-            };
-            self.outputs.push_back(DiscoveryOutput::Plan(nobody));
-        }
+        self.pass_on(Plan {
+            content_id,
+            epoch: 0,
+            sources: Vec::new(),
+            origin_reserve_bps: 0,
+            sustainable_bps: 0,
+        });
     }
 
     /// The node's own files changed.
@@ -387,17 +384,22 @@ impl DiscoveryState {
         self.status = status;
     }
 
-    /// A tracker counts epochs from its own start, so the count of connections goes above them.
-    fn handle_plan(&mut self, mut plan: Plan) {
+    fn handle_plan(&mut self, plan: Plan) {
         if !self.outbox.is_watched(&plan.content_id) {
             return;
         }
-        plan.epoch = (self.connections << CONNECTION_SHIFT) + plan.epoch.min((1 << CONNECTION_SHIFT) - 2);
-        let last = self.plan_epochs.entry(plan.content_id).or_default();
-        if plan.epoch > *last {
-            *last = plan.epoch;
-            self.outputs.push_back(DiscoveryOutput::Plan(plan));
+        if self.plan_epochs.get(&plan.content_id).is_some_and(|last| plan.epoch <= *last) {
+            return;
         }
+        self.plan_epochs.insert(plan.content_id, plan.epoch);
+        self.pass_on(plan);
+    }
+
+    /// Another tracker, or the same after a restart, counts its epochs anew: here they are counted on.
+    fn pass_on(&mut self, mut plan: Plan) {
+        self.plan_count += 1;
+        plan.epoch = self.plan_count;
+        self.outputs.push_back(DiscoveryOutput::Plan(plan));
     }
 
     fn handle_offer(&mut self, mut offer: PathOffer) {

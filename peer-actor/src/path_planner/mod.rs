@@ -15,9 +15,19 @@
 //!
 //! It does not decide what is asked of whom (chunk scheduler, uploader), and judges nobody: bans are told to it.
 
+mod actor;
 mod messages;
+mod neighbour;
+mod pursuit;
+mod report;
+mod score;
+mod state;
+mod wants;
 
+pub use actor::PathPlannerActor;
 pub use messages::{
     ContentUnwanted, GoodputMeasured, IncomingLink, LinkChanged, NodeBanned, ObservePaths, PathPlannerConfig,
     PathPlannerRoutes, PathSnapshot, Stop, UplinkMeasured,
 };
+pub use neighbour::TryId;
+pub use state::{PathPlannerState, PlannerOutput};

@@ -1,0 +1,289 @@
+//! The planner's shell: dials, held sessions, one timer, one state.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, MessageResult,
+    SpawnHandle, WrapFuture as _,
+};
+use shared::wire::GoodbyeReason;
+
+use super::{
+    messages::{
+        ContentUnwanted, GoodputMeasured, IncomingLink, LinkChanged, NodeBanned, ObservePaths,
+        PathPlannerConfig, PathPlannerRoutes, Stop, UplinkMeasured,
+    },
+    neighbour::TryId,
+    state::{PathPlannerState, PlannerOutput},
+};
+use crate::{
+    clock,
+    discovery::{AskPath, NodeGone, PathAnswer, PlanArrived, ReportLinks},
+    mailbox::post,
+    session::{
+        self, AdmitSession, Audience, CloseSession, Remote, SessionActor, SessionEvent, SessionId,
+        SessionRoutes, Side,
+    },
+    transport::{self, LinkEvents, LinkHandle},
+};
+
+/// How often it is looked whether links are used.
+const TRAFFIC_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Owns every session with other nodes.
+#[derive(Debug)]
+pub struct PathPlannerActor {
+    config: PathPlannerConfig,
+    routes: PathPlannerRoutes,
+    state: PathPlannerState,
+    dials: BTreeMap<TryId, SpawnHandle>,
+    sessions: HashMap<SessionId, OwnedSession>,
+    timer: Option<(u64, SpawnHandle)>,
+}
+
+#[derive(Debug)]
+struct OwnedSession {
+    addr: Addr<SessionActor>,
+    link: LinkHandle,
+    remote: Option<Arc<Remote>>,
+}
+
+impl PathPlannerActor {
+    /// An actor without links; plans and incoming connections make some.
+    pub fn new(config: PathPlannerConfig, routes: PathPlannerRoutes) -> Self {
+        let own = config.local.identity.node_id();
+        let state = PathPlannerState::new(own, config.can_accept, routes.ask_path.is_some(), config.seed);
+        let (dials, sessions) = (BTreeMap::new(), HashMap::new());
+        Self { config, routes, state, dials, sessions, timer: None }
+    }
+
+    fn drive(&mut self, ctx: &mut Context<Self>) {
+        let now_ms = clock::now_ms();
+        if self.state.poll_timeout().is_some_and(|(due_ms, _)| due_ms <= now_ms) {
+            self.state.handle_timeout(now_ms);
+        }
+        while let Some(output) = self.state.poll_output() {
+            self.perform(ctx, output);
+        }
+        self.arm(ctx);
+    }
+
+    fn perform(&mut self, ctx: &mut Context<Self>, output: PlannerOutput) {
+        match output {
+            PlannerOutput::Dial { try_id, node, url, side } => {
+                tracing::debug!(?node, url, "dialling");
+                let dialling = async move { transport::dial(&url).await };
+                let dial = dialling.into_actor(self).map(move |dialled, actor, ctx| {
+                    actor.dials.remove(&try_id);
+                    match dialled {
+                        Ok((link, events)) => {
+                            let audience = actor.audience(Some(node));
+                            let session = actor.start(ctx, side, audience, link, events);
+                            actor.state.handle_dialled(try_id, session);
+                        }
+                        Err(error) => {
+                            tracing::debug!(?node, %error, "not reached");
+                            actor.state.handle_dial_failed(clock::now_ms(), try_id);
+                        }
+                    }
+                    actor.drive(ctx);
+                });
+                self.dials.insert(try_id, ctx.spawn(dial));
+            }
+            PlannerOutput::Abandon(try_id) => {
+                if let Some(dial) = self.dials.remove(&try_id) {
+                    ctx.cancel_future(dial);
+                }
+            }
+            PlannerOutput::Admit(session) => {
+                if let Some(owned) = self.sessions.get(&session) {
+                    post(&owned.addr.clone().recipient(), AdmitSession);
+                }
+            }
+            PlannerOutput::Close(session, reason) => self.close(session, reason),
+            PlannerOutput::Ask(node, kind) => {
+                if let Some(ask_path) = &self.routes.ask_path {
+                    post(ask_path, AskPath { node, kind });
+                }
+            }
+            PlannerOutput::Up { node, session, path, address, rate_hint_bps, rtt_us } => {
+                let owned = self.sessions.get(&session);
+                let Some((link, remote)) =
+                    owned.and_then(|owned| Some((owned.link.clone(), owned.remote.clone()?)))
+                else {
+                    return;
+                };
+                tracing::info!(?node, role = ?remote.role, ?path, address, "linked");
+                self.tell(&LinkChanged::Up { node, remote, link, path, address, rate_hint_bps, rtt_us });
+            }
+            PlannerOutput::Measured(node, rtt_us) => self.tell(&LinkChanged::Measured { node, rtt_us }),
+            PlannerOutput::Down(node) => {
+                tracing::info!(?node, "link lost");
+                self.tell(&LinkChanged::Down { node });
+            }
+            PlannerOutput::Planned { content_id, nodes, epoch } => {
+                self.tell(&LinkChanged::SourcesPlanned { content_id, nodes, epoch });
+            }
+            PlannerOutput::Report(report) => {
+                if let Some(to) = &self.routes.report {
+                    post(to, ReportLinks(report));
+                }
+            }
+        }
+    }
+
+    fn tell(&self, change: &LinkChanged) {
+        for user in &self.routes.links {
+            post(user, change.clone());
+        }
+    }
+
+    fn close(&self, session: SessionId, reason: GoodbyeReason) {
+        if let Some(owned) = self.sessions.get(&session) {
+            post(&owned.addr.clone().recipient(), CloseSession(reason));
+        }
+    }
+
+    const fn audience(&self, node: Option<shared::NodeId>) -> Audience {
+        Audience { node, kind: self.config.local.kind, tracker: false }
+    }
+
+    fn start(
+        &mut self,
+        ctx: &Context<Self>,
+        side: Side,
+        audience: Audience,
+        link: LinkHandle,
+        events: LinkEvents,
+    ) -> SessionId {
+        let routes = SessionRoutes {
+            events: ctx.address().recipient(),
+            to_viewer: Some(self.routes.to_viewer.clone()),
+            to_source: Some(self.routes.to_source.clone()),
+            to_tracker: None,
+        };
+        let local = self.config.local.clone();
+        let (session, addr) = session::start_held(local, side, audience, link.clone(), events, routes);
+        self.sessions.insert(session, OwnedSession { addr, link, remote: None });
+        session
+    }
+
+    /// Keeps one timer; one that fires early finds nothing due and is armed again.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some((due_ms, _)) = self.state.poll_timeout() else { return };
+        if let Some((armed_ms, timer)) = self.timer {
+            if armed_ms <= due_ms {
+                return;
+            }
+            ctx.cancel_future(timer);
+        }
+        let timer = ctx.run_later(clock::until_ms(due_ms), |actor, ctx| {
+            actor.timer = None;
+            actor.drive(ctx);
+        });
+        self.timer = Some((due_ms, timer));
+    }
+}
+
+impl Actor for PathPlannerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(TRAFFIC_INTERVAL, |actor, ctx| {
+            let now_ms = clock::now_ms();
+            let moved: BTreeMap<SessionId, u64> =
+                actor.sessions.iter().map(|(id, owned)| (*id, owned.link.moved_bytes())).collect();
+            for (session, moved_bytes) in moved {
+                actor.state.handle_traffic(now_ms, session, moved_bytes);
+            }
+            actor.drive(ctx);
+        });
+        self.drive(ctx);
+    }
+}
+
+impl Handler<IncomingLink> for PathPlannerActor {
+    type Result = ();
+
+    fn handle(&mut self, IncomingLink { link, events }: IncomingLink, ctx: &mut Context<Self>) {
+        if !self.state.admits_incoming() {
+            tracing::warn!(remote = ?link.remote(), "too many connections without a greeting: cut");
+            return link.cut();
+        }
+        let address = link.remote();
+        let session = self.start(ctx, Side::Acceptor, self.audience(None), link, events);
+        self.state.handle_incoming(session, address);
+        self.drive(ctx);
+    }
+}
+
+impl Handler<SessionEvent> for PathPlannerActor {
+    type Result = ();
+
+    fn handle(&mut self, event: SessionEvent, ctx: &mut Context<Self>) {
+        let now_ms = clock::now_ms();
+        match event {
+            SessionEvent::Opened { session, remote, .. } => {
+                if let Some(owned) = self.sessions.get_mut(&session) {
+                    owned.remote = Some(remote.clone());
+                }
+                self.state.handle_opened(now_ms, session, remote.node, remote.role, remote.side);
+            }
+            SessionEvent::Measured { session, rtt_us, .. } => self.state.handle_measured(session, rtt_us),
+            SessionEvent::Closed { session, reason, .. } => {
+                self.sessions.remove(&session);
+                self.state.handle_closed(now_ms, session, &reason);
+            }
+        }
+        self.drive(ctx);
+    }
+}
+
+macro_rules! commands {
+    ($($command:ty => |$state:ident, $now_ms:ident, $message:pat_param| $body:expr),+ $(,)?) => {
+        $(impl Handler<$command> for PathPlannerActor {
+            type Result = ();
+
+            fn handle(&mut self, $message: $command, ctx: &mut Context<Self>) {
+                let ($state, $now_ms) = (&mut self.state, clock::now_ms());
+                $body;
+                self.drive(ctx);
+            }
+        })+
+    };
+}
+
+commands! {
+    PlanArrived => |state, now_ms, PlanArrived(plan)| state.handle_plan(now_ms, plan),
+    PathAnswer => |state, now_ms, answer| state.handle_answer(now_ms, answer),
+    NodeGone => |state, now_ms, NodeGone(node)| state.handle_gone(now_ms, node),
+    ContentUnwanted => |state, now_ms, ContentUnwanted { content_id }| state.handle_unwanted(now_ms, &content_id),
+    NodeBanned => |state, now_ms, NodeBanned { node, reason }| {
+        tracing::warn!(?node, reason, "banned");
+        state.handle_ban(now_ms, node)
+    },
+    GoodputMeasured => |state, _now_ms, GoodputMeasured { node, bps }| state.handle_goodput(node, bps),
+    UplinkMeasured => |state, _now_ms, UplinkMeasured { bps }| state.handle_uplink(bps),
+}
+
+impl Handler<ObservePaths> for PathPlannerActor {
+    type Result = MessageResult<ObservePaths>;
+
+    fn handle(&mut self, _: ObservePaths, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.state.snapshot())
+    }
+}
+
+impl Handler<Stop> for PathPlannerActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+        self.state.handle_stop();
+        self.drive(ctx);
+        ctx.stop();
+    }
+}
