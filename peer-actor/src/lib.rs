@@ -5,6 +5,7 @@ pub mod chunk_scheduler;
 pub mod clock;
 pub mod config;
 pub mod discovery;
+pub mod file_index;
 pub mod gateway;
 pub mod identity;
 pub mod mailbox;

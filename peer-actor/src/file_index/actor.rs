@@ -1,0 +1,245 @@
+//! The index's shell: one timer, worker threads, and the store.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use actix::{
+    Actor, Addr, AsyncContext as _, Context, Handler, MessageResult, Recipient, ResponseFuture, SpawnHandle,
+};
+use shared::{
+    MediaKind,
+    snapshot::ShareStatus,
+    wire::{FileEntry, Hints},
+};
+use thiserror::Error;
+use tracing::{info, warn};
+
+use super::{
+    messages::{
+        ContentAltered, FilesChanged, GetLocalHints, IndexNotice, ListFiles, ListShares, ShareError,
+        ShareFolder, UnshareFolder, WorkerReport,
+    },
+    persistence::{Persistence, PersistenceError},
+    state::{FileIndexState, Output},
+    worker::Workers,
+};
+use crate::{clock, mailbox, store::Store};
+
+/// What the index needs.
+#[derive(Debug, Clone)]
+pub struct FileIndexConfig {
+    /// Where the index and the hash trees are kept.
+    pub data_dir: PathBuf,
+    /// The kind of files that are shared; none shares both.
+    pub kind: Option<MediaKind>,
+    /// Folders to share as long as this process lives, beside those shared by [`ShareFolder`], which are remembered.
+    pub shares: Vec<PathBuf>,
+    /// Serves the files.
+    pub store: Store,
+    /// Told what is offered.
+    pub files_changed: Recipient<FilesChanged>,
+    /// Told what a person should know.
+    pub notices: Option<Recipient<IndexNotice>>,
+}
+
+/// Why the index cannot start.
+#[derive(Debug, Error)]
+pub enum FileIndexError {
+    /// The data folder or the database.
+    #[error(transparent)]
+    Persistence(#[from] PersistenceError),
+    /// A thread could not be started.
+    #[error("a worker thread could not be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// The file index.
+#[derive(Debug)]
+pub struct FileIndexActor {
+    state: FileIndexState,
+    persistence: Arc<Persistence>,
+    workers: Workers,
+    store: Store,
+    files_changed: Recipient<FilesChanged>,
+    notices: Option<Recipient<IndexNotice>>,
+    timer: Option<(u64, SpawnHandle)>,
+}
+
+impl FileIndexActor {
+    /// Starts the index on the current arbiter. What is remembered is offered after the first scan of each folder.
+    pub fn start(config: FileIndexConfig) -> Result<Addr<Self>, FileIndexError> {
+        let FileIndexConfig { data_dir, kind, shares, store, files_changed, notices } = config;
+        let persistence = Arc::new(Persistence::open(&data_dir)?);
+        let remembered = persistence.shares()?;
+        let ctx = Context::new();
+        let workers = Workers::start(kind, &persistence, &ctx.address().recipient())?;
+        let mut state = FileIndexState::default();
+        for folder in shares.into_iter().chain(remembered) {
+            let folder = folder.canonicalize().or_else(|_| std::path::absolute(&folder)).unwrap_or(folder);
+            if state.handle_share(clock::now_ms(), folder.clone()).is_ok() {
+                info!(folder = %folder.display(), "folder shared");
+            }
+        }
+        let altered = ctx.address().recipient();
+        store.on_altered(move |content_id| mailbox::post(&altered, ContentAltered(content_id)));
+        Ok(ctx.run(Self { state, persistence, workers, store, files_changed, notices, timer: None }))
+    }
+
+    fn drive(&mut self, ctx: &mut Context<Self>) {
+        let now_ms = clock::now_ms();
+        if self.state.poll_timeout().is_some_and(|(at_ms, _)| at_ms <= now_ms) {
+            self.state.handle_timeout(now_ms);
+        }
+        while let Some(output) = self.state.poll_output() {
+            self.perform(output);
+        }
+        let due = self.state.poll_timeout().map(|(at_ms, _)| at_ms);
+        if self.timer.map(|(at_ms, _)| at_ms) != due {
+            self.timer.take().map(|(_, handle)| ctx.cancel_future(handle));
+            self.timer = due.map(|at_ms| {
+                (
+                    at_ms,
+                    ctx.run_later(clock::until_ms(at_ms), |actor, ctx| {
+                        actor.timer = None;
+                        actor.drive(ctx);
+                    }),
+                )
+            });
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Scan(folder) => self.workers.scan(folder),
+            Output::Import(path, stamp) => self.workers.import(path, stamp),
+            Output::Release(folder) => self.workers.release(folder),
+            Output::Serve(content_id, path, size_bytes) => {
+                let outboard = self.persistence.outboard_path(content_id);
+                if let Err(error) = self.store.add_complete(content_id, path, size_bytes, outboard) {
+                    warn!(content = %content_id.short(), %error, "hash tree of a shared file is missing; hashed again");
+                    self.state.handle_altered(clock::now_ms(), content_id);
+                }
+            }
+            Output::Withdraw(content_id) => self.store.remove_complete(&content_id),
+            Output::Forget(stamp) => {
+                if let Err(error) = self.persistence.forget(&stamp) {
+                    warn!(%error, "file index could not forget a file");
+                }
+            }
+            Output::Announce(news) => mailbox::post(&self.files_changed, news),
+            Output::Notice(text) => {
+                warn!("{text}");
+                if let Some(notices) = &self.notices {
+                    mailbox::post(notices, IndexNotice { text });
+                }
+            }
+        }
+    }
+}
+
+impl Actor for FileIndexActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.drive(ctx);
+    }
+}
+
+impl Handler<ShareFolder> for FileIndexActor {
+    type Result = Result<(), ShareError>;
+
+    fn handle(&mut self, ShareFolder { path }: ShareFolder, ctx: &mut Self::Context) -> Self::Result {
+        let unreadable = |error: io::Error| match error.kind() == io::ErrorKind::NotFound {
+            true => ShareError::Missing(path.clone()),
+            false => ShareError::Unreadable { path: path.clone(), reason: error.to_string() },
+        };
+        let folder = path.canonicalize().map_err(unreadable)?;
+        if !folder.is_dir() {
+            return Err(ShareError::NotAFolder(path));
+        }
+        self.state.handle_share(clock::now_ms(), folder.clone())?;
+        let saved = self.persistence.set_shared(&folder, true);
+        info!(folder = %folder.display(), "folder shared");
+        self.drive(ctx);
+        saved.map_err(|error| ShareError::NotSaved(error.to_string()))
+    }
+}
+
+impl Handler<UnshareFolder> for FileIndexActor {
+    type Result = Result<(), ShareError>;
+
+    fn handle(&mut self, UnshareFolder { path }: UnshareFolder, ctx: &mut Self::Context) -> Self::Result {
+        let folder = path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path);
+        self.state.handle_unshare(clock::now_ms(), &folder)?;
+        let saved = self.persistence.set_shared(&folder, false);
+        info!(folder = %folder.display(), "folder no longer shared");
+        self.drive(ctx);
+        saved.map_err(|error| ShareError::NotSaved(error.to_string()))
+    }
+}
+
+impl Handler<ListShares> for FileIndexActor {
+    type Result = MessageResult<ListShares>;
+
+    fn handle(&mut self, _: ListShares, _: &mut Self::Context) -> Self::Result {
+        let shares: Vec<ShareStatus> = self.state.shares(|path| self.workers.hashed_bytes(path));
+        MessageResult(shares)
+    }
+}
+
+impl Handler<ListFiles> for FileIndexActor {
+    type Result = MessageResult<ListFiles>;
+
+    fn handle(&mut self, _: ListFiles, _: &mut Self::Context) -> Self::Result {
+        let entries: Vec<FileEntry> = self.state.entries();
+        MessageResult(entries)
+    }
+}
+
+impl Handler<GetLocalHints> for FileIndexActor {
+    type Result = ResponseFuture<Option<Hints>>;
+
+    fn handle(&mut self, GetLocalHints { content_id }: GetLocalHints, _: &mut Self::Context) -> Self::Result {
+        let persistence = Arc::clone(&self.persistence);
+        let is_offered = self.state.is_offered(content_id);
+        Box::pin(async move {
+            if !is_offered {
+                return None;
+            }
+            let read = actix_rt::task::spawn_blocking(move || persistence.hints(content_id)).await;
+            match read {
+                Ok(Ok(hints)) => hints,
+                Ok(Err(error)) => {
+                    warn!(content = %content_id.short(), %error, "hints cannot be read");
+                    None
+                }
+                Err(_) => None,
+            }
+        })
+    }
+}
+
+impl Handler<ContentAltered> for FileIndexActor {
+    type Result = ();
+
+    fn handle(&mut self, ContentAltered(content_id): ContentAltered, ctx: &mut Self::Context) {
+        self.state.handle_altered(clock::now_ms(), content_id);
+        self.drive(ctx);
+    }
+}
+
+impl Handler<WorkerReport> for FileIndexActor {
+    type Result = ();
+
+    fn handle(&mut self, report: WorkerReport, ctx: &mut Self::Context) {
+        let now_ms = clock::now_ms();
+        match report {
+            WorkerReport::Scanned(scanned) => self.state.handle_scanned(now_ms, scanned),
+            WorkerReport::Imported(imported) => {
+                self.workers.finished(&imported.path);
+                self.state.handle_imported(now_ms, imported);
+            }
+            WorkerReport::Touched => self.state.handle_touched(now_ms, &self.workers.take_touched()),
+        }
+        self.drive(ctx);
+    }
+}

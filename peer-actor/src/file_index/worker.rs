@@ -1,0 +1,243 @@
+//! The threads behind the index: one scans and watches, [`MAX_IMPORTS`](super::state::MAX_IMPORTS) import.
+//!
+//! Invariant: the state hands out at most one scan and `MAX_IMPORTS` imports at a time, so the queues never fill; each job is answered by
+//! exactly one report, even if it panics. The threads end when the [`Workers`] are dropped, imports at their next megabytes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering, mpsc},
+    thread,
+};
+
+use actix::Recipient;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use shared::MediaKind;
+use tracing::{debug, warn};
+
+use super::{
+    import::{ImportProgress, import},
+    messages::WorkerReport,
+    persistence::Persistence,
+    scan::scan,
+    state::{ImportOutcome, Imported, MAX_IMPORTS, Scanned, Stamp},
+};
+use crate::mailbox;
+
+/// Jobs that may wait: one scan, and a release per share that a person removes meanwhile.
+const SCAN_QUEUE: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Workers {
+    scans: mpsc::SyncSender<ScanJob>,
+    imports: mpsc::SyncSender<ImportJob>,
+    running: BTreeMap<PathBuf, Arc<ImportProgress>>,
+    touched: Arc<Mutex<Touched>>,
+}
+
+#[derive(Debug)]
+enum ScanJob {
+    Scan(PathBuf),
+    Release(PathBuf),
+}
+
+#[derive(Debug)]
+struct ImportJob {
+    path: PathBuf,
+    stamp: Stamp,
+    progress: Arc<ImportProgress>,
+}
+
+/// Folders that are watched, and those of them in which something changed since the index was told.
+#[derive(Debug, Default)]
+struct Touched {
+    watched: BTreeSet<PathBuf>,
+    pending: BTreeSet<PathBuf>,
+}
+
+impl Workers {
+    pub(super) fn start(
+        kind: Option<MediaKind>,
+        persistence: &Arc<Persistence>,
+        reports: &Recipient<WorkerReport>,
+    ) -> std::io::Result<Self> {
+        let touched = Arc::new(Mutex::new(Touched::default()));
+        let (scans, scan_jobs) = mpsc::sync_channel(SCAN_QUEUE);
+        let scanner = Scanner {
+            persistence: Arc::clone(persistence),
+            reports: reports.clone(),
+            watcher: watcher(Arc::clone(&touched), reports.clone()),
+            touched: Arc::clone(&touched),
+        };
+        thread::Builder::new().name("index-scan".to_owned()).spawn(move || scanner.run(&scan_jobs))?;
+        let (imports, import_jobs) = mpsc::sync_channel(MAX_IMPORTS);
+        let import_jobs = Arc::new(Mutex::new(import_jobs));
+        for _ in 0..MAX_IMPORTS {
+            let (jobs, persistence, reports) =
+                (Arc::clone(&import_jobs), Arc::clone(persistence), reports.clone());
+            let importer = thread::Builder::new().name("index-import".to_owned());
+            importer.spawn(move || run_imports(&jobs, kind, &persistence, &reports))?;
+        }
+        Ok(Self { scans, imports, running: BTreeMap::new(), touched })
+    }
+
+    pub(super) fn scan(&self, folder: PathBuf) {
+        self.queue_scan(ScanJob::Scan(folder));
+    }
+
+    /// Stops watching a folder and calls off imports below it.
+    pub(super) fn release(&self, folder: PathBuf) {
+        for (path, progress) in &self.running {
+            if path.starts_with(&folder) {
+                progress.cancelled.store(true, Ordering::Relaxed);
+            }
+        }
+        self.queue_scan(ScanJob::Release(folder));
+    }
+
+    pub(super) fn import(&mut self, path: PathBuf, stamp: Stamp) {
+        let progress = Arc::new(ImportProgress::default());
+        self.running.insert(path.clone(), Arc::clone(&progress));
+        if self.imports.try_send(ImportJob { path, stamp, progress }).is_err() {
+            warn!("import threads are gone");
+        }
+    }
+
+    /// An import was reported.
+    pub(super) fn finished(&mut self, path: &Path) {
+        self.running.remove(path);
+    }
+
+    /// How far the import of a file is.
+    pub(super) fn hashed_bytes(&self, path: &Path) -> u64 {
+        self.running.get(path).map_or(0, |progress| progress.hashed_bytes.load(Ordering::Relaxed))
+    }
+
+    /// The folders in which something changed; the next change is told again.
+    pub(super) fn take_touched(&self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut lock(&self.touched).pending)
+    }
+
+    fn queue_scan(&self, job: ScanJob) {
+        if let Err(error) = self.scans.try_send(job) {
+            warn!(%error, "the folder scanner does not keep up");
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.running.values().for_each(|progress| progress.cancelled.store(true, Ordering::Relaxed));
+    }
+}
+
+struct Scanner {
+    persistence: Arc<Persistence>,
+    reports: Recipient<WorkerReport>,
+    watcher: Option<RecommendedWatcher>,
+    touched: Arc<Mutex<Touched>>,
+}
+
+impl Scanner {
+    fn run(mut self, jobs: &mpsc::Receiver<ScanJob>) {
+        if let Err(error) = self.persistence.collect_garbage() {
+            warn!(%error, "old entries of the file index could not be removed");
+        }
+        for job in jobs {
+            match job {
+                ScanJob::Scan(folder) => {
+                    let watched = self.watch(&folder);
+                    let scanned =
+                        catch_unwind(AssertUnwindSafe(|| scan(folder.clone(), watched, &self.persistence)));
+                    let scanned = scanned.unwrap_or_else(|_| Scanned {
+                        folder,
+                        files: Err("the folder cannot be looked through".to_owned()),
+                        notices: Vec::new(),
+                        watched,
+                        took_ms: 0,
+                    });
+                    mailbox::post(&self.reports, WorkerReport::Scanned(scanned));
+                }
+                ScanJob::Release(folder) => {
+                    if lock(&self.touched).watched.remove(&folder) {
+                        self.unwatch(&folder);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Watches a folder from before it is scanned, so that no change falls between.
+    fn watch(&mut self, folder: &Path) -> bool {
+        if !folder.is_dir() {
+            // It has vanished, and the system forgets its watch; it is watched again when it returns.
+            lock(&self.touched).watched.remove(folder);
+            return false;
+        }
+        let Some(watcher) = &mut self.watcher else { return false };
+        if lock(&self.touched).watched.contains(folder) {
+            return true;
+        }
+        match watcher.watch(folder, RecursiveMode::Recursive) {
+            Ok(()) => lock(&self.touched).watched.insert(folder.to_owned()),
+            Err(error) => {
+                debug!(folder = %folder.display(), %error, "folder is not watched; it is scanned often instead");
+                false
+            }
+        }
+    }
+
+    fn unwatch(&mut self, folder: &Path) {
+        if let Some(watcher) = &mut self.watcher
+            && let Err(error) = watcher.unwatch(folder)
+        {
+            debug!(folder = %folder.display(), %error, "folder was not watched any more");
+        }
+    }
+}
+
+fn watcher(touched: Arc<Mutex<Touched>>, reports: Recipient<WorkerReport>) -> Option<RecommendedWatcher> {
+    let on_event = move |event: notify::Result<notify::Event>| {
+        let mut touched = lock(&touched);
+        let folders: Vec<PathBuf> = match &event {
+            Ok(event) if event.kind.is_access() => return,
+            Ok(event) if !event.need_rescan() => {
+                let is_above = |folder: &&PathBuf| event.paths.iter().any(|path| path.starts_with(folder));
+                touched.watched.iter().filter(is_above).cloned().collect()
+            }
+            Ok(_) | Err(_) => touched.watched.iter().cloned().collect(),
+        };
+        let was_told = !touched.pending.is_empty();
+        touched.pending.extend(folders);
+        if !was_told && !touched.pending.is_empty() {
+            mailbox::post(&reports, WorkerReport::Touched);
+        }
+    };
+    notify::recommended_watcher(on_event)
+        .inspect_err(
+            |error| warn!(%error, "the system does not watch folders; they are scanned often instead"),
+        )
+        .ok()
+}
+
+fn run_imports(
+    jobs: &Mutex<mpsc::Receiver<ImportJob>>,
+    kind: Option<MediaKind>,
+    persistence: &Persistence,
+    reports: &Recipient<WorkerReport>,
+) {
+    loop {
+        let job = lock(jobs).recv();
+        let Ok(ImportJob { path, stamp, progress }) = job else { return };
+        let outcome = catch_unwind(AssertUnwindSafe(|| import(&path, stamp, kind, &progress, persistence)));
+        let outcome = outcome.unwrap_or_else(|_| ImportOutcome::Skipped {
+            notice: Some(format!("{} is not shared: it cannot be understood", path.display())),
+        });
+        mailbox::post(reports, WorkerReport::Imported(Imported { path, stamp, outcome }));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
