@@ -9,6 +9,7 @@ pub mod file_index;
 pub mod gateway;
 pub mod identity;
 pub mod mailbox;
+pub mod node;
 pub mod path_planner;
 pub mod session;
 pub mod store;
