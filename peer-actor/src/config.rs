@@ -13,38 +13,40 @@ use std::{
 
 use clap::Args;
 use serde::{Deserialize, Deserializer};
-use shared::MediaKind;
+use shared::{MediaKind, wire::Role};
 use thiserror::Error;
+
+use crate::node::NodeConfig;
 
 /// The options every peer takes, with or without a window.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct PeerOptions {
     /// The tracker to join [default: ws://127.0.0.1:7700]
-    #[arg(long, value_name = "ws://HOST:PORT")]
+    #[arg(long, global = true, value_name = "ws://HOST:PORT")]
     pub tracker: Option<String>,
     /// The kind of media to find, share and play: audio or video
-    #[arg(long, value_name = "audio|video")]
+    #[arg(long, global = true, value_name = "audio|video")]
     pub kind: Option<MediaKind>,
     /// A folder to share; may be given several times
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub share: Vec<PathBuf>,
     /// Where to keep this peer's identity, index and the bytes of others' files [default: the user's data folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub cache: Option<PathBuf>,
     /// The most bytes of others' files to keep, as 500M, 10G or 8GiB [default: 10G]
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, global = true, value_name = "SIZE")]
     pub cache_limit: Option<Size>,
     /// Where other peers may dial this one; port 0 takes any free port [default: 0.0.0.0:0]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
     /// Where local players find the HTTP gateway; port 0 takes any free port [default: 127.0.0.1:0]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
     pub gateway: Option<SocketAddr>,
     /// The most to upload, in bits per second, as 500k, 2M or 1.5M [default: unlimited]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, global = true, value_name = "RATE")]
     pub upload_limit: Option<Rate>,
     /// A TOML file with the same names: tracker, kind, share, cache, cache_limit, listen, gateway, upload_limit
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
@@ -131,6 +133,20 @@ impl PeerOptions {
     }
 }
 
+impl PeerConfig {
+    /// What the node itself needs of it; the gateway is the program's to start.
+    pub fn node_config(&self) -> NodeConfig {
+        NodeConfig {
+            tracker_url: Some(self.tracker_url.clone()),
+            listen: Some(self.listen),
+            shares: self.shares.clone(),
+            cache_limit_bytes: self.cache_limit_bytes,
+            upload_limit_bps: self.upload_limit_bps.unwrap_or(0),
+            ..NodeConfig::new(Role::Peer, Some(self.kind), self.data_dir.clone())
+        }
+    }
+}
+
 /// The TOML file. The same names as the options; relative folders start at the file's own folder.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,7 +168,7 @@ impl ConfigFile {
             .map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
         let mut file: Self = toml::from_str(&text)
             .map_err(|source| ConfigError::Invalid { path: path.into(), source: Box::new(source) })?;
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         file.cache = file.cache.map(|cache| folder.join(cache));
         file.share = file.share.iter().map(|share| folder.join(share)).collect();
         Ok(file)

@@ -1,5 +1,7 @@
 //! The gateway over real sockets, against a content whose bytes arrive when the test says so.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
@@ -287,7 +289,7 @@ impl Library for Content {
         })
     }
 
-    fn stream(&self, _: ContentId) -> Option<Arc<StreamSnapshot>> {
+    async fn stream(&self, _: ContentId) -> Option<Arc<StreamSnapshot>> {
         None
     }
 

@@ -125,13 +125,13 @@ impl<L: Library> Body<L> {
             self.reader.set_position(range.start, true);
             if waited >= report_at {
                 report_at *= 2;
-                self.report_waiting(range.start, waited);
+                self.report_waiting(range.start, waited).await;
             }
         }
     }
 
-    fn report_waiting(&self, byte: u64, waited: Duration) {
-        let stream = self.library.stream(self.content());
+    async fn report_waiting(&self, byte: u64, waited: Duration) {
+        let stream = self.library.stream(self.content()).await;
         let reason = stream.as_ref().and_then(|stream| stream.waiting.clone());
         let peers = stream.map_or(0, |stream| stream.peers.iter().filter(|peer| peer.connected).count());
         tracing::info!(

@@ -37,28 +37,24 @@ pub(super) fn mount<L: Library>(app: &mut web::ServiceConfig) {
         );
 }
 
-#[expect(clippy::unused_async, reason = "a handler is async by contract")]
 async fn ready() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("ready\n")
 }
 
-#[expect(clippy::unused_async, reason = "a handler is async by contract")]
 async fn files<L: Library>(library: web::Data<L>) -> HttpResponse {
     uncached().json(&*library.snapshot().files)
 }
 
-#[expect(clippy::unused_async, reason = "a handler is async by contract")]
 async fn status<L: Library>(library: web::Data<L>) -> HttpResponse {
     uncached().json(&*library.snapshot())
 }
 
-#[expect(clippy::unused_async, reason = "a handler is async by contract")]
 async fn progress<L: Library>(
     library: web::Data<L>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, GatewayError> {
     let content_id = parse_id(&path)?;
-    let stream = library.stream(content_id).ok_or(GatewayError::NotStreaming)?;
+    let stream = library.stream(content_id).await.ok_or(GatewayError::NotStreaming)?;
     Ok(uncached().json(&*stream))
 }
 
@@ -73,7 +69,6 @@ async fn cover<L: Library>(
         .body(jpeg))
 }
 
-#[expect(clippy::unused_async, reason = "a handler is async by contract")]
 async fn scrape<L: Library>(library: web::Data<L>, traffic: web::Data<Traffic>) -> HttpResponse {
     match metrics::render(&library.snapshot(), traffic.totals()) {
         Ok(text) => HttpResponse::Ok()

@@ -12,6 +12,11 @@ use shared::{
 };
 use thiserror::Error;
 
+use crate::{
+    chunk_scheduler::ContentReader,
+    node::{NodeHandle, OpenError},
+};
+
 /// A node, seen from the gateway. Clones are handles to the same node.
 pub trait Library: Clone + Send + Sync + 'static {
     /// A position in one content.
@@ -21,7 +26,7 @@ pub trait Library: Clone + Send + Sync + 'static {
     fn snapshot(&self) -> Arc<NodeSnapshot>;
 
     /// The state of a content that is being streamed, fresh from its scheduler.
-    fn stream(&self, content_id: ContentId) -> Option<Arc<StreamSnapshot>>;
+    fn stream(&self, content_id: ContentId) -> impl Future<Output = Option<Arc<StreamSnapshot>>>;
 
     /// Joins the swarm of a content.
     fn open(&self, content_id: ContentId) -> impl Future<Output = Result<Self::Reader, OpenRefusal>>;
@@ -60,3 +65,42 @@ pub enum OpenRefusal {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ReadRefusal(pub String);
+
+impl Library for NodeHandle {
+    type Reader = ContentReader;
+
+    fn snapshot(&self) -> Arc<NodeSnapshot> {
+        Self::snapshot(self)
+    }
+
+    async fn stream(&self, content_id: ContentId) -> Option<Arc<StreamSnapshot>> {
+        self.subscribe_stream(content_id).await?.borrow().clone()
+    }
+
+    async fn open(&self, content_id: ContentId) -> Result<ContentReader, OpenRefusal> {
+        Self::open(self, content_id).await.map_err(|error| match error {
+            OpenError::Unknown(_) => OpenRefusal::Unknown,
+            OpenError::TooMany(_) => OpenRefusal::Busy,
+            OpenError::Store(_) | OpenError::Stopping => OpenRefusal::Failed(error.to_string()),
+        })
+    }
+
+    async fn cover(&self, content_id: ContentId) -> Option<Bytes> {
+        let jpeg = self.hints(content_id).await?.cover_jpeg;
+        (!jpeg.is_empty()).then(|| jpeg.into())
+    }
+}
+
+impl Reader for ContentReader {
+    fn file(&self) -> &NetworkFile {
+        Self::file(self)
+    }
+
+    fn set_position(&self, byte: u64, is_blocked: bool) {
+        Self::set_position(self, byte, is_blocked);
+    }
+
+    async fn read_at(&self, byte: u64, max_bytes: usize) -> Result<Bytes, ReadRefusal> {
+        Self::read_at(self, byte, max_bytes).await.map_err(|error| ReadRefusal(error.to_string()))
+    }
+}
