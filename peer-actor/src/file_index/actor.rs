@@ -3,8 +3,9 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use actix::{
-    Actor, Addr, AsyncContext as _, Context, Handler, MessageResult, Recipient, ResponseFuture, SpawnHandle,
+    Actor, Addr, AsyncContext as _, Context, Handler, MessageResult, Recipient, ResponseFuture, WeakAddr,
 };
+use actix_rt::task::JoinHandle;
 use shared::{
     MediaKind,
     snapshot::ShareStatus,
@@ -61,7 +62,7 @@ pub struct FileIndexActor {
     store: Store,
     files_changed: Recipient<FilesChanged>,
     notices: Option<Recipient<IndexNotice>>,
-    timer: Option<(u64, SpawnHandle)>,
+    timer: Option<(u64, JoinHandle<()>)>,
 }
 
 impl FileIndexActor {
@@ -71,7 +72,7 @@ impl FileIndexActor {
         let persistence = Arc::new(Persistence::open(&data_dir)?);
         let remembered = persistence.shares()?;
         let ctx = Context::new();
-        let workers = Workers::start(kind, &persistence, &ctx.address().recipient())?;
+        let workers = Workers::start(kind, &persistence, &ctx.address().downgrade().recipient())?;
         let mut state = FileIndexState::default();
         for folder in shares.into_iter().chain(remembered) {
             let folder = folder.canonicalize().or_else(|_| std::path::absolute(&folder)).unwrap_or(folder);
@@ -79,8 +80,12 @@ impl FileIndexActor {
                 info!(folder = %folder.display(), "folder shared");
             }
         }
-        let altered = ctx.address().recipient();
-        store.on_altered(move |content_id| mailbox::post(&altered, ContentAltered(content_id)));
+        let altered = ctx.address().downgrade();
+        store.on_altered(move |content_id| {
+            if let Some(index) = altered.upgrade() {
+                mailbox::post(&index.recipient(), ContentAltered(content_id));
+            }
+        });
         Ok(ctx.run(Self { state, persistence, workers, store, files_changed, notices, timer: None }))
     }
 
@@ -93,17 +98,15 @@ impl FileIndexActor {
             self.perform(output);
         }
         let due = self.state.poll_timeout().map(|(at_ms, _)| at_ms);
-        if self.timer.map(|(at_ms, _)| at_ms) != due {
-            self.timer.take().map(|(_, handle)| ctx.cancel_future(handle));
-            self.timer = due.map(|at_ms| {
-                (
-                    at_ms,
-                    ctx.run_later(clock::until_ms(at_ms), |actor, ctx| {
-                        actor.timer = None;
-                        actor.drive(ctx);
-                    }),
-                )
-            });
+        if self.timer.as_ref().map(|(at_ms, _)| *at_ms) != due {
+            self.stop_timer();
+            self.timer = due.map(|at_ms| (at_ms, wake(at_ms, ctx.address().downgrade())));
+        }
+    }
+
+    fn stop_timer(&mut self) {
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
         }
     }
 
@@ -134,6 +137,22 @@ impl FileIndexActor {
             }
         }
     }
+}
+
+impl Drop for FileIndexActor {
+    fn drop(&mut self) {
+        self.stop_timer();
+    }
+}
+
+/// A timer outside the actor's context: one inside would keep the actor alive after its last address is gone.
+fn wake(at_ms: u64, index: WeakAddr<FileIndexActor>) -> JoinHandle<()> {
+    actix_rt::spawn(async move {
+        actix_rt::time::sleep(clock::until_ms(at_ms)).await;
+        if let Some(index) = index.upgrade() {
+            mailbox::post(&index.recipient(), WorkerReport::Due);
+        }
+    })
 }
 
 impl Actor for FileIndexActor {
@@ -238,6 +257,7 @@ impl Handler<WorkerReport> for FileIndexActor {
                 self.workers.finished(&imported.path);
                 self.state.handle_imported(now_ms, imported);
             }
+            WorkerReport::Due => self.timer = None,
             WorkerReport::Touched => self.state.handle_touched(now_ms, &self.workers.take_touched()),
         }
         self.drive(ctx);

@@ -59,7 +59,7 @@ pub struct ListFiles;
 #[rtype(result = "()")]
 pub(crate) struct ContentAltered(pub(crate) ContentId);
 
-/// News from a worker thread or from the system's watcher.
+/// News from a worker thread, from the system's watcher, or from the timer.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) enum WorkerReport {
@@ -67,6 +67,8 @@ pub(crate) enum WorkerReport {
     Imported(Imported),
     /// Something below these folders changed; taken from the watcher's set.
     Touched,
+    /// The state's next deadline has come.
+    Due,
 }
 
 /// Why a folder was not shared or unshared.

@@ -738,6 +738,7 @@ mod tests {
         }
 
         fn scan(&mut self, folder: &str, files: Vec<Seen>) {
+            self.state.handle_timeout(self.now_ms);
             self.state.handle_scanned(self.now_ms, scanned(folder, Ok(files)));
         }
 

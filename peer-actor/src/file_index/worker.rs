@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use actix::Recipient;
+use actix::WeakRecipient;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use shared::MediaKind;
 use tracing::{debug, warn};
@@ -60,7 +60,7 @@ impl Workers {
     pub(super) fn start(
         kind: Option<MediaKind>,
         persistence: &Arc<Persistence>,
-        reports: &Recipient<WorkerReport>,
+        reports: &WeakRecipient<WorkerReport>,
     ) -> std::io::Result<Self> {
         let touched = Arc::new(Mutex::new(Touched::default()));
         let (scans, scan_jobs) = mpsc::sync_channel(SCAN_QUEUE);
@@ -134,7 +134,7 @@ impl Drop for Workers {
 
 struct Scanner {
     persistence: Arc<Persistence>,
-    reports: Recipient<WorkerReport>,
+    reports: WeakRecipient<WorkerReport>,
     watcher: Option<RecommendedWatcher>,
     touched: Arc<Mutex<Touched>>,
 }
@@ -157,7 +157,7 @@ impl Scanner {
                         watched,
                         took_ms: 0,
                     });
-                    mailbox::post(&self.reports, WorkerReport::Scanned(scanned));
+                    report(&self.reports, WorkerReport::Scanned(scanned));
                 }
                 ScanJob::Release(folder) => {
                     if lock(&self.touched).watched.remove(&folder) {
@@ -197,7 +197,7 @@ impl Scanner {
     }
 }
 
-fn watcher(touched: Arc<Mutex<Touched>>, reports: Recipient<WorkerReport>) -> Option<RecommendedWatcher> {
+fn watcher(touched: Arc<Mutex<Touched>>, reports: WeakRecipient<WorkerReport>) -> Option<RecommendedWatcher> {
     let on_event = move |event: notify::Result<notify::Event>| {
         let mut touched = lock(&touched);
         let folders: Vec<PathBuf> = match &event {
@@ -211,7 +211,7 @@ fn watcher(touched: Arc<Mutex<Touched>>, reports: Recipient<WorkerReport>) -> Op
         let was_told = !touched.pending.is_empty();
         touched.pending.extend(folders);
         if !was_told && !touched.pending.is_empty() {
-            mailbox::post(&reports, WorkerReport::Touched);
+            report(&reports, WorkerReport::Touched);
         }
     };
     notify::recommended_watcher(on_event)
@@ -225,7 +225,7 @@ fn run_imports(
     jobs: &Mutex<mpsc::Receiver<ImportJob>>,
     kind: Option<MediaKind>,
     persistence: &Persistence,
-    reports: &Recipient<WorkerReport>,
+    reports: &WeakRecipient<WorkerReport>,
 ) {
     loop {
         let job = lock(jobs).recv();
@@ -234,7 +234,14 @@ fn run_imports(
         let outcome = outcome.unwrap_or_else(|_| ImportOutcome::Skipped {
             notice: Some(format!("{} is not shared: it cannot be understood", path.display())),
         });
-        mailbox::post(reports, WorkerReport::Imported(Imported { path, stamp, outcome }));
+        report(reports, WorkerReport::Imported(Imported { path, stamp, outcome }));
+    }
+}
+
+/// Weakly, so that the threads end with the actor and do not keep it alive.
+fn report(to: &WeakRecipient<WorkerReport>, report: WorkerReport) {
+    if let Some(to) = to.upgrade() {
+        mailbox::post(&to, report);
     }
 }
 
