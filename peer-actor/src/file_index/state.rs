@@ -733,7 +733,8 @@ mod tests {
             let mut index = Self::sharing(&["/m"]);
             index.scan("/m", vec![seen(file, 1)]);
             index.imported(file, 1, ready(content));
-            (index.take_imports(), index.served(), index.announced());
+            index.drain();
+            index.forget();
             index
         }
 
@@ -765,6 +766,19 @@ mod tests {
                     Output::Scan(_) | Output::Release(_) | Output::Forget(_) => {}
                 }
             }
+        }
+
+        fn forget(&mut self) {
+            *self = Self {
+                state: std::mem::take(&mut self.state),
+                now_ms: self.now_ms,
+                imports: vec![],
+                served: vec![],
+                withdrawn: vec![],
+                changed: vec![],
+                removed: vec![],
+                notices: vec![],
+            };
         }
 
         fn take_imports(&mut self) -> Vec<PathBuf> {
