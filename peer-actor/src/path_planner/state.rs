@@ -510,3 +510,7 @@ impl PathPlannerState {
         self.outputs.push_back(PlannerOutput::Planned { content_id, nodes, epoch: plan.epoch });
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;
