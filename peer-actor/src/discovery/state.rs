@@ -429,3 +429,7 @@ fn refusal(reason: &CloseReason) -> Option<String> {
         | CloseReason::Violation(_) => None,
     }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;
