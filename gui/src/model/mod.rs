@@ -1,0 +1,16 @@
+//! View models: what the window says, computed from snapshots, without egui.
+//!
+//! Everything here is plain data and pure functions of `(snapshot, local view state, now)`; nothing is edited that the node
+//! owns, nothing draws, nothing reads a clock.
+
+pub mod chrome;
+pub mod format;
+pub mod library;
+pub mod piece_map;
+pub mod playback;
+pub mod player;
+pub mod settings;
+pub mod shares;
+pub mod swarm;
+pub mod timeline;
+pub mod toasts;

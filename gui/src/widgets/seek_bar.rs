@@ -1,0 +1,121 @@
+//! The seek bar: time from left to right, what is here, the playhead, and the time under the pointer.
+//!
+//! Invariant: every position on it is a time; bytes never appear. Dragging previews and seeks once, on release; a click seeks
+//! at once.
+
+use egui::{Align2, Rect, Response, Sense, Ui, WidgetInfo, pos2, vec2};
+
+use super::text;
+use crate::{
+    model::format,
+    theme::{self, radius, size, space},
+};
+
+/// What the bar shows.
+#[derive(Debug, Clone, Copy)]
+pub struct SeekBar<'a> {
+    /// Where the playhead is.
+    pub position_ms: u64,
+    /// Length; a bar of unknown length cannot be used.
+    pub duration_ms: u64,
+    /// What is here, as fractions of the duration.
+    pub buffered: &'a [(f32, f32)],
+}
+
+impl SeekBar<'_> {
+    /// Draws the bar as wide as there is room and returns where the person wants to go.
+    pub fn show(self, ui: &mut Ui) -> (Response, Option<u64>) {
+        let tokens = theme::of(ui);
+        let sense = if self.duration_ms > 0 { Sense::click_and_drag() } else { Sense::hover() };
+        let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), sense);
+        let position = self.position_ms as f64 / 1000.0;
+        response.widget_info(move || WidgetInfo::slider(true, position, "Position in seconds"));
+        let fraction = if self.duration_ms == 0 {
+            0.0
+        } else {
+            (self.position_ms as f64 / self.duration_ms as f64).min(1.0) as f32
+        };
+        let pointer = response.interact_pointer_pos().or(response.hover_pos());
+        let under_pointer = pointer.map(|pos| ((pos.x - rect.left()) / rect.width()).clamp(0.0, 1.0));
+        let is_hot = response.hovered() || response.dragged() || response.has_focus();
+        let growth = ui.ctx().animate_bool(response.id, is_hot);
+        let bar = Rect::from_center_size(rect.center(), vec2(rect.width(), 4.0 + 3.0 * growth));
+        let corner = (bar.height() / 2.0) as u8;
+        let span = |from: f32, to: f32| {
+            Rect::from_x_y_ranges(
+                bar.left() + bar.width() * from..=bar.left() + bar.width() * to.max(from),
+                bar.y_range(),
+            )
+        };
+        ui.painter().rect_filled(bar, corner, tokens.track);
+        for &(from, to) in self.buffered {
+            // A range thinner than a pixel is still a range.
+            let to = to.max(from + 1.0 / bar.width().max(1.0));
+            ui.painter().rect_filled(span(from, to.min(1.0)), corner, tokens.buffered);
+        }
+        let shown = match (response.dragged(), under_pointer) {
+            (true, Some(wanted)) => wanted,
+            _ => fraction,
+        };
+        ui.painter().rect_filled(span(0.0, shown), corner, tokens.accent);
+        let handle = pos2(bar.left() + bar.width() * shown, bar.center().y);
+        ui.painter().circle_filled(handle, 4.0 + 3.0 * growth, tokens.accent);
+        if let (true, Some(wanted), true) = (is_hot, under_pointer, self.duration_ms > 0) {
+            self.hover_time(ui, rect, wanted);
+        }
+        super::controls::focus_ring(ui, &response, rect);
+        let is_chosen = response.clicked() || response.drag_stopped();
+        let chosen = under_pointer.filter(|_| is_chosen).map(|wanted| self.ms_at(wanted));
+        (response, chosen)
+    }
+
+    fn ms_at(self, fraction: f32) -> u64 {
+        (f64::from(fraction) * self.duration_ms as f64) as u64
+    }
+
+    fn hover_time(self, ui: &Ui, rect: Rect, fraction: f32) {
+        let tokens = theme::of(ui);
+        let is_here = self.buffered.iter().any(|&(from, to)| from <= fraction && fraction < to);
+        let time = format::clock(self.ms_at(fraction));
+        let note = if is_here { time } else { format!("{time} · not here yet") };
+        let galley = text::one_line(ui, &note, theme::caption(), tokens.text, 200.0);
+        let box_size = galley.size() + vec2(2.0 * space::S, space::S);
+        let x = (rect.left() + rect.width() * fraction).clamp(
+            rect.left() + box_size.x / 2.0,
+            (rect.right() - box_size.x / 2.0).max(rect.left() + box_size.x / 2.0),
+        );
+        let bubble = Align2::CENTER_BOTTOM.anchor_size(pos2(x, rect.top() - space::XS), box_size);
+        let painter =
+            ui.ctx().layer_painter(egui::LayerId::new(egui::Order::Tooltip, ui.scope_id().with("seek_time")));
+        painter.rect_filled(bubble, radius::S, tokens.surface);
+        painter.galley(bubble.center() - galley.size() / 2.0, galley, tokens.text);
+    }
+}
+
+/// The seek bar between the time and the duration, as every transport has it.
+pub fn with_times(ui: &mut Ui, bar: SeekBar<'_>) -> Option<u64> {
+    let tokens = theme::of(ui);
+    let width = if bar.duration_ms >= 3_600_000 { 54.0 } else { 40.0 };
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = space::S;
+        text::cell(
+            ui,
+            &format::clock(bar.position_ms),
+            theme::caption(),
+            tokens.text_muted,
+            width,
+            egui::Align::Max,
+        );
+        let room = (ui.available_width() - width - space::S).max(size::CONTROL);
+        let chosen = ui
+            .allocate_ui(vec2(room, 20.0), |ui| {
+                ui.set_min_width(room);
+                bar.show(ui).1
+            })
+            .inner;
+        let end = if bar.duration_ms == 0 { "–".to_owned() } else { format::clock(bar.duration_ms) };
+        text::cell(ui, &end, theme::caption(), tokens.text_muted, width, egui::Align::Min);
+        chosen
+    })
+    .inner
+}
