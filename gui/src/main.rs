@@ -1,2 +1,45 @@
-//! binary
-fn main() {}
+//! `rusteze`: settles the options, opens the window, ends cleanly on a signal. Everything else is in the library.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use gui::{app::App, options::Options};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> std::process::ExitCode {
+    match run() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when standard error is gone.
+            let _told = writeln!(std::io::stderr(), "rusteze: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,winit=warn,zbus=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let config = options.peer.resolve()?;
+    let title = format!("Rusteze · {}", config.kind);
+    let viewport = egui::ViewportBuilder::default()
+        .with_title(&title)
+        .with_app_id("rusteze")
+        .with_icon(gui::app::icon::window_icon())
+        .with_inner_size([1180.0, 760.0])
+        .with_min_inner_size([640.0, 420.0])
+        .with_fullscreen(options.window.fullscreen);
+    let native = eframe::NativeOptions { viewport, ..Default::default() };
+    let create = move |cc: &eframe::CreationContext<'_>| -> Result<Box<dyn eframe::App>, _> {
+        let app = App::start(&cc.egui_ctx, config, options.window)?;
+        let ctx = cc.egui_ctx.clone();
+        ctrlc::set_handler(move || ctx.send_viewport_cmd(egui::ViewportCommand::Close))?;
+        Ok(Box::new(app))
+    };
+    eframe::run_native(&title, native, Box::new(create))
+        .map_err(|error| anyhow::anyhow!("{error}"))
+        .context("cannot open a window; without a display, use rusteze-peer or run under Xvfb")
+}

@@ -1,0 +1,274 @@
+//! The keyboard: one table from keys to commands, and the same table as help.
+//!
+//! Invariant: whatever works is listed and whatever is listed works; no view reads keys by itself. While text is being typed,
+//! only combinations with Ctrl and the leaving key work.
+
+use egui::{InputState, Key, KeyboardShortcut, Modifiers};
+
+use super::command::{Command, LibraryCommand, PlayerCommand, Screen, SharesCommand, WindowCommand};
+
+/// One shortcut.
+#[derive(Debug)]
+pub struct Binding {
+    /// The section of the help it is listed in.
+    pub section: &'static str,
+    /// How the help writes the keys.
+    pub caps: &'static [&'static str],
+    /// What it does, in words.
+    pub what: &'static str,
+    /// The keys that trigger it and what each does.
+    pub keys: &'static [(Modifiers, Key, Action)],
+}
+
+/// What a key does: a command, without its data on the heap.
+#[derive(Debug, Clone, Copy)]
+pub enum Action {
+    /// Show a page.
+    Go(Screen),
+    /// To the player.
+    Player(PlayerCommand),
+    /// To the window.
+    Window(WindowCommand),
+    /// To the search field.
+    Search,
+    /// To the folder dialog.
+    ShareFolder,
+}
+
+const NONE: Modifiers = Modifiers::NONE;
+const SHIFT: Modifiers = Modifiers::SHIFT;
+const CTRL: Modifiers = Modifiers::COMMAND;
+
+const fn player(command: PlayerCommand) -> Action {
+    Action::Player(command)
+}
+
+const fn seek(ms: i64) -> Action {
+    player(PlayerCommand::SeekByMs(ms))
+}
+
+const fn tenth(number: u8) -> Action {
+    player(PlayerCommand::SeekFraction(number as f32 / 10.0))
+}
+
+/// All shortcuts, in the order of the help.
+pub static BINDINGS: &[Binding] = &[
+    Binding {
+        section: "Playback",
+        caps: &["Space", "K"],
+        what: "Play or pause",
+        keys: &[
+            (NONE, Key::Space, player(PlayerCommand::Toggle)),
+            (NONE, Key::K, player(PlayerCommand::Toggle)),
+        ],
+    },
+    Binding {
+        section: "Playback",
+        caps: &["←", "→"],
+        what: "5 seconds back, forward",
+        keys: &[(NONE, Key::ArrowLeft, seek(-5_000)), (NONE, Key::ArrowRight, seek(5_000))],
+    },
+    Binding {
+        section: "Playback",
+        caps: &["J", "L"],
+        what: "10 seconds back, forward",
+        keys: &[(NONE, Key::J, seek(-10_000)), (NONE, Key::L, seek(10_000))],
+    },
+    Binding {
+        section: "Playback",
+        caps: &["Shift", "←", "→"],
+        what: "1 second back, forward",
+        keys: &[(SHIFT, Key::ArrowLeft, seek(-1_000)), (SHIFT, Key::ArrowRight, seek(1_000))],
+    },
+    Binding {
+        section: "Playback",
+        caps: &["Ctrl", "←", "→"],
+        what: "1 minute back, forward",
+        keys: &[(CTRL, Key::ArrowLeft, seek(-60_000)), (CTRL, Key::ArrowRight, seek(60_000))],
+    },
+    Binding {
+        section: "Playback",
+        caps: &["0", "…", "9"],
+        what: "Jump to 0 % … 90 %",
+        keys: &[
+            (NONE, Key::Num0, tenth(0)),
+            (NONE, Key::Num1, tenth(1)),
+            (NONE, Key::Num2, tenth(2)),
+            (NONE, Key::Num3, tenth(3)),
+            (NONE, Key::Num4, tenth(4)),
+            (NONE, Key::Num5, tenth(5)),
+            (NONE, Key::Num6, tenth(6)),
+            (NONE, Key::Num7, tenth(7)),
+            (NONE, Key::Num8, tenth(8)),
+            (NONE, Key::Num9, tenth(9)),
+        ],
+    },
+    Binding {
+        section: "Playback",
+        caps: &["[", "]"],
+        what: "Slower, faster",
+        keys: &[
+            (NONE, Key::OpenBracket, player(PlayerCommand::SpeedStep(-1))),
+            (NONE, Key::CloseBracket, player(PlayerCommand::SpeedStep(1))),
+        ],
+    },
+    Binding {
+        section: "Playback",
+        caps: &["Backspace"],
+        what: "Natural speed",
+        keys: &[(NONE, Key::Backspace, player(PlayerCommand::Speed(1.0)))],
+    },
+    Binding {
+        section: "Playback",
+        caps: &["N", "Shift N"],
+        what: "Next, previous in the list",
+        keys: &[
+            (SHIFT, Key::N, player(PlayerCommand::Previous)),
+            (NONE, Key::N, player(PlayerCommand::Next)),
+        ],
+    },
+    Binding {
+        section: "Sound and picture",
+        caps: &["↑", "↓"],
+        what: "Louder, quieter",
+        keys: &[
+            (NONE, Key::ArrowUp, player(PlayerCommand::VolumeBy(0.05))),
+            (NONE, Key::ArrowDown, player(PlayerCommand::VolumeBy(-0.05))),
+        ],
+    },
+    Binding {
+        section: "Sound and picture",
+        caps: &["M"],
+        what: "Sound off, on",
+        keys: &[(NONE, Key::M, player(PlayerCommand::ToggleMute))],
+    },
+    Binding {
+        section: "Sound and picture",
+        caps: &["F", "F11"],
+        what: "Full screen",
+        keys: &[
+            (NONE, Key::F, Action::Window(WindowCommand::ToggleFullscreen)),
+            (NONE, Key::F11, Action::Window(WindowCommand::ToggleFullscreen)),
+        ],
+    },
+    Binding {
+        section: "Window",
+        caps: &["P"],
+        what: "Pieces, peers and paths",
+        keys: &[(NONE, Key::P, Action::Window(WindowCommand::ToggleNetwork))],
+    },
+    Binding {
+        section: "Window",
+        caps: &["I"],
+        what: "Statistics",
+        keys: &[(NONE, Key::I, Action::Window(WindowCommand::ToggleStatistics))],
+    },
+    Binding {
+        section: "Window",
+        caps: &["Ctrl", "F"],
+        what: "Search the library",
+        keys: &[(CTRL, Key::F, Action::Search)],
+    },
+    Binding {
+        section: "Window",
+        caps: &["Ctrl", "O"],
+        what: "Share a folder",
+        keys: &[(CTRL, Key::O, Action::ShareFolder)],
+    },
+    Binding {
+        section: "Window",
+        caps: &["Ctrl", "1", "…", "4"],
+        what: "Library, player, sharing, settings",
+        keys: &[
+            (CTRL, Key::Num1, Action::Go(Screen::Library)),
+            (CTRL, Key::Num2, Action::Go(Screen::Player)),
+            (CTRL, Key::Num3, Action::Go(Screen::Shares)),
+            (CTRL, Key::Num4, Action::Go(Screen::Settings)),
+        ],
+    },
+    Binding {
+        section: "Window",
+        caps: &["Esc"],
+        what: "Leave full screen, player, search",
+        keys: &[(NONE, Key::Escape, Action::Window(WindowCommand::Leave))],
+    },
+    Binding {
+        section: "Window",
+        caps: &["?"],
+        what: "This table",
+        keys: &[
+            (NONE, Key::Questionmark, Action::Window(WindowCommand::ToggleHelp)),
+            (SHIFT, Key::Slash, Action::Window(WindowCommand::ToggleHelp)),
+            (NONE, Key::F1, Action::Window(WindowCommand::ToggleHelp)),
+        ],
+    },
+];
+
+/// Takes the shortcuts out of this frame's input, as commands. `is_control_focused`: a button or slider has the keyboard, so
+/// the keys that operate it are left to it.
+pub fn consume(input: &mut InputState, is_typing: bool, is_control_focused: bool) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for (modifiers, key, action) in BINDINGS.iter().flat_map(|binding| binding.keys) {
+        if is_typing && *modifiers != CTRL && !matches!(key, Key::Escape | Key::F1 | Key::F11) {
+            continue;
+        }
+        let operates_a_control =
+            matches!(key, Key::Space | Key::ArrowLeft | Key::ArrowRight | Key::ArrowUp | Key::ArrowDown);
+        if is_control_focused && operates_a_control && *modifiers == NONE {
+            continue;
+        }
+        if input.consume_shortcut(&KeyboardShortcut::new(*modifiers, *key)) {
+            commands.push(command(*action));
+        }
+    }
+    commands
+}
+
+fn command(action: Action) -> Command {
+    match action {
+        Action::Go(screen) => Command::Navigate(screen),
+        Action::Player(command) => Command::Player(command),
+        Action::Window(command) => Command::Window(command),
+        Action::Search => Command::Library(LibraryCommand::FocusSearch),
+        Action::ShareFolder => Command::Shares(SharesCommand::ChooseFolder),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things() {
+        let keys: Vec<_> =
+            BINDINGS.iter().flat_map(|binding| binding.keys).map(|(m, k, _)| (*m, *k)).collect();
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys[index + 1..].contains(key), "{key:?} is bound twice");
+        }
+    }
+
+    #[test]
+    fn a_pressed_key_becomes_its_command() {
+        assert_eq!(pressed(Key::Space, NONE, false), [Command::Player(PlayerCommand::Toggle)]);
+        assert_eq!(pressed(Key::ArrowLeft, SHIFT, false), [Command::Player(PlayerCommand::SeekByMs(-1_000))]);
+        assert_eq!(pressed(Key::N, SHIFT, false), [Command::Player(PlayerCommand::Previous)]);
+        assert_eq!(pressed(Key::Questionmark, SHIFT, false), [Command::Window(WindowCommand::ToggleHelp)]);
+    }
+
+    #[test]
+    fn typing_is_not_commanding() {
+        assert_eq!(pressed(Key::Space, NONE, true), []);
+        assert_eq!(pressed(Key::Escape, NONE, true), [Command::Window(WindowCommand::Leave)]);
+        assert_eq!(pressed(Key::F, CTRL, true), [Command::Library(LibraryCommand::FocusSearch)]);
+    }
+
+    fn pressed(key: Key, modifiers: Modifiers, is_typing: bool) -> Vec<Command> {
+        let ctx = egui::Context::default();
+        let event = egui::Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers };
+        let input = egui::RawInput { events: vec![event], ..Default::default() };
+        let mut commands = Vec::new();
+        let _output =
+            ctx.run_ui(input, |ui| commands = ui.input_mut(|input| consume(input, is_typing, false)));
+        commands
+    }
+}

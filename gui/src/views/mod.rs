@@ -1,0 +1,13 @@
+//! The pages of the window: `fn <thing>_ui(ui, scene, commands)`.
+//!
+//! Invariant: a view reads the scene and emits commands; it keeps no state but egui's own (scroll positions, focus).
+
+pub mod audio_player;
+pub mod library;
+pub mod overlays;
+pub mod player;
+pub mod rail;
+pub mod settings;
+pub mod shares;
+pub mod swarm;
+pub mod transport;
