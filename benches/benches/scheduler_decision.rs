@@ -2,6 +2,8 @@
 //!
 //! At 1 Gbit/s and 1 MiB a chunk there are some 120 turns a second; at 16 KiB a chunk, 7,600.
 
+use std::collections::VecDeque;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use shared::{
     ContentId, LeafRange, LeafSet,
@@ -51,7 +53,7 @@ struct Swarm {
     sources: u32,
     partial: bool,
     viewer: Viewer,
-    asked: std::collections::VecDeque<(SourceId, RequestId, LeafRange)>,
+    asked: VecDeque<(SourceId, RequestId, LeafRange)>,
     now_ms: u64,
 }
 
@@ -76,12 +78,12 @@ impl Swarm {
             let ranges = [LeafRange::new(0, hole), LeafRange::new(hole + leaves / 100, leaves)];
             viewer.have(0, source, true, !partial, &ranges, 0);
         }
-        Self { sources, partial, viewer, asked: std::collections::VecDeque::new(), now_ms: 0 }
+        Self { sources, partial, viewer, asked: VecDeque::new(), now_ms: 0 }
     }
 
     /// A chunk comes and is verified; what is asked next is decided.
     fn turn(&mut self) {
-        if self.viewer.is_complete() {
+        if self.asked.is_empty() && self.now_ms > 0 {
             *self = Self::new(self.sources, self.partial);
         }
         self.now_ms += 1;
@@ -110,6 +112,7 @@ struct Node {
     links: u64,
     next: u32,
     now_ms: u64,
+    served: VecDeque<(u64, RequestId)>,
 }
 
 impl Node {
@@ -119,26 +122,25 @@ impl Node {
             uploader.link_joined(link);
             uploader.credit(0, link, u64::MAX / 2);
         }
-        let mut node = Self { uploader, links, next: 0, now_ms: 0 };
+        let mut node = Self { uploader, links, next: 0, now_ms: 0, served: VecDeque::new() };
         (0..links * 30).for_each(|n| node.ask(n % links));
         node
     }
 
-    /// Chunks leave, as many requests come.
+    /// A chunk leaves, a request comes; who is served next is decided.
     fn turn(&mut self) {
         self.now_ms += 1;
-        let mut served = Vec::new();
-        while let Some(output) = self.uploader.poll_output() {
-            if let UploaderOutput::Serve { link, id, .. } = output {
-                served.push((link, id));
-            }
-        }
-        for (link, id) in served {
+        if let Some((link, id)) = self.served.pop_front() {
             assert!(self.uploader.read_done(self.now_ms, link, id, None));
             self.uploader.drained(self.now_ms, link, 0);
             self.ask(link);
         }
         self.uploader.handle_timeout(self.now_ms);
+        while let Some(output) = self.uploader.poll_output() {
+            if let UploaderOutput::Serve { link, id, .. } = output {
+                self.served.push_back((link, id));
+            }
+        }
     }
 
     fn ask(&mut self, link: u64) {

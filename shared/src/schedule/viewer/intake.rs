@@ -166,11 +166,15 @@ impl Viewer {
 
     /// What arrived, and the bookkeeping of its request.
     fn sort_arrival(&mut self, source: SourceId, id: RequestId, leaves: LeafRange) -> Arrival {
-        let live = self.flights.get(id).filter(|flight| flight.source == source).map(|flight| flight.leaves);
+        let live = self.flights.get(id).filter(|flight| flight.source == source).copied();
         let asked = match live {
-            Some(asked) => {
+            Some(flight) => {
                 self.drop_flight(id);
-                asked
+                let took_ms = self.now_ms.saturating_sub(flight.sent_ms);
+                if let Some(known) = self.sources.get_mut(&source) {
+                    known.answered_after(took_ms);
+                }
+                flight.leaves
             }
             None => match self.flights.recall(id, source) {
                 Some(asked) => asked,

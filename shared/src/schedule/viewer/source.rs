@@ -24,6 +24,8 @@ const FIRST_DEPTH_BYTES: u64 = 128 << 10;
 const MAX_FLOOR_MS: f64 = 1_000.0;
 /// What a link is assumed to carry when nothing at all is known: 8 Mbit/s.
 pub(super) const DEFAULT_BYTES_PER_MS: f64 = 1_000.0;
+/// A quickest answer that took longer says more of a queue than of a round trip.
+const MAX_GUESSED_RTT_MS: u64 = 400;
 /// Silence with requests outstanding that does not make a source suspect yet.
 const PATIENCE_MS: u64 = 300;
 /// Silence with requests outstanding after which a source is snubbed.
@@ -43,6 +45,8 @@ pub(super) struct Source {
     outstanding: BTreeMap<(u64, RequestId), u64>,
     /// When it last delivered, or was first asked after having nothing to do.
     pub(super) heard_ms: u64,
+    /// The shortest time from a request to its data: a round trip and a little more.
+    quickest_ms: Option<u64>,
     backlog_ms: u64,
     backlog_at_ms: u64,
     retry_at_ms: u64,
@@ -62,6 +66,7 @@ impl Source {
             outstanding_bytes: 0,
             outstanding: BTreeMap::new(),
             heard_ms: now_ms,
+            quickest_ms: None,
             backlog_ms: 0,
             backlog_at_ms: now_ms,
             retry_at_ms: 0,
@@ -103,6 +108,11 @@ impl Source {
     /// Whether it ever delivered anything.
     pub(super) const fn is_proven(&self) -> bool {
         self.received_bytes > 0
+    }
+
+    /// A request was answered after so long.
+    pub(super) fn answered_after(&mut self, took_ms: u64) {
+        self.quickest_ms = Some(self.quickest_ms.map_or(took_ms, |known| known.min(took_ms)));
     }
 
     /// Payload arrived; its request is already settled.
@@ -153,8 +163,12 @@ impl Source {
             }
     }
 
+    /// The round trip: as given, else no longer than the quickest answer took.
     pub(super) fn rtt_ms(&self) -> f64 {
-        f64::from(self.traits.rtt_hint_us) / 1_000.0
+        match self.traits.rtt_hint_us {
+            0 => self.quickest_ms.unwrap_or(0).min(MAX_GUESSED_RTT_MS) as f64,
+            known_us => f64::from(known_us) / 1_000.0,
+        }
     }
 
     /// Bytes per millisecond: measured, else the hint, else what is usual here.
