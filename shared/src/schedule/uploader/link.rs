@@ -85,8 +85,8 @@ impl Link {
         unsent == 0 || unsent < window_bytes.min(MAX_PAYLOAD_BYTES as u64)
     }
 
-    pub(super) fn most_urgent(&self) -> Option<(usize, &Queued)> {
-        self.queue.iter().enumerate().min_by_key(|(at, queued)| (queued.deadline_ms, *at))
+    pub(super) fn most_urgent(&self, is_repeat: impl Fn(&Queued) -> bool) -> Option<(usize, &Queued)> {
+        self.queue.iter().enumerate().min_by_key(|(at, queued)| (is_repeat(queued), queued.deadline_ms, *at))
     }
 
     /// Whether a request of that id is waiting or being read; a viewer never gives one twice.

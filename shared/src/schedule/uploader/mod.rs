@@ -11,12 +11,14 @@
 //! Invariants: no payload beyond a link's credit; nothing void (cancelled, flushed, closed) leaves; a link that does not drain costs the
 //! others nothing; a queue never exceeds [`MAX_QUEUED_REQUESTS`].
 
+mod first_copies;
 mod link;
 mod pace;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use self::{
+    first_copies::FirstCopies,
     link::{Link, Queued},
     pace::{SendWindow, UploadLimit},
 };
@@ -72,6 +74,7 @@ pub struct Uploader {
     outputs: VecDeque<UploaderOutput>,
     window: SendWindow,
     limit: UploadLimit,
+    first_copies: Option<FirstCopies>,
 }
 
 impl Uploader {
@@ -82,7 +85,15 @@ impl Uploader {
             outputs: VecDeque::new(),
             window: SendWindow::default(),
             limit: UploadLimit::new(upload_limit_bps),
+            first_copies: None,
         }
+    }
+
+    /// Serves what it has not served lately before anything else: an origin's order. A viewer passes a first copy on, so it is worth many
+    /// second ones; those get what is left.
+    pub fn with_first_copies_first(mut self) -> Self {
+        self.first_copies = Some(FirstCopies::default());
+        self
     }
 
     /// A link is up.
@@ -266,6 +277,9 @@ impl Uploader {
                 return;
             }
             let queued = link.start(at);
+            if let Some(first_copies) = &mut self.first_copies {
+                first_copies.sent(now_ms, queued.content_id, queued.leaves);
+            }
             self.outputs.push_back(UploaderOutput::Serve {
                 link: link_id,
                 content_id: queued.content_id,
@@ -276,11 +290,16 @@ impl Uploader {
         }
     }
 
-    /// The earliest deadline among the links with the least service that can take it.
+    /// The earliest deadline among the links with the least service that can take it; of first copies, if there are any and they count.
     fn next(&self, now_ms: u64) -> Option<(LinkId, usize)> {
+        let is_repeat = |queued: &Queued| {
+            self.first_copies
+                .as_ref()
+                .is_some_and(|copies| copies.has_left(now_ms, queued.content_id, queued.leaves))
+        };
         let candidates = || {
             self.links.iter().filter_map(|(id, link)| {
-                let (at, queued) = link.most_urgent()?;
+                let (at, queued) = link.most_urgent(is_repeat)?;
                 let fits = link.sent_bytes + queued.bytes <= link.granted_bytes;
                 (fits && !link.is_stuck(now_ms) && link.has_room(self.window.bytes()))
                     .then_some((*id, link, at, queued))
@@ -289,7 +308,7 @@ impl Uploader {
         let least = candidates().map(|(_, link, ..)| link.served_bytes).min()?;
         candidates()
             .filter(|(_, link, ..)| link.served_bytes <= least + FAIR_SLACK_BYTES)
-            .min_by_key(|(id, _, _, queued)| (queued.deadline_ms, *id))
+            .min_by_key(|(id, _, _, queued)| (is_repeat(queued), queued.deadline_ms, *id))
             .map(|(id, _, at, _)| (id, at))
     }
 }

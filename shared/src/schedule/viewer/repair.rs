@@ -24,6 +24,9 @@ const LOST_AFTER_MS: u64 = 10_000;
 const LAST_RESORT_WAITED_MS: u64 = 1_500;
 const LAST_RESORT_SLACK_MS: u64 = 1_000;
 const MAX_LAST_RESORTS: usize = 4;
+/// What has waited so long at an origin goes to a peer that has it and delivers in time, or within this.
+const RELIEVE_AFTER_MS: u64 = 100;
+const RELIEVE_MS: u64 = 500;
 /// What is needed within this may be asked twice.
 const HEDGE_SLACK_MS: u64 = 1_500;
 const HEDGE_AFTER_MS: u64 = 150;
@@ -48,6 +51,7 @@ impl Viewer {
         late.sort_unstable();
         late.truncate(MAX_LOOKED_AT);
         let (mut asks, mut moved) = (Asks::new(), 0);
+        self.relieve_the_origin(&mut asks);
         for (_, id) in late {
             let Some(flight) = self.flights.get(id).copied() else { continue };
             if moved < MAX_MOVES_PER_RUN && self.relocate(id, &flight, &mut asks) {
@@ -57,6 +61,29 @@ impl Viewer {
             }
         }
         self.emit(asks);
+    }
+
+    /// What waits at an origin and has come to a peer meanwhile is asked of the peer: an origin's uplink is for what nobody else has.
+    fn relieve_the_origin(&mut self, asks: &mut Asks) {
+        let now_ms = self.now_ms;
+        let at_origin: Vec<(RequestId, Flight)> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| now_ms.saturating_sub(flight.sent_ms) >= RELIEVE_AFTER_MS && !flight.hedged)
+            .filter(|(_, flight)| {
+                self.sources.get(&flight.source).is_some_and(|source| source.traits.is_origin)
+            })
+            .map(|(id, flight)| (id, *flight))
+            .take(MAX_LOOKED_AT)
+            .collect();
+        for (id, flight) in at_origin {
+            let Some((ms, other)) = self.best_other(&flight, false) else { continue };
+            let slack_ms = flight.deadline_ms.saturating_sub(now_ms);
+            if ms <= slack_ms.max(RELIEVE_MS) as f64 {
+                self.cancel(vec![id]);
+                self.ask_other(other, &flight, ms, false, asks);
+            }
+        }
     }
 
     /// A source that says nothing for seconds is asked again only now and then; what others have is asked of them.
