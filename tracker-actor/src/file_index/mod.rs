@@ -13,11 +13,13 @@
 //! - [`hints`] accounts for the bytes of hints.
 //! - [`state`] puts both together with the clients.
 
+mod actor;
 pub mod catalogue;
 pub mod hints;
 mod messages;
 pub mod state;
 
+pub use actor::FileIndexActor;
 pub use hints::FileKey;
 pub use messages::{ClientSays, FilesOutcome, IndexRequest, NodeJoined, NodeLeft, Observe};
 pub use state::{FileIndexState, HeldFile, HolderChange, IndexSnapshot};

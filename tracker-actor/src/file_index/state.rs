@@ -295,6 +295,12 @@ impl FileIndexState {
         tell.into_iter().chain(expiry).min()
     }
 
+    /// Every client that is here, as far as was heard.
+    pub fn present(&self) -> impl Iterator<Item = (NodeId, SessionId)> + '_ {
+        let present = self.nodes.iter().filter(|(_, known)| known.absent_since_ms.is_none());
+        present.map(|(node, known)| (*node, known.session))
+    }
+
     /// The counts.
     pub fn snapshot(&self) -> IndexSnapshot {
         IndexSnapshot {
@@ -426,6 +432,7 @@ fn kinds_of(kind: Option<MediaKind>) -> impl Iterator<Item = MediaKind> {
 }
 
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "a test waits for one output among many")]
 mod tests {
     use shared::ContentId;
 

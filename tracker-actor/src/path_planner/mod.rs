@@ -15,12 +15,14 @@
 //! A plan is advice. Rates come from the receivers of data, never from the senders, and a client finds out for itself what a source is
 //! worth; a wrong plan costs time, not correctness.
 
+mod actor;
 pub mod addresses;
 pub mod links;
 mod messages;
 pub mod paths;
 pub mod plan;
 pub mod planning;
+mod probe;
 pub mod state;
 pub mod swarm;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod tests;
 use serde::Serialize;
 use shared::{ContentId, MediaKind};
 
+pub use actor::PathPlannerActor;
 pub use messages::{
     ClientSays, HoldersChanged, NodeJoined, NodeLeft, Observe, PlannerRequest, ProbeFinished,
 };

@@ -211,7 +211,7 @@ impl PathPlannerState {
             sum_bps = sum_bps.saturating_add(uplink(node));
         }
         let all = swarm.holders.len() + swarm.viewers.len();
-        let peers_bps = if sampled == 0 { 0 } else { sum_bps / sampled * all as u64 };
+        let peers_bps = sum_bps.checked_div(sampled).unwrap_or(0).saturating_mul(all as u64);
         (reserve_bps, sustainable_bps(reserve_bps, peers_bps, swarm.viewers.len()))
     }
 }

@@ -253,6 +253,11 @@ impl PathPlannerState {
         self.due.first().map(|(at_ms, _, _)| Deadline::at_ms(*at_ms, "plan"))
     }
 
+    /// Every client that is here, as far as was heard.
+    pub fn present(&self) -> Vec<(NodeId, SessionId)> {
+        self.nodes.iter().map(|(node, known)| (*node, known.session)).collect()
+    }
+
     fn on_find(&mut self, now_ms: u64, node: NodeId, find: FindPeers) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
         let Some(kind) = known.kind else { return };

@@ -3,7 +3,10 @@
 //! Invariant: nothing a client says reaches an actor before the client has proven its key and registered. What frames *mean* is not
 //! decided here; registered clients' requests go out as [`Output::Index`], [`Output::Planner`] and [`Output::HintsWanted`].
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
 
 use shared::{
     ContentId, MediaKind, NodeId,
@@ -28,8 +31,8 @@ pub const AGENT: &str = concat!("rusteze-tracker/", env!("CARGO_PKG_VERSION"));
 pub struct SessionConfig {
     /// The tracker's key.
     pub identity: Arc<Identity>,
-    /// The one node that may register as an origin: the tracker's own.
-    pub origin: Option<NodeId>,
+    /// The one node that may register as an origin: the tracker's own, once it is known.
+    pub origin: Arc<OnceLock<NodeId>>,
 }
 
 /// Who the client has proven to be.
@@ -131,6 +134,8 @@ pub struct SessionState {
     heard_us: u64,
     pinged_us: u64,
     ping: Option<Ping>,
+    /// Since when pings go unanswered; a client that talks and does not read is found out by this.
+    unanswered_since_us: Option<u64>,
     pings: u64,
     budget: FrameBudget,
     outputs: VecDeque<Output>,
@@ -147,6 +152,7 @@ impl SessionState {
             heard_us: now_us,
             pinged_us: now_us,
             ping: None,
+            unanswered_since_us: None,
             pings: 0,
             budget: FrameBudget::new(now_us),
             outputs: VecDeque::new(),
@@ -189,6 +195,13 @@ impl SessionState {
             Phase::Closed => {}
             Phase::Open if now_us >= self.heard_us + SILENCE_TIMEOUT_MS * 1_000 => {
                 self.close(CloseReason::Silent)
+            }
+            Phase::Open
+                if self
+                    .unanswered_since_us
+                    .is_some_and(|since_us| now_us >= since_us + SILENCE_TIMEOUT_MS * 1_000) =>
+            {
+                self.close(CloseReason::NotReading);
             }
             Phase::Open if now_us >= self.pinged_us + PING_INTERVAL_MS * 1_000 => self.send_ping(now_us),
             Phase::Open => {}
@@ -249,7 +262,7 @@ impl SessionState {
         }
         let is_served = match hello.role {
             Role::Peer => hello.kind.is_some(),
-            Role::Origin => self.config.origin == Some(hello.node),
+            Role::Origin => self.config.origin.get() == Some(&hello.node),
             Role::Tracker => false,
         };
         if !is_served {
@@ -298,6 +311,7 @@ impl SessionState {
         if pong.nonce == 0 || pong.nonce > self.pings {
             return self.violate(Violation::StrayPong);
         }
+        self.unanswered_since_us = None;
         if self.ping.take_if(|ping| ping.nonce == pong.nonce).is_some() {
             let rtt_us = u32::try_from(now_us - self.pinged_us).unwrap_or(u32::MAX).max(1);
             self.outputs.push_back(Output::RttMeasured(rtt_us));
@@ -340,6 +354,7 @@ impl SessionState {
         self.pinged_us = now_us;
         let ping = Ping { nonce: self.pings };
         self.ping = Some(ping);
+        self.unanswered_since_us.get_or_insert(now_us);
         self.outputs.push_back(Output::Send(ping.into()));
     }
 
@@ -416,7 +431,7 @@ mod tests {
         assert_eq!(pair.say(0, hello), rejected(RejectReason::NotServed));
 
         let mut pair = Pair::new();
-        pair.state.config.origin = Some(pair.client.node_id());
+        pair.state.config.origin = Arc::new(OnceLock::from(pair.client.node_id()));
         let hello = Hello { role: Role::Origin, kind: None, ..pair.hello_frame() };
         assert!(matches!(pair.say(0, hello)[..], [Output::Send(_)]));
     }
@@ -505,12 +520,27 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_talks_without_answering_pings_stays() {
+    fn a_client_that_talks_and_never_answers_does_not_read() {
+        let mut pair = Pair::open();
+        let ended = (1..60).find(|second| {
+            pair.say(second * SECOND_US, Ping { nonce: *second });
+            pair.state.handle_timeout(second * SECOND_US);
+            pair.drain().contains(&Output::Close(CloseReason::NotReading))
+        });
+        assert_eq!(ended, Some((PING_INTERVAL_MS + SILENCE_TIMEOUT_MS) / 1_000));
+    }
+
+    #[test]
+    fn a_late_answer_is_an_answer() {
         let mut pair = Pair::open();
         for second in 1..60 {
-            pair.say(second * SECOND_US, Ping { nonce: second });
             pair.state.handle_timeout(second * SECOND_US);
-            assert!(pair.drain().iter().all(|output| matches!(output, Output::Send(_))));
+            for output in pair.drain() {
+                assert!(matches!(output, Output::Send(_)), "{output:?}");
+            }
+            if second % 8 == 0 {
+                pair.say(second * SECOND_US, Pong { nonce: second / 8 });
+            }
         }
     }
 
@@ -572,7 +602,7 @@ mod tests {
     impl Pair {
         fn new() -> Self {
             let identity = Arc::new(Identity::generate().expect("a key"));
-            let config = SessionConfig { identity, origin: None };
+            let config = SessionConfig { identity, origin: Arc::default() };
             Self {
                 client: Identity::generate().expect("a key"),
                 state: SessionState::new(0, config, [9; 32]),

@@ -1,0 +1,207 @@
+//! The path planner's shell: tells clients, dials back, mints relay tokens.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, SpawnHandle, WrapFuture as _};
+use peer_actor::{clock, identity::Identity};
+use shared::{
+    NodeId,
+    wire::{PathKind, PathOffer, PathRefused, PathRole, TrackerMessage},
+};
+use tokio::sync::Semaphore;
+
+use super::{
+    PathPlannerState, PlannerSnapshot,
+    messages::{ClientSays, HoldersChanged, NodeJoined, NodeLeft, Observe, ProbeFinished},
+    probe::{PROBES_AT_ONCE, is_reachable},
+    state::Output,
+};
+use crate::{
+    counters::ActorStats,
+    registry::{Registry, SessionId},
+    relay::Relays,
+};
+
+/// How often members are compared with the sessions that are really there.
+const SWEEP: Duration = Duration::from_secs(15);
+/// Swarms in a snapshot.
+const SNAPSHOT_SWARMS: usize = 100;
+
+/// The path planner.
+#[derive(Debug)]
+pub struct PathPlannerActor {
+    state: PathPlannerState,
+    registry: Arc<Registry>,
+    stats: Arc<ActorStats>,
+    relays: Arc<Relays>,
+    identity: Arc<Identity>,
+    probes: Arc<Semaphore>,
+    timer: Option<(u64, SpawnHandle)>,
+}
+
+impl PathPlannerActor {
+    /// A planner that knows nobody; epochs grow from `first_epoch`.
+    pub fn new(
+        first_epoch: u64,
+        registry: Arc<Registry>,
+        stats: Arc<ActorStats>,
+        relays: Arc<Relays>,
+        identity: Arc<Identity>,
+    ) -> Self {
+        let probes = Arc::new(Semaphore::new(PROBES_AT_ONCE));
+        Self {
+            state: PathPlannerState::new(first_epoch),
+            registry,
+            stats,
+            relays,
+            identity,
+            probes,
+            timer: None,
+        }
+    }
+
+    fn drive<T>(
+        &mut self,
+        ctx: &mut Context<Self>,
+        input: impl FnOnce(&mut PathPlannerState, u64) -> T,
+    ) -> T {
+        let began_us = clock::now_us();
+        let now_ms = began_us / 1_000;
+        self.state.handle_relays(self.relays.in_use());
+        if self.state.poll_timeout().is_some_and(|due| due.at_us <= began_us) {
+            self.state.handle_timeout(now_ms);
+        }
+        let answer = input(&mut self.state, now_ms);
+        // What the input made due at once, a plan without the node that just left, follows in the same turn.
+        if self.state.poll_timeout().is_some_and(|due| due.at_us <= began_us) {
+            self.state.handle_timeout(now_ms);
+        }
+        while let Some(output) = self.state.poll_output() {
+            self.apply(ctx, output);
+        }
+        self.arm(ctx);
+        self.stats.count(clock::now_us() - began_us);
+        answer
+    }
+
+    fn apply(&mut self, ctx: &mut Context<Self>, output: Output) {
+        match output {
+            Output::Tell(node, session, message) => self.tell(node, session, message),
+            Output::OfferRelay { viewer, source } => self.offer_relay(viewer, source),
+            Output::Probe(node, session, address) => {
+                let (probes, identity) = (self.probes.clone(), self.identity.clone());
+                let probing = async move {
+                    let _turn = probes.acquire().await;
+                    is_reachable(identity, node, address).await
+                };
+                let probing = probing.into_actor(self).map(move |is_open, planner, ctx| {
+                    let finished = ProbeFinished { node, session, is_open };
+                    planner.drive(ctx, |state, now_ms| state.handle_probe(now_ms, finished));
+                });
+                ctx.spawn(probing);
+            }
+        }
+    }
+
+    fn tell(&self, node: NodeId, session: SessionId, message: TrackerMessage) {
+        self.registry.tell_or_cut(node, session, shared::wire::Message::Tracker(message).into());
+    }
+
+    fn offer_relay(&self, viewer: (NodeId, SessionId), source: (NodeId, SessionId)) {
+        let Some(token) = self.relays.mint(clock::now_ms()) else {
+            let refused = PathRefused { node: source.0, kind: PathKind::Relayed };
+            return self.tell(viewer.0, viewer.1, TrackerMessage::PathRefused(refused));
+        };
+        let offer = |node, role| {
+            let token = Some(token);
+            TrackerMessage::PathOffer(PathOffer {
+                node,
+                kind: PathKind::Relayed,
+                role,
+                addresses: Vec::new(),
+                token,
+            })
+        };
+        self.tell(source.0, source.1, offer(viewer.0, PathRole::Accept));
+        self.tell(viewer.0, viewer.1, offer(source.0, PathRole::Dial));
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some(due) = self.state.poll_timeout() else { return };
+        if let Some((armed_us, timer)) = self.timer {
+            if armed_us <= due.at_us {
+                return;
+            }
+            ctx.cancel_future(timer);
+        }
+        let wait = Duration::from_micros(due.at_us.saturating_sub(clock::now_us()));
+        let timer = ctx.run_later(wait, |planner, ctx| {
+            planner.timer = None;
+            planner.drive(ctx, |_, _| ());
+        });
+        self.timer = Some((due.at_us, timer));
+    }
+
+    /// Whoever is planned for without a session has lost it unheard.
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
+        let present = self.state.present().into_iter();
+        let lost: Vec<(NodeId, SessionId)> =
+            present.filter(|(node, session)| !self.registry.is_current(*node, *session)).collect();
+        self.drive(ctx, |state, now_ms| {
+            for (node, session) in lost {
+                state.handle_left(now_ms, NodeLeft { node, session });
+            }
+        });
+    }
+}
+
+impl Actor for PathPlannerActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // One message a session at most: the capacity only keeps senders from being parked.
+        ctx.set_mailbox_capacity(1_024);
+        ctx.run_interval(SWEEP, Self::sweep);
+    }
+}
+
+impl Handler<NodeJoined> for PathPlannerActor {
+    type Result = ();
+
+    fn handle(&mut self, joined: NodeJoined, ctx: &mut Self::Context) {
+        self.drive(ctx, |state, now_ms| state.handle_joined(now_ms, joined));
+    }
+}
+
+impl Handler<NodeLeft> for PathPlannerActor {
+    type Result = ();
+
+    fn handle(&mut self, left: NodeLeft, ctx: &mut Self::Context) {
+        self.drive(ctx, |state, now_ms| state.handle_left(now_ms, left));
+    }
+}
+
+impl Handler<ClientSays> for PathPlannerActor {
+    type Result = ();
+
+    fn handle(&mut self, says: ClientSays, ctx: &mut Self::Context) {
+        self.drive(ctx, |state, now_ms| state.handle_says(now_ms, says));
+    }
+}
+
+impl Handler<HoldersChanged> for PathPlannerActor {
+    type Result = ();
+
+    fn handle(&mut self, HoldersChanged(changes): HoldersChanged, ctx: &mut Self::Context) {
+        self.drive(ctx, |state, now_ms| state.handle_holders(now_ms, changes));
+    }
+}
+
+impl Handler<Observe> for PathPlannerActor {
+    type Result = actix::MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        let snapshot: PlannerSnapshot = self.state.snapshot(SNAPSHOT_SWARMS);
+        actix::MessageResult(snapshot)
+    }
+}

@@ -1,0 +1,251 @@
+//! Paths the tracker brings about: dial-backs, reversal, and relayed connections that carry frames.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test waits for one message among many")]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{App, HttpRequest, HttpServer, web};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use peer_actor::{
+    identity::Identity,
+    transport::{LinkEvent, LinkEvents, LinkHandle, accept, dial, keep_socket},
+};
+use shared::{
+    ContentId, LeafRange, MediaKind,
+    wire::{
+        Capabilities, Data, Frame, HandshakeMessage, Message, PathKind, PathOffer, PathRole, Role,
+        TrackerMessage, Welcome, handshake_transcript,
+    },
+};
+use support::{Client, Tracker, file};
+
+use MediaKind::Video;
+
+const CONTENT: ContentId = ContentId([1; 32]);
+
+#[actix_rt::test]
+async fn a_client_that_answers_a_dial_back_is_reached_directly() {
+    let tracker = Tracker::start().await;
+    let mut sharer = Client::connect(&tracker, Video).await;
+    let port = listen_as(&sharer).await;
+    sharer.register_at(Some(port)).await;
+    sharer.share(1, &[file(1, Video)]);
+    let mut viewer = Client::register(&tracker, Video).await;
+    viewer.say(shared::wire::FindPeers { content_id: CONTENT, playhead_leaf: 0 });
+    let plan = viewer.plan_where(|plan| !plan.sources.is_empty()).await;
+    assert_eq!(plan.sources[0].path, PathKind::Direct);
+    assert_eq!(plan.sources[0].addresses, [format!("127.0.0.1:{port}").parse().expect("an address")]);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(
+        viewer.find_peers(CONTENT).await.sources[0].path,
+        PathKind::Direct,
+        "it stays so once it was dialled"
+    );
+}
+
+#[actix_rt::test]
+async fn a_client_nobody_answers_for_is_reached_in_reverse() {
+    let tracker = Tracker::start().await;
+    // A port that is closed for sure: taken once and given back.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|taken| taken.local_addr())
+        .expect("a port")
+        .port();
+    let mut sharer = Client::connect(&tracker, Video).await;
+    sharer.register_at(Some(closed)).await;
+    sharer.share(1, &[file(1, Video)]);
+    let mut viewer = Client::connect(&tracker, Video).await;
+    let port = listen_as(&viewer).await;
+    viewer.register_at(Some(port)).await;
+    viewer.say(shared::wire::FindPeers { content_id: CONTENT, playhead_leaf: 0 });
+    let plan =
+        viewer.plan_where(|plan| plan.sources.iter().any(|source| source.path == PathKind::Reversed)).await;
+    assert_eq!(plan.sources[0].node, sharer.node());
+
+    viewer.say(shared::wire::RequestPath { node: sharer.node(), kind: PathKind::Reversed });
+    let dial_me = sharer.find_map(offer).await;
+    assert_eq!((dial_me.node, dial_me.role), (viewer.node(), PathRole::Dial));
+    assert_eq!(dial_me.addresses, [format!("127.0.0.1:{port}").parse().expect("an address")]);
+    let await_it = viewer.find_map(offer).await;
+    assert_eq!(
+        (await_it.node, await_it.role, await_it.kind),
+        (sharer.node(), PathRole::Accept, PathKind::Reversed)
+    );
+}
+
+#[actix_rt::test]
+async fn an_impostor_on_the_port_is_not_taken_for_the_client() {
+    let tracker = Tracker::start().await;
+    let impostor = Client::connect(&tracker, Video).await;
+    let port = listen_as(&impostor).await;
+    let mut sharer = Client::connect(&tracker, Video).await;
+    sharer.register_at(Some(port)).await;
+    sharer.share(1, &[file(1, Video)]);
+    let mut viewer = Client::register(&tracker, Video).await;
+    viewer.say(shared::wire::FindPeers { content_id: CONTENT, playhead_leaf: 0 });
+    viewer.plan_where(|plan| plan.sources.iter().any(|source| source.path == PathKind::Relayed)).await;
+}
+
+#[actix_rt::test]
+async fn a_relay_carries_frames_both_ways_unchanged() {
+    let tracker = Tracker::start().await;
+    let ((viewer_link, mut viewer_events), (source_link, mut source_events)) = relayed_pair(&tracker).await;
+    for size in [1usize, 16_384, 1 << 20] {
+        let there = data(size, 3);
+        viewer_link.try_send(there.clone()).expect("room");
+        assert_eq!(frame(&mut source_events).await, there);
+        let back = data(size, 9);
+        source_link.try_send(back.clone()).expect("room");
+        assert_eq!(frame(&mut viewer_events).await, back);
+    }
+    let counters = &tracker.running.observatory().registry.counters;
+    assert!(counters.relayed_bytes.get() > 2 << 20);
+    assert_eq!(counters.relays.get(), 1);
+    viewer_link.cut();
+    while let Some(event) = source_events.next().await {
+        if matches!(event, LinkEvent::Closed(_)) {
+            break;
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(counters.relays.get(), 0);
+}
+
+#[actix_rt::test]
+async fn a_slow_end_of_a_relay_holds_the_fast_one_back_and_loses_nothing() {
+    let tracker = Tracker::start().await;
+    let ((viewer_link, _viewer_events), (_source_link, mut source_events)) = relayed_pair(&tracker).await;
+    const FRAMES: u32 = 60;
+    let sending = actix_rt::spawn(async move {
+        let (mut sent, mut refusals) = (0, 0u32);
+        while sent < FRAMES {
+            if viewer_link.try_send(numbered(sent)).is_ok() {
+                sent += 1;
+            } else {
+                refusals += 1;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        (viewer_link, refusals)
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for n in 0..FRAMES {
+        assert_eq!(frame(&mut source_events).await, numbered(n));
+    }
+    let (_link, refusals) = sending.await.expect("sent");
+    assert!(refusals > 0, "60 MiB went into a link nobody read");
+}
+
+#[actix_rt::test]
+async fn a_token_opens_once_for_each_end_and_never_again() {
+    let tracker = Tracker::start().await;
+    let token = offered_token(&tracker).await;
+    let _first = dial(&tracker.url(&relay_path(token))).await.expect("the first end");
+    let _second = dial(&tracker.url(&relay_path(token))).await.expect("the second end");
+    assert!(dial(&tracker.url(&relay_path(token))).await.is_err());
+    assert!(dial(&tracker.url(&relay_path([9; 16]))).await.is_err());
+}
+
+async fn offered_token(tracker: &Tracker) -> [u8; 16] {
+    let mut sharer = Client::register(tracker, Video).await;
+    sharer.share(1, &[file(1, Video)]);
+    let mut viewer = Client::register(tracker, Video).await;
+    viewer.say(shared::wire::FindPeers { content_id: CONTENT, playhead_leaf: 0 });
+    viewer.plan_where(|plan| !plan.sources.is_empty()).await;
+    viewer.say(shared::wire::RequestPath { node: sharer.node(), kind: PathKind::Relayed });
+    let (mine, theirs) = (viewer.find_map(offer).await, sharer.find_map(offer).await);
+    assert_eq!((mine.role, theirs.role), (PathRole::Dial, PathRole::Accept));
+    assert_eq!((mine.node, theirs.node), (sharer.node(), viewer.node()));
+    assert!(mine.token.is_some() && mine.token == theirs.token);
+    mine.token.expect("a token")
+}
+
+async fn relayed_pair(tracker: &Tracker) -> ((LinkHandle, LinkEvents), (LinkHandle, LinkEvents)) {
+    let url = tracker.url(&relay_path(offered_token(tracker).await));
+    (dial(&url).await.expect("the viewer's end"), dial(&url).await.expect("the source's end"))
+}
+
+fn relay_path(token: [u8; 16]) -> String {
+    format!("/relay/{:032x}", u128::from_be_bytes(token))
+}
+
+fn offer(message: TrackerMessage) -> Option<PathOffer> {
+    match message {
+        TrackerMessage::PathOffer(offer) => Some(offer),
+        _ => None,
+    }
+}
+
+async fn frame(events: &mut LinkEvents) -> Frame {
+    let arriving = async {
+        loop {
+            match events.next().await.expect("an open link") {
+                LinkEvent::Frame(frame, _) => return frame,
+                LinkEvent::Drained => {}
+                LinkEvent::Closed(cause) => panic!("closed: {cause}"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), arriving).await.expect("a frame in time")
+}
+
+fn data(size: usize, fill: u8) -> Frame {
+    Frame::data(
+        Data { id: 1, leaves: LeafRange::new(0, size.div_ceil(16_384) as u32), proof: Vec::new() },
+        Bytes::from(vec![fill; size]),
+    )
+}
+
+fn numbered(n: u32) -> Frame {
+    Frame::data(
+        Data { id: n, leaves: LeafRange::new(n * 64, 64), proof: Vec::new() },
+        Bytes::from(vec![n as u8; 1 << 20]),
+    )
+}
+
+/// A peer endpoint that welcomes a dialler as `client`, and no more than that.
+async fn listen_as(client: &Client) -> u16 {
+    let identity = client.identity.clone();
+    let server = HttpServer::new(move || {
+        let identity = identity.clone();
+        App::new().route(
+            "/peer",
+            web::get().to(move |request: HttpRequest, payload: web::Payload| {
+                let identity = identity.clone();
+                async move {
+                    let (response, link, events) = accept(&request, payload)?;
+                    actix_rt::spawn(welcome_all(identity, link, events));
+                    Ok::<_, actix_web::Error>(response)
+                }
+            }),
+        )
+    });
+    let server =
+        server.workers(1).on_connect(keep_socket).disable_signals().bind("127.0.0.1:0").expect("a port");
+    let port = server.addrs()[0].port();
+    actix_rt::spawn(server.run());
+    port
+}
+
+async fn welcome_all(identity: Arc<Identity>, link: LinkHandle, mut events: LinkEvents) {
+    while let Some(event) = events.next().await {
+        let LinkEvent::Frame(frame, _) = event else { continue };
+        if let Message::Handshake(HandshakeMessage::Hello(hello)) = frame.message {
+            let transcript =
+                handshake_transcript(false, (hello.node, hello.nonce), (identity.node_id(), [8; 32]));
+            let welcome = Welcome {
+                node: identity.node_id(),
+                role: Role::Peer,
+                kind: Some(Video),
+                capabilities: Capabilities::default(),
+                nonce: [8; 32],
+                signature: identity.sign(&transcript),
+                agent: "test/1".to_owned(),
+            };
+            link.try_send(welcome).expect("room");
+        }
+    }
+}
