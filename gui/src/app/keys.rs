@@ -208,7 +208,11 @@ pub static BINDINGS: &[Binding] = &[
 /// the keys that operate it are left to it.
 pub fn consume(input: &mut InputState, is_typing: bool, is_control_focused: bool) -> Vec<Command> {
     let mut commands = Vec::new();
-    for (modifiers, key, action) in BINDINGS.iter().flat_map(|binding| binding.keys) {
+    let all = || BINDINGS.iter().flat_map(|binding| binding.keys);
+    // egui lets a bare key match with Shift held as well, so combinations are taken out first.
+    let combined = all().filter(|(modifiers, ..)| *modifiers != NONE);
+    let bare = all().filter(|(modifiers, ..)| *modifiers == NONE);
+    for (modifiers, key, action) in combined.chain(bare) {
         if is_typing && *modifiers != CTRL && !matches!(key, Key::Escape | Key::F1 | Key::F11) {
             continue;
         }
@@ -267,8 +271,10 @@ mod tests {
         let event = egui::Event::Key { key, physical_key: None, pressed: true, repeat: false, modifiers };
         let input = egui::RawInput { events: vec![event], ..Default::default() };
         let mut commands = Vec::new();
-        let _output =
+        let mut output =
             ctx.run_ui(input, |ui| commands = ui.input_mut(|input| consume(input, is_typing, false)));
+        // There is no renderer to hand textures to.
+        output.textures_delta.clear();
         commands
     }
 }

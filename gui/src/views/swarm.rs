@@ -81,7 +81,9 @@ fn rate_section(ui: &mut Ui, playing: &NowPlaying, stream: &Arc<StreamSnapshot>)
         });
     });
     ui.add_space(space::XS);
-    sparkline::show(ui, "Download", &playing.rate_history, RateHistory::SAMPLES, 44.0);
+    if playing.rate_history.iter().any(|rate| *rate > 0) {
+        sparkline::show(ui, "Download", &playing.rate_history, RateHistory::SAMPLES, 44.0);
+    }
     let received = swarm::received_by_way(stream);
     if received.iter().any(|bytes| *bytes > 0) {
         ui.add_space(space::XS);
