@@ -12,16 +12,21 @@ use crate::{
 
 /// How long a sent chunk counts as being passed on.
 const PASSED_ON_MS: u64 = 10_000;
+/// So many first copies go before an urgent second one: the share of an origin's uplink that helps those who start.
+const FIRSTS_PER_REPEAT: u32 = 2;
 const MAX_REMEMBERED: usize = 16_384;
 
 #[derive(Debug, Default)]
 pub(super) struct FirstCopies {
     sent_ms: BTreeMap<(ContentId, LeafIndex), u64>,
+    /// First copies sent since the last excused second one.
+    firsts: u32,
 }
 
 impl FirstCopies {
     /// A chunk leaves.
     pub(super) fn sent(&mut self, now_ms: u64, content_id: ContentId, leaves: LeafRange) {
+        self.firsts = if self.has_left(now_ms, content_id, leaves) { 0 } else { self.firsts.saturating_add(1) };
         if self.sent_ms.len() + leaves.count as usize > MAX_REMEMBERED {
             let mut times: Vec<u64> = self.sent_ms.values().copied().collect();
             times.sort_unstable();
@@ -29,6 +34,11 @@ impl FirstCopies {
             self.sent_ms.retain(|_, sent_ms| *sent_ms > median_ms);
         }
         self.sent_ms.extend(leaves.leaves().map(|leaf| ((content_id, leaf), now_ms)));
+    }
+
+    /// Whether an urgent second copy may go before first ones.
+    pub(super) const fn may_repeat(&self) -> bool {
+        self.firsts >= FIRSTS_PER_REPEAT
     }
 
     /// Whether a copy of the chunk left lately.

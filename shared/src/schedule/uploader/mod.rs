@@ -35,6 +35,8 @@ pub type LinkId = u64;
 
 /// A link may be ahead of the least served one by this much and still compete by deadline.
 const FAIR_SLACK_BYTES: u64 = 256 * 1024;
+/// An origin spares a little for second copies of what is needed within this: viewers that start.
+const URGENT_MS: u64 = 2_000;
 /// A link that has drained nothing for this long is passed over and no longer counted against the send window.
 const STUCK_MS: u64 = 500;
 
@@ -293,9 +295,10 @@ impl Uploader {
     /// The earliest deadline among the links with the least service that can take it; of first copies, if there are any and they count.
     fn next(&self, now_ms: u64) -> Option<(LinkId, usize)> {
         let is_repeat = |queued: &Queued| {
-            self.first_copies
-                .as_ref()
-                .is_some_and(|copies| copies.has_left(now_ms, queued.content_id, queued.leaves))
+            self.first_copies.as_ref().is_some_and(|copies| {
+                let is_excused = copies.may_repeat() && queued.deadline_ms < now_ms + URGENT_MS;
+                !is_excused && copies.has_left(now_ms, queued.content_id, queued.leaves)
+            })
         };
         let candidates = || {
             self.links.iter().filter_map(|(id, link)| {
