@@ -149,6 +149,7 @@ impl Mailboxes {
         let uploader = UploaderActor::new(
             common.store.clone(),
             traffic.clone(),
+            config.role,
             config.upload_limit_bps,
             uploader_routes,
         );

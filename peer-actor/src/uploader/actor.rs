@@ -12,7 +12,9 @@ use shared::{
     ContentId, LeafRange, MediaKind,
     content::geometry::is_chunk,
     schedule::uploader::{Uploader, UploaderOutput},
-    wire::{self, Frame, LinkMessage, Message, PeerMessage, ProofPair, RefuseReason, RequestId, WantedChunk},
+    wire::{
+        self, Frame, LinkMessage, Message, PeerMessage, ProofPair, RefuseReason, RequestId, Role, WantedChunk,
+    },
 };
 
 use super::announce::{Announcer, first_haves, haves};
@@ -62,10 +64,17 @@ struct ChunkRead {
 }
 
 impl UploaderActor {
-    /// An uploader of what `store` holds. A limit of 0 is none.
-    pub fn new(store: Store, traffic: Traffic, upload_limit_bps: u64, routes: UploaderRoutes) -> Self {
+    /// An uploader of what `store` holds; an origin sends first copies first. A limit of 0 is none.
+    pub fn new(
+        store: Store,
+        traffic: Traffic,
+        role: Role,
+        upload_limit_bps: u64,
+        routes: UploaderRoutes,
+    ) -> Self {
+        let core = Uploader::new(upload_limit_bps);
         Self {
-            core: Uploader::new(upload_limit_bps),
+            core: if role == Role::Origin { core.with_first_copies_first() } else { core },
             announcer: Announcer::default(),
             store,
             traffic,
