@@ -177,6 +177,11 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
+
     #[test]
     fn every_live_request_is_served_in_the_end(
         requests in prop::collection::vec((1u64..5, 0u32..1_000, 0u32..4, any::<i32>()), 1..200),
