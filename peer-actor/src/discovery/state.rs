@@ -14,7 +14,7 @@ use shared::{
     snapshot::TrackerStatus,
     wire::{
         CatalogueEntry, FileEntry, GetHints, GoodbyeReason, Hints, Holdings, LinkReport, PathKind, PathOffer,
-        PathRefused, Plan, PutHints, Register, RejectReason, RequestPath, TRACKER_PATH, TrackerMessage,
+        PathRefused, Plan, PutHints, Register, RejectReason, RequestPath, Role, TRACKER_PATH, TrackerMessage,
     },
 };
 
@@ -397,6 +397,12 @@ impl DiscoveryState {
 
     /// Another tracker, or the same after a restart, counts its epochs anew: here they are counted on.
     fn pass_on(&mut self, mut plan: Plan) {
+        for source in &mut plan.sources {
+            // The tracker's own library is reached where the tracker is, under whatever address that is from here.
+            if source.role == Role::Origin && source.addresses.is_empty() {
+                source.addresses.extend(self.tracker);
+            }
+        }
         self.plan_count += 1;
         plan.epoch = self.plan_count;
         self.outputs.push_back(DiscoveryOutput::Plan(plan));

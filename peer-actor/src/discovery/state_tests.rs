@@ -3,7 +3,8 @@
 use shared::{
     MediaKind,
     wire::{
-        CatalogueDelta, HintsReply, LinkMetric, PathRole, PeerGone, Registered, Role, TrackerMessage as Said,
+        CatalogueDelta, HintsReply, LinkMetric, PathRole, PeerGone, PlannedSource, Registered, Role,
+        TrackerMessage as Said,
     },
 };
 
@@ -397,6 +398,31 @@ fn a_relay_without_an_address_is_at_the_tracker() {
     assert_eq!(relayed.addresses, ["192.0.2.1:7000".parse().unwrap()]);
     let outputs = world.hears(Said::PathOffer(offer(PathKind::Reversed)));
     assert_eq!(outputs, [DiscoveryOutput::Path(PathAnswer::Offered(offer(PathKind::Reversed)))]);
+}
+
+#[test]
+fn an_origin_without_an_address_is_at_the_tracker() {
+    let mut world = World::new(1);
+    world.connects();
+    world.state.handle_watch(FILM, 0);
+    world.drain();
+    let Said::Plan(mut told) = plan(1) else { unreachable!() };
+    for role in [Role::Origin, Role::Peer] {
+        told.sources.push(PlannedSource {
+            node: NODE,
+            role,
+            addresses: Vec::new(),
+            path: PathKind::Direct,
+            rate_bps: 0,
+            rtt_us: 0,
+            complete: true,
+            uploads: true,
+        });
+    }
+    let outputs = world.hears(Said::Plan(told));
+    let [DiscoveryOutput::Plan(passed)] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(passed.sources[0].addresses, ["192.0.2.1:7000".parse().unwrap()]);
+    assert!(passed.sources[1].addresses.is_empty(), "a peer without an address cannot be dialled");
 }
 
 #[test]
