@@ -3,6 +3,7 @@
 //! - [`server`] puts everything together and is the way in;
 //! - [`session`], [`file_index`], [`path_planner`] and [`console`] are the actors, each a thin shell around a pure state;
 //! - [`registry`] is what all of them read, [`counters`] what they count, [`observe`] how it is looked at;
+//! - [`origin`] serves the tracker's own library with a peer's code;
 //! - [`relay`] carries connections of clients that cannot dial each other; [`dashboard`] is the page at `/`.
 
 pub mod config;
@@ -15,6 +16,7 @@ pub mod file_index;
 pub mod gatekeeper;
 pub mod limits;
 pub mod observe;
+pub mod origin;
 pub mod path_planner;
 pub mod registry;
 pub mod relay;

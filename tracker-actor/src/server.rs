@@ -21,11 +21,12 @@ use actix_web::{
 use peer_actor::{
     clock,
     identity::{Identity, random_bytes},
+    node::NodeHandle,
     transport::{accept, keep_socket},
 };
 use shared::{
     NodeId,
-    wire::{RELAY_PATH, TRACKER_PATH},
+    wire::{PEER_PATH, RELAY_PATH, TRACKER_PATH},
 };
 
 use crate::{
@@ -37,6 +38,7 @@ use crate::{
     file_index::FileIndexActor,
     gatekeeper,
     observe::{History, Observatory},
+    origin,
     path_planner::PathPlannerActor,
     registry::Registry,
     relay::{Admission, Counted, Relays, Token},
@@ -58,8 +60,9 @@ pub struct RunningTracker {
     /// Its key.
     pub node: NodeId,
     observatory: Observatory,
+    origin: Option<NodeHandle>,
     server: ServerHandle,
-    arbiters: Vec<Arbiter>,
+    arbiters: [Arbiter; 2],
     sampler: actix_rt::task::JoinHandle<()>,
 }
 
@@ -69,6 +72,7 @@ struct Shared {
     wiring: Wiring,
     session: SessionConfig,
     relays: Arc<Relays>,
+    origin: Arc<OnceLock<NodeHandle>>,
     access: crate::config::ConsoleAccess,
     consoles: Arc<AtomicUsize>,
 }
@@ -81,13 +85,45 @@ pub async fn start(config: TrackerConfig) -> Result<RunningTracker, StartError> 
     fs::create_dir_all(&config.data)
         .map_err(|source| StartError::Data { path: config.data.clone(), source })?;
     let identity = Arc::new(Identity::load_or_create(&config.data.join("tracker.key"))?);
-    let registry = Arc::new(Registry::default());
+    let node = identity.node_id();
     let relays = Arc::new(Relays::new(config.max_relays));
+    let arbiters = [Arbiter::new(), Arbiter::new()];
+    let (wiring, observatory) = start_actors(&config, &arbiters, identity.clone(), relays.clone());
+    // The origin's key is known before the first connection, so that nobody else's is ever taken for it.
+    let origin_id = if config.library.is_empty() { None } else { Some(origin::node_id(&config)?) };
+    let shared = Shared {
+        wiring,
+        session: SessionConfig { identity, origin: origin_id },
+        relays,
+        origin: Arc::default(),
+        access: config.console,
+        consoles: Arc::default(),
+    };
+    let origin_slot = shared.origin.clone();
+    let (server, address) = listen(&config, shared, observatory.clone())?;
+    let origin = if config.library.is_empty() {
+        None
+    } else {
+        let origin = origin::start(&config, address).await?;
+        Some(origin_slot.get_or_init(|| origin).clone())
+    };
+    let sampler = actix_rt::spawn(sample(observatory.clone(), origin.clone()));
+    tracing::info!(%address, node = %node.short(), "tracker ready: open http://localhost:{}/", address.port());
+    Ok(RunningTracker { address, node, observatory, origin, server, arbiters, sampler })
+}
+
+/// Starts the file index and the path planner, each on its own thread; what sessions and observers need of them.
+fn start_actors(
+    config: &TrackerConfig,
+    [planner_arbiter, index_arbiter]: &[Arbiter; 2],
+    identity: Arc<Identity>,
+    relays: Arc<Relays>,
+) -> (Wiring, Observatory) {
+    let node = identity.node_id();
+    let registry = Arc::new(Registry::default());
     let (index_stats, planner_stats) = (Arc::new(ActorStats::default()), Arc::new(ActorStats::default()));
-    let (planner_arbiter, index_arbiter) = (Arbiter::new(), Arbiter::new());
     let planner: Addr<PathPlannerActor> = {
-        let (registry, stats, relays, identity) =
-            (registry.clone(), planner_stats.clone(), relays.clone(), identity.clone());
+        let (registry, stats, relays) = (registry.clone(), planner_stats.clone(), relays.clone());
         PathPlannerActor::start_in_arbiter(&planner_arbiter.handle(), move |_| {
             PathPlannerActor::new(first_epoch(), registry, stats, relays, identity)
         })
@@ -99,9 +135,9 @@ pub async fn start(config: TrackerConfig) -> Result<RunningTracker, StartError> 
         })
     };
     let observatory = Observatory {
-        node: identity.node_id(),
+        node,
         registry: registry.clone(),
-        relays: relays.clone(),
+        relays,
         index: index.clone().recipient(),
         index_stats,
         planner: planner.clone().recipient(),
@@ -118,31 +154,16 @@ pub async fn start(config: TrackerConfig) -> Result<RunningTracker, StartError> 
         planner_left: planner.clone().recipient(),
         planner_says: planner.recipient(),
     };
-    let origin = Arc::new(OnceLock::new());
-    let shared = Shared {
-        wiring,
-        session: SessionConfig { identity: identity.clone(), origin },
-        relays,
-        access: config.console,
-        consoles: Arc::default(),
-    };
-    let (server, address) = listen(&config, shared, observatory.clone())?;
-    let sampler = actix_rt::spawn(sample(observatory.clone()));
-    tracing::info!(%address, node = %identity.node_id().short(), "tracker ready: open http://localhost:{}/", address.port());
-    Ok(RunningTracker {
-        address,
-        node: identity.node_id(),
-        observatory,
-        server,
-        arbiters: vec![planner_arbiter, index_arbiter],
-        sampler,
-    })
+    (wiring, observatory)
 }
 
 impl RunningTracker {
     /// Says goodbye to every client and stops.
     pub async fn stop(self) {
         self.sampler.abort();
+        if let Some(origin) = &self.origin {
+            origin.stop().await;
+        }
         for entry in self.observatory.registry.sessions() {
             entry.end_with(CloseReason::Stopping);
         }
@@ -172,6 +193,7 @@ fn listen(
             .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .route(TRACKER_PATH, web::get().to(client))
             .route(&format!("{RELAY_PATH}/{{token}}"), web::get().to(relay))
+            .route(PEER_PATH, web::get().to(neighbour))
             .route("/", web::get().to(|| async { page(dashboard::PAGE) }))
             .route("/console", web::get().to(console_page))
             .route("/console/ws", web::get().to(console_socket))
@@ -227,6 +249,18 @@ async fn client(
         ungreeted,
     );
     Ok(response)
+}
+
+/// A viewer of the tracker's own library.
+async fn neighbour(
+    request: HttpRequest,
+    payload: Payload,
+    shared: Data<Shared>,
+) -> actix_web::Result<HttpResponse> {
+    match shared.origin.get() {
+        Some(origin) => origin.accept(&request, payload),
+        None => Ok(HttpResponse::NotFound().body("this tracker has no library of its own\n")),
+    }
 }
 
 async fn relay(
@@ -290,10 +324,13 @@ async fn metrics(observatory: Data<Observatory>) -> HttpResponse {
         .body(observatory.registry.counters.exposition())
 }
 
-async fn sample(observatory: Observatory) {
+async fn sample(observatory: Observatory, origin: Option<NodeHandle>) {
     let mut every = tokio::time::interval(SAMPLE);
     loop {
         every.tick().await;
+        if let Some(origin) = &origin {
+            origin::sample(origin, &observatory.registry.counters);
+        }
         observatory.sample().await;
         observatory.relays.expire(clock::now_ms());
     }

@@ -30,7 +30,7 @@ const CONTENT: ContentId = ContentId([1; 32]);
 async fn a_client_that_answers_a_dial_back_is_reached_directly() {
     let tracker = Tracker::start().await;
     let mut sharer = Client::connect(&tracker, Video).await;
-    let port = listen_as(&sharer).await;
+    let port = listen_as(&sharer);
     sharer.register_at(Some(port)).await;
     sharer.share(1, &[file(1, Video)]);
     let mut viewer = Client::register(&tracker, Video).await;
@@ -58,7 +58,7 @@ async fn a_client_nobody_answers_for_is_reached_in_reverse() {
     sharer.register_at(Some(closed)).await;
     sharer.share(1, &[file(1, Video)]);
     let mut viewer = Client::connect(&tracker, Video).await;
-    let port = listen_as(&viewer).await;
+    let port = listen_as(&viewer);
     viewer.register_at(Some(port)).await;
     viewer.say(shared::wire::FindPeers { content_id: CONTENT, playhead_leaf: 0 });
     let plan =
@@ -80,7 +80,7 @@ async fn a_client_nobody_answers_for_is_reached_in_reverse() {
 async fn an_impostor_on_the_port_is_not_taken_for_the_client() {
     let tracker = Tracker::start().await;
     let impostor = Client::connect(&tracker, Video).await;
-    let port = listen_as(&impostor).await;
+    let port = listen_as(&impostor);
     let mut sharer = Client::connect(&tracker, Video).await;
     sharer.register_at(Some(port)).await;
     sharer.share(1, &[file(1, Video)]);
@@ -207,7 +207,7 @@ fn numbered(n: u32) -> Frame {
 }
 
 /// A peer endpoint that welcomes a dialler as `client`, and no more than that.
-async fn listen_as(client: &Client) -> u16 {
+fn listen_as(client: &Client) -> u16 {
     let identity = client.identity.clone();
     let server = HttpServer::new(move || {
         let identity = identity.clone();

@@ -174,7 +174,7 @@ impl PathPlannerState {
     fn planned(&self, viewer: &NodeId, candidate: &Candidate) -> Option<PlannedSource> {
         let (viewing, known) = (self.nodes.get(viewer)?, self.nodes.get(&candidate.node)?);
         let is_dialled = candidate.path.kind == PathKind::Direct;
-        // A client reaches the origin where it reaches the tracker.
+        // A client reaches the origin where it reaches the tracker; no address says so.
         let is_origin = candidate.role == Role::Origin;
         let addresses = if is_dialled && !is_origin {
             addresses_for(viewing.observed, &known.addresses)

@@ -3,10 +3,7 @@
 //! Invariant: nothing a client says reaches an actor before the client has proven its key and registered. What frames *mean* is not
 //! decided here; registered clients' requests go out as [`Output::Index`], [`Output::Planner`] and [`Output::HintsWanted`].
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use shared::{
     ContentId, MediaKind, NodeId,
@@ -31,8 +28,8 @@ pub const AGENT: &str = concat!("rusteze-tracker/", env!("CARGO_PKG_VERSION"));
 pub struct SessionConfig {
     /// The tracker's key.
     pub identity: Arc<Identity>,
-    /// The one node that may register as an origin: the tracker's own, once it is known.
-    pub origin: Arc<OnceLock<NodeId>>,
+    /// The one node that may register as an origin: the tracker's own.
+    pub origin: Option<NodeId>,
 }
 
 /// Who the client has proven to be.
@@ -262,7 +259,7 @@ impl SessionState {
         }
         let is_served = match hello.role {
             Role::Peer => hello.kind.is_some(),
-            Role::Origin => self.config.origin.get() == Some(&hello.node),
+            Role::Origin => self.config.origin == Some(hello.node),
             Role::Tracker => false,
         };
         if !is_served {
@@ -431,7 +428,7 @@ mod tests {
         assert_eq!(pair.say(0, hello), rejected(RejectReason::NotServed));
 
         let mut pair = Pair::new();
-        pair.state.config.origin = Arc::new(OnceLock::from(pair.client.node_id()));
+        pair.state.config.origin = Some(pair.client.node_id());
         let hello = Hello { role: Role::Origin, kind: None, ..pair.hello_frame() };
         assert!(matches!(pair.say(0, hello)[..], [Output::Send(_)]));
     }
@@ -602,7 +599,7 @@ mod tests {
     impl Pair {
         fn new() -> Self {
             let identity = Arc::new(Identity::generate().expect("a key"));
-            let config = SessionConfig { identity, origin: Arc::default() };
+            let config = SessionConfig { identity, origin: None };
             Self {
                 client: Identity::generate().expect("a key"),
                 state: SessionState::new(0, config, [9; 32]),
