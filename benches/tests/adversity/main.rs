@@ -1,0 +1,8 @@
+//! What the network does about nodes nobody can dial, nodes that lie, nodes that die and nodes that attack.
+//!
+//! Every test runs the real programs. Those that need a network of their own are skipped, with a word, where that is not allowed.
+
+mod abuse;
+mod crashes;
+mod unreachable;
+mod wrong_bytes;
