@@ -206,7 +206,11 @@ impl ChunkSchedulerActor {
         for content_id in idle {
             self.close_stream(content_id);
         }
-        self.watchers.retain(|_, watchers| watchers.receiver_count() > 0);
+        // A stream publishes on the channel it began with, so that stays the one to follow while the stream lives.
+        let streams = &self.streams;
+        self.watchers.retain(|content_id, watchers| {
+            streams.contains_key(content_id) || watchers.receiver_count() > 0
+        });
         self.drive(ctx);
     }
 
@@ -454,6 +458,11 @@ impl Handler<SubscribeStream> for ChunkSchedulerActor {
 
     fn handle(&mut self, request: SubscribeStream, _: &mut Self::Context) -> Self::Result {
         let watchers = self.watchers.entry(request.content_id).or_insert_with(|| watch::Sender::new(None));
+        // Nothing is published while nobody follows, so a new follower is shown how it stands now.
+        if let Some(stream) = self.streams.get(&request.content_id) {
+            let snapshot = stream.snapshot(clock::now_ms(), &self.links, &self.traffic);
+            watchers.send_replace(Some(Arc::new(snapshot)));
+        }
         MessageResult(watchers.subscribe())
     }
 }
