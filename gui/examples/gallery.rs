@@ -75,7 +75,9 @@ impl eframe::App for Gallery {
             let [width, height] = image.size.map(|side| side as u32);
             let saved =
                 image::save_buffer(&path, image.as_raw(), width, height, image::ExtendedColorType::Rgba8);
-            println!("{}: {:?}", path.display(), saved.is_ok());
+            if let Err(error) = saved {
+                tracing::error!(path = %path.display(), %error, "cannot save a picture");
+            }
             self.current += 1;
             self.frames = 0;
         }
@@ -104,7 +106,10 @@ fn cases(ctx: &egui::Context) -> Vec<Case> {
     cases
 }
 
-fn pages(ctx: &egui::Context, kind: MediaKind, add: &mut dyn FnMut(&str, &dyn Fn(&mut Sample))) {
+/// Takes a page's name and what makes it of a fresh sample.
+type AddPage<'a> = dyn FnMut(&str, &dyn Fn(&mut Sample)) + 'a;
+
+fn pages(ctx: &egui::Context, kind: MediaKind, add: &mut AddPage<'_>) {
     add("library", &|_| {});
     add("list", &|sample| {
         sample.settings.layout = Layout::List;

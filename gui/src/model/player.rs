@@ -130,7 +130,11 @@ impl NowPlaying {
         let headline = match self.playback.state {
             PlayerState::Opening => "Opening…",
             PlayerState::Seeking => "Seeking…",
-            _ => "Buffering…",
+            PlayerState::Buffering
+            | PlayerState::Playing
+            | PlayerState::Paused
+            | PlayerState::Ended
+            | PlayerState::Failed => "Buffering…",
         };
         Some(StatusLine { headline: headline.to_owned(), detail: self.waiting_reason(), is_failure: false })
     }

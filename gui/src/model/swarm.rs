@@ -64,12 +64,12 @@ pub fn received_by_way(stream: &StreamSnapshot) -> [u64; 4] {
     })
 }
 
-/// Indices of the peers worth a row: connected first, fastest first, then by what they gave.
+/// Indices of the peers, in row order: connected first, the banned last. Rates do not move rows, which would dance.
 pub fn rows(peers: &[PeerSnapshot]) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..peers.len()).collect();
     rows.sort_by_key(|&index| {
         let peer = &peers[index];
-        (!peer.connected, peer.banned, std::cmp::Reverse((peer.rate_bps, peer.received_bytes)), peer.node)
+        (peer.banned, !peer.connected, Way::of(peer) == Way::Origin, peer.node)
     });
     rows
 }
@@ -122,12 +122,14 @@ mod tests {
     use shared::NodeId;
 
     #[test]
-    fn the_fastest_connected_peer_comes_first() {
-        let mut peers = [peer(1), peer(2), peer(3)];
+    fn rows_do_not_dance_with_the_rates() {
+        let mut peers = [peer(1), peer(2), peer(3), peer(4)];
         peers[0].connected = false;
-        peers[0].rate_bps = 99;
-        peers[2].rate_bps = 5;
-        assert_eq!(rows(&peers), [2, 1, 0]);
+        peers[1].banned = true;
+        peers[2].role = Role::Origin;
+        assert_eq!(rows(&peers), [3, 2, 0, 1]);
+        peers[2].rate_bps = 1_000_000;
+        assert_eq!(rows(&peers), [3, 2, 0, 1]);
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Timeline {
         for &(start, end) in ranges {
             let (start, end) = (fraction(start), fraction(end));
             match joined.last_mut() {
-                Some(last) if start - last.1 < f32::EPSILON => last.1 = last.1.max(end),
+                Some(last) if start <= last.1 + f32::EPSILON => last.1 = last.1.max(end),
                 _ => joined.push((start, end)),
             }
         }

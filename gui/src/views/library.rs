@@ -157,7 +157,9 @@ fn nothing(ui: &mut Ui, scene: &Scene<'_>, commands: &mut Commands) {
                 }
             });
         }
-        status => {
+        status @ (TrackerStatus::Connecting
+        | TrackerStatus::Waiting { .. }
+        | TrackerStatus::Refused { .. }) => {
             let (_, words, reason) = rail::tracker_words(tokens, status);
             let detail = format!(
                 "{reason}.\nThe tracker at {} knows what the network has; the library appears as soon as it answers.",

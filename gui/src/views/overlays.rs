@@ -125,10 +125,7 @@ pub fn help_ui(ui: &mut Ui, commands: &mut Commands) {
         });
         ui.add_space(space::M);
         let height = (window.height() - 200.0).max(160.0);
-        ScrollArea::vertical()
-            .max_height(height)
-            .min_scrolled_height(height)
-            .show(ui, |ui| shortcut_columns(ui));
+        ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(ui, shortcut_columns);
     });
     if response.backdrop_response.clicked() {
         commands.push(Command::Window(WindowCommand::ToggleHelp));

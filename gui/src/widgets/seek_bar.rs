@@ -35,7 +35,7 @@ impl SeekBar<'_> {
         } else {
             (self.position_ms as f64 / self.duration_ms as f64).min(1.0) as f32
         };
-        let pointer = response.interact_pointer_pos().or(response.hover_pos());
+        let pointer = response.interact_pointer_pos().or_else(|| response.hover_pos());
         let under_pointer = pointer.map(|pos| ((pos.x - rect.left()) / rect.width()).clamp(0.0, 1.0));
         let is_hot = response.hovered() || response.dragged() || response.has_focus();
         let growth = ui.ctx().animate_bool(response.id, is_hot);

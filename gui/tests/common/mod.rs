@@ -211,7 +211,7 @@ fn file(kind: MediaKind, number: u8, row: (&str, &str, u64, u32, u32)) -> Networ
         artist: artist.to_owned(),
         album: album.to_owned(),
         sources,
-        at_origin: number % 3 == 0,
+        at_origin: number.is_multiple_of(3),
         has_cover: number % 4 != 3,
         is_local: number == 1,
     }
