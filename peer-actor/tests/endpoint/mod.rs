@@ -1,5 +1,7 @@
 //! A real WebSocket endpoint on loopback for tests: every link it accepts is handed over through a channel.
 
+#![allow(dead_code, reason = "each test crate uses a part of it")]
+
 use std::{net::SocketAddr, time::Duration};
 
 use actix_web::{App, HttpRequest, HttpServer, dev::ServerHandle, web};
