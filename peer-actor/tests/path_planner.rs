@@ -1,5 +1,7 @@
 //! Path planners over real WebSockets on loopback: links come up, are lost, doubled, refused and banned.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "tests look for one thing among many")]
+
 mod endpoint;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -314,7 +316,7 @@ async fn a_source_that_cannot_be_dialled_is_reached_by_its_own_dial() {
 #[actix_rt::test]
 async fn two_nodes_that_cannot_be_dialled_meet_at_a_relay_and_find_a_direct_path_later() {
     let (mut viewer, mut source) = (Peer::start(), Peer::start());
-    let relay = relay().await;
+    let relay = relay();
     let hidden = PlannedSource { addresses: Vec::new(), ..source.as_source(PathKind::Reversed) };
     viewer.wants(vec![hidden], 1).await;
     let refused = PathRefused { node: source.node, kind: PathKind::Reversed };
@@ -363,7 +365,7 @@ async fn a_link_that_is_left_says_goodbye() {
 }
 
 /// Splices the two connections that are opened to it, as a tracker does, byte for byte above the WebSocket.
-async fn relay() -> SocketAddr {
+fn relay() -> SocketAddr {
     use actix_web::{App, HttpRequest, HttpServer, web};
     let (sender, mut ends) = mpsc::channel(16);
     let server = HttpServer::new(move || {

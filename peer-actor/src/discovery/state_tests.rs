@@ -1,5 +1,7 @@
 //! Discovery's rules under a virtual clock, against a tracker that is a list of what was said to it.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "tests look for one thing among many")]
+
 use shared::{
     MediaKind,
     wire::{
