@@ -208,9 +208,8 @@ impl ChunkSchedulerActor {
         }
         // A stream publishes on the channel it began with, so that stays the one to follow while the stream lives.
         let streams = &self.streams;
-        self.watchers.retain(|content_id, watchers| {
-            streams.contains_key(content_id) || watchers.receiver_count() > 0
-        });
+        self.watchers
+            .retain(|content_id, watchers| streams.contains_key(content_id) || watchers.receiver_count() > 0);
         self.drive(ctx);
     }
 

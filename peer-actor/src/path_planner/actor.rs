@@ -18,7 +18,8 @@ use super::{
         PathPlannerConfig, PathPlannerRoutes, Stop, UplinkMeasured,
     },
     neighbour::TryId,
-    state::{PathPlannerState, PlannerOutput},
+    output::PlannerOutput,
+    state::PathPlannerState,
 };
 use crate::{
     clock,

@@ -18,6 +18,7 @@
 mod actor;
 mod messages;
 mod neighbour;
+mod output;
 mod pursuit;
 mod report;
 mod score;
@@ -30,4 +31,5 @@ pub use messages::{
     PathPlannerRoutes, PathSnapshot, Stop, UplinkMeasured,
 };
 pub use neighbour::TryId;
-pub use state::{PathPlannerState, PlannerOutput};
+pub use output::PlannerOutput;
+pub use state::PathPlannerState;

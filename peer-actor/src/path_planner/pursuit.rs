@@ -13,8 +13,9 @@ use shared::{
 
 use super::{
     neighbour::{Neighbour, Pursuit, Step, TryId},
+    output::PlannerOutput,
     score::is_relayed,
-    state::{MAX_NEIGHBOURS, PathPlannerState, PlannerOutput, Try},
+    state::{MAX_NEIGHBOURS, PathPlannerState, Try},
 };
 use crate::{discovery::PathAnswer, session::Side};
 

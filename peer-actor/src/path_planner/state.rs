@@ -12,12 +12,13 @@ use std::{
 use shared::{
     ContentId, NodeId,
     limits::{MAX_LINKS, MAX_UNGREETED},
-    wire::{GoodbyeReason, LinkReport, PathKind, Plan, Role},
+    wire::{GoodbyeReason, PathKind, Plan, Role},
 };
 
 use super::{
     messages::PathSnapshot,
     neighbour::{IDLE_MS, Live, Neighbour, TryId},
+    output::PlannerOutput,
     report::Reports,
     score::{Contender, Verdict, judge},
     wants::Wants,
@@ -43,60 +44,6 @@ const USED_BYTES: u64 = 1024;
 pub(super) const MAX_NEIGHBOURS: usize = 4096;
 /// Banned nodes remembered; keys are free, so the oldest ban makes room.
 const MAX_BANNED: usize = 1024;
-
-/// What the shell does next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PlannerOutput {
-    /// Open a link to `url` and start a session with `node`.
-    Dial {
-        /// Names the dial in the answer.
-        try_id: TryId,
-        /// Who must be there.
-        node: NodeId,
-        /// Where.
-        url: String,
-        /// Who says Hello.
-        side: Side,
-    },
-    /// Stop a dial; its session, if there is one, is closed beside.
-    Abandon(TryId),
-    /// Let a session's frames be routed.
-    Admit(SessionId),
-    /// End a session.
-    Close(SessionId, GoodbyeReason),
-    /// Ask the tracker for a path.
-    Ask(NodeId, PathKind),
-    /// Tell the users of links.
-    Up {
-        /// Who.
-        node: NodeId,
-        /// The session whose link it is.
-        session: SessionId,
-        /// How.
-        path: PathKind,
-        /// Where.
-        address: String,
-        /// What the plan expects, or 0.
-        rate_hint_bps: u64,
-        /// Round trip, or 0.
-        rtt_us: u32,
-    },
-    /// Tell the users of links.
-    Measured(NodeId, u32),
-    /// Tell the users of links.
-    Down(NodeId),
-    /// Tell the users of links.
-    Planned {
-        /// Which content.
-        content_id: ContentId,
-        /// Best first.
-        nodes: Vec<NodeId>,
-        /// The plan's epoch.
-        epoch: u64,
-    },
-    /// Tell the tracker.
-    Report(LinkReport),
-}
 
 /// A dial that has not opened.
 #[derive(Debug, Clone)]
