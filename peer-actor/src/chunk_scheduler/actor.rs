@@ -319,7 +319,7 @@ fn report_stream(stream: &Stream, now_ms: u64, routes: &SchedulerRoutes) {
         let leaves = verified_bytes.div_ceil(shared::limits::LEAF_BYTES) as u32;
         mailbox::post(holdings, ReportHoldings(wire::Holdings { content_id, leaves }));
     }
-    for source in stream.viewer.snapshot(now_ms).sources {
+    for source in stream.viewer.source_snapshots(now_ms) {
         if let (Some(node), true) = (stream.node(source.source), source.goodput_bps > 0) {
             mailbox::post(&routes.goodput, GoodputMeasured { node, bps: source.goodput_bps });
         }
@@ -431,6 +431,11 @@ impl Handler<LinkChanged> for ChunkSchedulerActor {
             LinkChanged::Measured { node, rtt_us } => {
                 if let Some(neighbour) = self.links.get_mut(&node) {
                     neighbour.rtt_us = rtt_us;
+                    for stream in self.streams.values_mut() {
+                        if let Some(source) = stream.source(&node) {
+                            stream.viewer.source_measured(now_ms, source, neighbour.rate_hint_bps, rtt_us);
+                        }
+                    }
                 }
             }
             LinkChanged::Down { node } => {

@@ -285,7 +285,7 @@ fn listen(address: SocketAddr, planner: Recipient<IncomingLink>) -> Result<u16, 
     .disable_signals()
     .bind(address)
     .map_err(failed)?;
-    let port = server.addrs().first().map_or(address.port(), SocketAddr::port);
+    let port = server.addrs().first().unwrap_or(&address).port();
     actix_rt::spawn(server.run());
     Ok(port)
 }
