@@ -1,6 +1,7 @@
 //! Every container, through the gateway, while it is still arriving: the bytes are the file's, and players read and seek.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+#![expect(clippy::print_stdout, reason = "what was measured is part of the result")]
 
 use std::{path::PathBuf, process::Command, time::Instant};
 
