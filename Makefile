@@ -6,6 +6,7 @@ TRACKER ?= ws://$(LISTEN)
 LIBRARY ?= demo-data/library/tracker
 SHARE   ?=
 ARGS    ?=
+BIN     := $(or $(CARGO_TARGET_DIR),target)/debug
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test bench tracker peer client console check clean-demo
@@ -28,17 +29,17 @@ bench: ## The criterion benchmarks
 tracker: ## A tracker (LISTEN=127.0.0.1:7700 LIBRARY=folder)
 	@scripts/setup.sh build
 	cargo build --workspace --bins
-	target/debug/rusteze-tracker --listen $(LISTEN) $(addprefix --library ,$(wildcard $(LIBRARY))) $(ARGS)
+	$(BIN)/rusteze-tracker --listen $(LISTEN) $(addprefix --library ,$(wildcard $(LIBRARY))) $(ARGS)
 
 peer: ## A peer without a window (TRACKER=ws://host:port KIND=video SHARE=folder)
 	@scripts/setup.sh build
 	cargo build --workspace --bins
-	target/debug/rusteze-peer --tracker $(TRACKER) --kind $(KIND) $(addprefix --share ,$(SHARE)) $(ARGS)
+	$(BIN)/rusteze-peer --tracker $(TRACKER) --kind $(KIND) $(addprefix --share ,$(SHARE)) $(ARGS)
 
 client: ## The desktop client (TRACKER=ws://host:port KIND=video SHARE=folder)
 	@scripts/setup.sh build demo
 	cargo build --workspace --bins
-	target/debug/rusteze --tracker $(TRACKER) --kind $(KIND) $(addprefix --share ,$(SHARE)) $(ARGS)
+	$(BIN)/rusteze --tracker $(TRACKER) --kind $(KIND) $(addprefix --share ,$(SHARE)) $(ARGS)
 
 console: ## The WebSocket debug console of a running tracker, in a browser
 	@url=http://$(LISTEN)/console; echo "debug console: $$url"; \
