@@ -4,7 +4,7 @@
 
 mod get;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use actix_rt::signal::unix::{SignalKind, signal};
 use anyhow::Context as _;
@@ -44,9 +44,14 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let default_level = if arguments.command.is_some() { "warn" } else { "info" };
+    let default_level = if arguments.command.is_some() { "warn" } else { "info,actix_server=warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(is_terminal)
+        .with_writer(std::io::stderr)
+        .init();
 
     let config = match arguments.options.resolve() {
         Ok(config) => config,

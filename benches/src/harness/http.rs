@@ -48,7 +48,11 @@ pub fn get(addr: SocketAddr, path: &str, fields: &[(&str, &str)]) -> Result<Answ
     let mut bytes = Vec::new();
     Read::by_ref(&mut body.stream).take(body.left_bytes).read_to_end(&mut bytes)?;
     if body.left_bytes != u64::MAX {
-        ensure!(bytes.len() as u64 == body.left_bytes, "the body of {path} ended after {} bytes", bytes.len());
+        ensure!(
+            bytes.len() as u64 == body.left_bytes,
+            "the body of {path} ended after {} bytes",
+            bytes.len()
+        );
     }
     Ok(Answer { body: bytes, ..body.head })
 }

@@ -15,7 +15,11 @@ pub const CONTAINERS: [(&str, &str, &[&str]); 13] = [
     ("faststart.mp4", "video", &["-c:v", "libx264", "-c:a", "aac", "-movflags", "+faststart"]),
     ("clip.mov", "video", &["-c:v", "libx264", "-c:a", "aac"]),
     ("clip.mkv", "video", &["-c:v", "libx264", "-c:a", "flac"]),
-    ("clip.webm", "video", &["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "900k", "-c:a", "libopus"]),
+    (
+        "clip.webm",
+        "video",
+        &["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "900k", "-c:a", "libopus"],
+    ),
     ("clip.ts", "video", &["-c:v", "libx264", "-c:a", "aac"]),
     ("clip.avi", "video", &["-c:v", "mpeg4", "-b:v", "900k", "-c:a", "libmp3lame"]),
     ("clip.mp3", "audio", &["-c:a", "libmp3lame"]),
@@ -35,7 +39,11 @@ pub fn clip(name: &str) -> Result<PathBuf> {
             command.args(["-f", "lavfi", "-i", "testsrc2=s=480x270:r=25:d=10"]);
         }
         command.args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=10"]);
-        command.args(["-pix_fmt", "yuv420p", "-preset", "ultrafast", "-g", "25", "-ac", "2"].iter().filter(|_| *kind == "video"));
+        command.args(
+            ["-pix_fmt", "yuv420p", "-preset", "ultrafast", "-g", "25", "-ac", "2"]
+                .iter()
+                .filter(|_| *kind == "video"),
+        );
         command.args(*options).arg(out);
         command
     })
@@ -45,11 +53,43 @@ pub fn clip(name: &str) -> Result<PathBuf> {
 pub fn film(seconds: u32, kbps: u32) -> Result<PathBuf> {
     make(&format!("film-{seconds}s-{kbps}k.ts"), |out| {
         let mut command = ffmpeg();
-        command.args(["-f", "lavfi", "-i", &format!("testsrc2=s=640x360:r=25:d={seconds},noise=alls=20:allf=t")]);
-        command.args(["-f", "lavfi", "-i", &format!("sine=frequency=330:sample_rate=48000:duration={seconds}")]);
+        command.args([
+            "-f",
+            "lavfi",
+            "-i",
+            &format!("testsrc2=s=640x360:r=25:d={seconds},noise=alls=20:allf=t"),
+        ]);
+        command.args([
+            "-f",
+            "lavfi",
+            "-i",
+            &format!("sine=frequency=330:sample_rate=48000:duration={seconds}"),
+        ]);
         let rate = format!("{kbps}k");
-        command.args(["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac"]);
-        command.args(["-b:v", &rate, "-minrate", &rate, "-maxrate", &rate, "-bufsize", &rate, "-x264-params", "nal-hrd=cbr"]);
+        command.args([
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-pix_fmt",
+            "yuv420p",
+            "-g",
+            "25",
+            "-c:a",
+            "aac",
+        ]);
+        command.args([
+            "-b:v",
+            &rate,
+            "-minrate",
+            &rate,
+            "-maxrate",
+            &rate,
+            "-bufsize",
+            &rate,
+            "-x264-params",
+            "nal-hrd=cbr",
+        ]);
         command.arg(out);
         command
     })
@@ -69,7 +109,8 @@ fn ffmpeg() -> Command {
 /// Makes a file unless it is there; several tests may ask at the same time.
 fn make(name: &str, command: impl FnOnce(&Path) -> Command) -> Result<PathBuf> {
     let test = env::current_exe()?;
-    let folder = test.ancestors().nth(2).context("a test lies in target/PROFILE/deps")?.join("scenario-media");
+    let folder =
+        test.ancestors().nth(2).context("a test lies in target/PROFILE/deps")?.join("scenario-media");
     fs::create_dir_all(&folder)?;
     let path = folder.join(name);
     let lock = File::create(folder.join(format!("{name}.lock")))?;

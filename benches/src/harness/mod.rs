@@ -124,12 +124,14 @@ impl Lab {
     /// Starts a tracker that listens at `ip`, with further options.
     pub fn tracker_at(&self, ip: Ipv4Addr, libraries: &[&Path], options: &[&str]) -> Result<Tracker> {
         let addr = SocketAddr::from((ip, free_port()?));
-        let mut arguments = vec!["--listen".into(), addr.to_string(), "--data".into(), text(&self.folder("tracker-data")?)];
+        let mut arguments =
+            vec!["--listen".into(), addr.to_string(), "--data".into(), text(&self.folder("tracker-data")?)];
         for library in libraries {
             arguments.extend(["--library".into(), text(library)]);
         }
         arguments.extend(options.iter().map(|option| (*option).to_owned()));
-        let program = Program::start("rusteze-tracker", &arguments, None, &self.folder.path().join("tracker.log"))?;
+        let program =
+            Program::start("rusteze-tracker", &arguments, None, &self.folder.path().join("tracker.log"))?;
         let tracker = Tracker { program, addr, arguments };
         tracker.await_ready()?;
         Ok(tracker)
@@ -152,11 +154,23 @@ impl Lab {
     }
 
     /// Starts `rusteze-peer get` of one content; the caller waits for it, or does not.
-    pub fn get(&self, name: &str, tracker: &Tracker, spec: &PeerSpec, content: &str, out: &Path) -> Result<Program> {
+    pub fn get(
+        &self,
+        name: &str,
+        tracker: &Tracker,
+        spec: &PeerSpec,
+        content: &str,
+        out: &Path,
+    ) -> Result<Program> {
         let mut arguments = vec!["get".into(), content.into(), "--out".into(), text(out)];
         arguments.extend(self.peer_arguments(name, tracker, spec)?);
         arguments.extend(["--listen".into(), "127.0.0.1:0".into()]);
-        Program::start("rusteze-peer", &arguments, spec.namespace.as_deref(), &self.folder.path().join(format!("{name}.log")))
+        Program::start(
+            "rusteze-peer",
+            &arguments,
+            spec.namespace.as_deref(),
+            &self.folder.path().join(format!("{name}.log")),
+        )
     }
 
     fn peer_arguments(&self, name: &str, tracker: &Tracker, spec: &PeerSpec) -> Result<Vec<String>> {
@@ -246,7 +260,11 @@ impl Peer {
 }
 
 /// Waits until `condition` holds, looking twenty times a second.
-pub fn await_until(what: &str, patience: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn await_until(
+    what: &str,
+    patience: Duration,
+    mut condition: impl FnMut() -> Result<bool>,
+) -> Result<()> {
     let deadline = Instant::now() + patience;
     while !condition()? {
         if Instant::now() > deadline {

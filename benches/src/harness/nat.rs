@@ -40,10 +40,12 @@ impl Nat {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let pid = process::id();
         let tag = format!("{}{number}", pid % 100_000);
-        let net = Ipv4Addr::new(10, 128 + (pid % 64) as u8 + number as u8 % 32, (pid / 64 % 250) as u8, 0).octets();
+        let net =
+            Ipv4Addr::new(10, 128 + (pid % 64) as u8 + number as u8 % 32, (pid / 64 % 250) as u8, 0).octets();
         let at = |host: u8| Ipv4Addr::new(net[0], net[1], net[2], host);
         let nat = Self { client: format!("rzc{tag}"), router: format!("rzr{tag}"), gateway_ip: at(1) };
-        let (outside, inside, wire, end) = (format!("rzo{tag}"), format!("rzi{tag}"), format!("rzw{tag}"), format!("rze{tag}"));
+        let (outside, inside, wire, end) =
+            (format!("rzo{tag}"), format!("rzi{tag}"), format!("rzw{tag}"), format!("rze{tag}"));
         let router = nat.router.as_str();
         let client = nat.client.as_str();
         for namespace in [router, client] {
@@ -51,7 +53,10 @@ impl Nat {
             run("ip", &["-n", namespace, "link", "set", "lo", "up"])?;
         }
         run("ip", &["link", "add", &outside, "type", "veth", "peer", "name", &inside, "netns", router])?;
-        run("ip", &["-n", router, "link", "add", &wire, "type", "veth", "peer", "name", &end, "netns", client])?;
+        run(
+            "ip",
+            &["-n", router, "link", "add", &wire, "type", "veth", "peer", "name", &end, "netns", client],
+        )?;
         run("ip", &["addr", "add", &format!("{}/24", at(1)), "dev", &outside])?;
         run("ip", &["link", "set", &outside, "up"])?;
         for (namespace, device, address) in [
@@ -98,7 +103,8 @@ fn inside_ok(namespace: &str, program: &str, arguments: &[&str]) -> Result<()> {
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    let output = Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
+    let output =
+        Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
     ensure!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }

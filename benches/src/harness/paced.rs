@@ -62,11 +62,18 @@ impl Viewing {
     }
 }
 
-fn play(gateway: SocketAddr, path: &str, rate_bps: u64, ahead: Duration, counter: &AtomicU64) -> Result<Viewed> {
+fn play(
+    gateway: SocketAddr,
+    path: &str,
+    rate_bps: u64,
+    ahead: Duration,
+    counter: &AtomicU64,
+) -> Result<Viewed> {
     let begun = Instant::now();
     let mut body = http::open(gateway, path, &[])?;
     body.head = body.head.expect(200)?;
-    let mut viewed = Viewed { bytes: Vec::new(), first_byte: Duration::ZERO, gaps: Vec::new(), took: Duration::ZERO };
+    let mut viewed =
+        Viewed { bytes: Vec::new(), first_byte: Duration::ZERO, gaps: Vec::new(), took: Duration::ZERO };
     let mut buffer = vec![0; 32 * 1024];
     let media_time = |bytes: usize| Duration::from_micros(bytes as u64 * 8_000_000 / rate_bps.max(1));
     // When the picture with media time 0 was shown; later after every gap.

@@ -18,7 +18,9 @@ use shared::{
     ContentId, LeafRange, MediaKind,
     limits::{HANDSHAKE_TIMEOUT_MS, MAX_BODY_BYTES, SILENCE_TIMEOUT_MS},
     units::leaf_count,
-    wire::{Credit, GetHints, Message, Open, PEER_PATH, PeerMessage, Ping, Request, TRACKER_PATH, WantedChunk},
+    wire::{
+        Credit, GetHints, Message, Open, PEER_PATH, PeerMessage, Ping, Request, TRACKER_PATH, WantedChunk,
+    },
 };
 
 const FILM_SECONDS: u32 = 40;
@@ -43,7 +45,8 @@ fn attacks_on_tracker_and_source_cost_an_honest_viewer_nothing() -> Result<()> {
     let viewer = lab.peer("viewer", &tracker, &PeerSpec::viewer("video"))?;
     let file = viewer.await_file(&format!("film-{FILM_SECONDS}s-{FILM_KBPS}k.ts"), 1)?;
     let size_bytes = file["size"].as_u64().context("a size")?;
-    let targets = [Target { addr: tracker.addr, path: TRACKER_PATH }, Target { addr: source.listen, path: PEER_PATH }];
+    let targets =
+        [Target { addr: tracker.addr, path: TRACKER_PATH }, Target { addr: source.listen, path: PEER_PATH }];
     let guards = [Guard::new("tracker", &tracker.program)?, Guard::new("source", &source.program)?];
 
     let rate_bps = size_bytes * 8 / u64::from(FILM_SECONDS);
@@ -58,7 +61,8 @@ fn attacks_on_tracker_and_source_cost_an_honest_viewer_nothing() -> Result<()> {
         attacks.push(attack("junk", move || junk(target, JUNK_CONNECTIONS / 2))?);
     }
     for _ in 0..4 {
-        attacks.push(attack("deaf viewer", move || ask_and_never_read(source.listen, content_id, size_bytes))?);
+        attacks
+            .push(attack("deaf viewer", move || ask_and_never_read(source.listen, content_id, size_bytes))?);
         attacks.push(attack("deaf client", move || ping_and_never_read(tracker.addr, content_id))?);
     }
     for running in attacks {
@@ -120,7 +124,13 @@ impl<'a> Guard<'a> {
         let before = self.before_bytes;
         ensure!(peak < before + GROWTH_BYTES, "the {} grew from {before} to {peak} bytes", self.name);
         let mib = |bytes: u64| bytes >> 20;
-        Ok(format!("{}: {} MiB before, {} MiB at most, {} MiB now", self.name, mib(before), mib(peak), mib(now)))
+        Ok(format!(
+            "{}: {} MiB before, {} MiB at most, {} MiB now",
+            self.name,
+            mib(before),
+            mib(peak),
+            mib(now)
+        ))
     }
 }
 
@@ -135,10 +145,10 @@ fn attack(
 /// What is no WebSocket frame, or no frame of the protocol, ends the connection long before any timeout.
 fn babble(target: Target) -> Result<String> {
     let promptly = Duration::from_millis(HANDSHAKE_TIMEOUT_MS) / 2;
-    let header = |frame_type: u8, body_bytes: u32| {
-        [&[frame_type, 0, 0, 0][..], &body_bytes.to_le_bytes()].concat()
-    };
-    let huge_list = [&header(0x22, 16)[..], &[1, 1, 253, 255, 255, 255, 255, 255, 255, 255, 127, 0, 0, 0, 0, 0]].concat();
+    let header =
+        |frame_type: u8, body_bytes: u32| [&[frame_type, 0, 0, 0][..], &body_bytes.to_le_bytes()].concat();
+    let huge_list =
+        [&header(0x22, 16)[..], &[1, 1, 253, 255, 255, 255, 255, 255, 255, 255, 127, 0, 0, 0, 0, 0]].concat();
     let wrong: [(&str, Vec<u8>); 13] = [
         ("a terabyte announced", raw::header(BINARY, 1 << 40)),
         ("the longest length there is", raw::header(BINARY, u64::MAX)),
@@ -158,16 +168,23 @@ fn babble(target: Target) -> Result<String> {
     for (name, bytes) in &wrong {
         let mut socket = target.socket()?;
         socket.send_raw(bytes).ok();
-        let took = socket.end_within(promptly).with_context(|| format!("{name} did not end the connection"))?;
+        let took =
+            socket.end_within(promptly).with_context(|| format!("{name} did not end the connection"))?;
         slowest = slowest.max((took, name));
     }
     for (name, bytes) in wrong.iter().filter(|(name, _)| *name != "a ping of a megabyte") {
         let mut guest = target.guest(None)?;
         guest.socket.send_raw(bytes).ok();
-        let took = guest.socket.end_within(promptly).with_context(|| format!("{name} did not end the session"))?;
+        let took =
+            guest.socket.end_within(promptly).with_context(|| format!("{name} did not end the session"))?;
         slowest = slowest.max((took, name));
     }
-    Ok(format!("{} ways, each ended; the slowest, {}, after {} ms", wrong.len(), slowest.1, slowest.0.as_millis()))
+    Ok(format!(
+        "{} ways, each ended; the slowest, {}, after {} ms",
+        wrong.len(),
+        slowest.1,
+        slowest.0.as_millis()
+    ))
 }
 
 /// Frames that go on and on: before the handshake, after it, and as ever more fragments.
@@ -181,7 +198,12 @@ fn never_finish(target: Target) -> Result<String> {
     let fragments = drip(target.guest(None)?.socket, &raw::frame(0x02, &[7; 1000]), &fragment, silence)
         .context("fragment by fragment")?;
     let ms = |took: Duration| took.as_millis();
-    Ok(format!("ended after {} ms unknown, {} ms known, {} ms in fragments", ms(stranger), ms(known), ms(fragments)))
+    Ok(format!(
+        "ended after {} ms unknown, {} ms known, {} ms in fragments",
+        ms(stranger),
+        ms(known),
+        ms(fragments)
+    ))
 }
 
 /// Sends `first`, then `part` after `part`, until the other end has had enough; how long that took.
@@ -189,7 +211,11 @@ fn drip(mut socket: Socket, first: &[u8], part: &[u8], patience: Duration) -> Re
     let begun = Instant::now();
     let mut sent = socket.send_raw(first);
     while sent.is_ok() {
-        ensure!(begun.elapsed() < patience, "still being listened to after {} ms", begun.elapsed().as_millis());
+        ensure!(
+            begun.elapsed() < patience,
+            "still being listened to after {} ms",
+            begun.elapsed().as_millis()
+        );
         if socket.end_within(Duration::from_millis(100)).is_some() {
             break;
         }

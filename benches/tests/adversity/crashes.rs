@@ -40,7 +40,8 @@ fn what_a_killed_viewer_claims_is_there_and_it_goes_on_from_it() -> Result<()> {
         let moment = random_moment()?;
         moments.push(moment.as_millis());
         Viewing::begin(&lab, &tracker, kill, &id, &out)?.kill_after(moment)?;
-        let now_bytes = check_claims(&folder, &id).with_context(|| format!("after kill {kill}: {moments:?}"))?;
+        let now_bytes =
+            check_claims(&folder, &id).with_context(|| format!("after kill {kill}: {moments:?}"))?;
         ensure!(now_bytes >= held_bytes, "kill {kill} took {} verified bytes", held_bytes - now_bytes);
         grown += u32::from(now_bytes > held_bytes);
         held_bytes = now_bytes;
@@ -74,7 +75,9 @@ impl Viewing {
         peer.await_file("film-30s-6000k.ts", 1)?;
         let (gateway, path) = (peer.gateway, format!("/stream/{id}"));
         // Reads until the viewer is killed, which is an error there and all right here.
-        std::thread::Builder::new().name("reader".into()).spawn(move || http::get(gateway, &path, &[]).ok())?;
+        std::thread::Builder::new()
+            .name("reader".into())
+            .spawn(move || http::get(gateway, &path, &[]).ok())?;
         Ok(Self::Gateway(peer))
     }
 

@@ -64,7 +64,8 @@ fn a_liar_is_banned_at_its_first_wrong_chunk_and_the_film_is_intact() -> Result<
         "{} corrupt bytes were counted; one wrong chunk has at most {largest_wrong_bytes}",
         last.corrupt_bytes
     );
-    let from_others: u64 = last.peers.iter().filter(|peer| !is_liar(peer)).map(|peer| peer.received_bytes).sum();
+    let from_others: u64 =
+        last.peers.iter().filter(|peer| !is_liar(peer)).map(|peer| peer.received_bytes).sum();
     ensure!(from_others > 0, "nothing came from the honest source: {last:#?}");
 
     stays_out(&liar, viewer.listen)?;
