@@ -248,7 +248,7 @@ pub fn placeholder(id: &shared::ContentId, is_dark: bool) -> [Color32; 2] {
     let bytes = id.as_bytes();
     let hue = f32::from(bytes[0]) / 255.0;
     let other = (hue + 0.06 + f32::from(bytes[1]) / 255.0 * 0.10).fract();
-    let (saturation, top, bottom) = if is_dark { (0.45, 0.46, 0.24) } else { (0.26, 0.92, 0.78) };
+    let (saturation, top, bottom) = if is_dark { (0.52, 0.50, 0.26) } else { (0.26, 0.92, 0.78) };
     [(hue, top), (other, bottom)]
         .map(|(h, v)| Color32::from(egui::ecolor::HsvaGamma { h, s: saturation, v, a: 1.0 }))
 }

@@ -106,10 +106,7 @@ fn a_click_on_the_piece_map_seeks_within_the_file() {
     let mut harness = harness(sample, [1280.0, 800.0], egui::Theme::Dark);
     harness.get_by_label_contains("Piece map").click();
     harness.run_steps(2);
-    let sought = |command: &Command| match command {
-        Command::Player(PlayerCommand::SeekFileFraction(fraction)) => (0.2..0.8).contains(fraction),
-        _ => false,
-    };
+    let sought = |command: &Command| matches!(command, Command::Player(PlayerCommand::SeekFileFraction(at)) if (0.2..0.8).contains(at));
     assert!(harness.state().commands.iter().any(sought), "{:?}", harness.state().commands);
 }
 

@@ -222,7 +222,7 @@ fn grid_card(
     tag(ui, picture.right_bottom() - vec2(space::S, space::S), &format::clock(file.duration_ms));
     let hotness = ui.ctx().animate_bool(response.id.with("hot"), response.hovered() || response.has_focus());
     if hotness > 0.0 {
-        ui.painter().rect_filled(picture, radius::M, Color32::from_black_alpha((90.0 * hotness) as u8));
+        ui.painter().rect_filled(picture, radius::M, Color32::from_black_alpha((140.0 * hotness) as u8));
         let side = 46.0;
         ui.painter().circle_filled(picture.center(), side / 2.0, tokens.accent.gamma_multiply(hotness));
         let icon = Rect::from_center_size(picture.center(), vec2(22.0, 22.0));
