@@ -20,8 +20,8 @@ pub fn raise_open_files() -> usize {
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH_FILES);
     let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    // Every connection is two files: the socket, and the handle that cuts it.
-    let connections = (files.saturating_sub(RESERVED_FILES) / 2 / workers).max(16);
+    // Every connection is three files: the socket, the handle kept beside it, and the one its link cuts it with.
+    let connections = (files.saturating_sub(RESERVED_FILES) / 3 / workers).max(16);
     usize::try_from(connections).unwrap_or(usize::MAX)
 }
 

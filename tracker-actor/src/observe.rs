@@ -79,6 +79,9 @@ impl History {
     ) {
         let took_ms = now_ms.saturating_sub(self.at_ms).max(1);
         let per_second = |now: u64, before: u64| now.saturating_sub(before) * 1_000 / took_ms;
+        // The first sample has nothing to be compared with.
+        let is_first = self.samples.is_empty();
+        let per_second = |now, before| if is_first { 0 } else { per_second(now, before) };
         let sample = Sample {
             clients,
             origin_bps,
@@ -113,7 +116,8 @@ impl Observatory {
     pub async fn sample(&self) {
         let counters = &self.registry.counters;
         let (index, planner) = (self.index().await, self.planner().await);
-        counters.clients.set(self.registry.session_count() as i64);
+        let clients = self.registry.client_count();
+        counters.clients.set(clients as i64);
         counters.files.set((index.audio_files + index.video_files) as i64);
         counters.hints_bytes.set(index.hints_bytes as i64);
         counters.swarms.set(planner.watched as i64);
@@ -121,13 +125,7 @@ impl Observatory {
         let frames = counters.frames_in.get() + counters.frames_out.get();
         let origin_bps = u64::try_from(counters.origin_send_bps.get()).unwrap_or(0);
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.handle_sample(
-            clock::now_ms(),
-            self.registry.session_count(),
-            origin_bps,
-            counters.relayed_bytes.get(),
-            frames,
-        );
+        history.handle_sample(clock::now_ms(), clients, origin_bps, counters.relayed_bytes.get(), frames);
     }
 
     /// The tables of the console.

@@ -115,9 +115,14 @@ impl Registry {
         self.sessions.get(&node).is_some_and(|entry| entry.session == session)
     }
 
-    /// How many clients are here.
+    /// How many sessions there are.
     pub fn session_count(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// How many of them are clients, without the tracker's own origin.
+    pub fn client_count(&self) -> usize {
+        self.sessions.iter().filter(|entry| entry.value().info.kind.is_some()).count()
     }
 
     /// Everyone who is here, in the order they came.
