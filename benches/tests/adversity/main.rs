@@ -2,6 +2,8 @@
 //!
 //! Every test runs the real programs. Those that need a network of their own are skipped, with a word, where that is not allowed.
 
+#![allow(clippy::print_stdout, reason = "a scenario prints its figures")]
+
 mod abuse;
 mod crashes;
 mod unreachable;

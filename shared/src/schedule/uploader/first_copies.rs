@@ -26,7 +26,8 @@ pub(super) struct FirstCopies {
 impl FirstCopies {
     /// A chunk leaves.
     pub(super) fn sent(&mut self, now_ms: u64, content_id: ContentId, leaves: LeafRange) {
-        self.firsts = if self.has_left(now_ms, content_id, leaves) { 0 } else { self.firsts.saturating_add(1) };
+        self.firsts =
+            if self.has_left(now_ms, content_id, leaves) { 0 } else { self.firsts.saturating_add(1) };
         if self.sent_ms.len() + leaves.count as usize > MAX_REMEMBERED {
             let mut times: Vec<u64> = self.sent_ms.values().copied().collect();
             times.sort_unstable();
