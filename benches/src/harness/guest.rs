@@ -17,7 +17,7 @@ use peer_actor::{
 };
 use shared::{
     MediaKind,
-    wire::{self, Frame, PEER_PATH, Role, TRACKER_PATH},
+    wire::{self, Frame, Message, PEER_PATH, Role, TRACKER_PATH},
 };
 
 use super::raw::{Heard, Socket};
@@ -72,7 +72,7 @@ impl Guest {
         self.socket.send(&wire::encode(&frame.into()))
     }
 
-    /// The next frame that is not upkeep; none when there was none in time or the session has ended.
+    /// The next frame that is neither upkeep nor credit; none when there was none in time or the session has ended.
     pub fn next(&mut self, patience: Duration) -> Result<Option<Frame>> {
         let deadline = Instant::now() + patience;
         while self.inbox.is_empty() && self.ended.is_none() && Instant::now() < deadline {
@@ -102,6 +102,7 @@ impl Guest {
         while let Some(output) = self.state.poll_output() {
             match output {
                 SessionOutput::Send(frame) => self.socket.send(&wire::encode(&frame))?,
+                SessionOutput::Deliver(Frame { message: Message::Link(_), .. }) => {}
                 SessionOutput::Deliver(frame) => self.inbox.push_back(frame),
                 SessionOutput::Closed(reason) => self.ended = Some(reason),
                 SessionOutput::Opened(_) | SessionOutput::Measured(_) => {}

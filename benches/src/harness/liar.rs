@@ -212,6 +212,8 @@ impl Conversation {
                 Err(_) => self.state.handle_timeout(clock::now_ms(), clock::now_us()),
             }
         }
+        // A refusal takes a moment to leave.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         self.link.cut();
     }
 

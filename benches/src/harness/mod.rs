@@ -100,6 +100,22 @@ impl Lab {
         Ok(Self { folder: tempfile::Builder::new().prefix("rusteze-lab-").tempdir()? })
     }
 
+    /// The same result; a failure is told with the end of every program's log.
+    pub fn explain<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| {
+            let logs =
+                fs::read_dir(self.folder.path()).into_iter().flatten().flatten().map(|entry| entry.path());
+            let mut told = String::new();
+            for path in logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
+                let log = fs::read_to_string(&path).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                let tail = lines[lines.len().saturating_sub(60)..].join("\n");
+                told += &format!("\n--- {}\n{tail}", path.file_name().unwrap_or_default().to_string_lossy());
+            }
+            error.context(told)
+        })
+    }
+
     /// A folder of this name in it.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.folder.path().join(name);

@@ -10,7 +10,10 @@
 use std::{
     net::Ipv4Addr,
     process::{self, Command},
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -28,10 +31,14 @@ pub struct Nat {
 impl Nat {
     /// Whether namespaces can be made here.
     pub fn is_possible() -> bool {
-        let name = format!("rzprobe{}", process::id());
-        let made = run("ip", &["netns", "add", &name]).is_ok();
-        let removed = made && run("ip", &["netns", "del", &name]).is_ok();
-        removed && Command::new("nft").arg("--version").output().is_ok_and(|output| output.status.success())
+        static IS_POSSIBLE: LazyLock<bool> = LazyLock::new(|| {
+            let name = format!("rzprobe{}", process::id());
+            let made = run("ip", &["netns", "add", &name]).is_ok();
+            let removed = made && run("ip", &["netns", "del", &name]).is_ok();
+            removed
+                && Command::new("nft").arg("--version").output().is_ok_and(|output| output.status.success())
+        });
+        *IS_POSSIBLE
     }
 
     /// Makes the two namespaces and the wires.

@@ -35,9 +35,13 @@ const LATE: Duration = Duration::from_secs(3);
 
 #[test]
 fn attacks_on_tracker_and_source_cost_an_honest_viewer_nothing() -> Result<()> {
+    let lab = Lab::new()?;
+    lab.explain(attack_and_watch(&lab))
+}
+
+fn attack_and_watch(lab: &Lab) -> Result<()> {
     let film = media::film(FILM_SECONDS, FILM_KBPS)?;
     let id = media::content_id(&film)?;
-    let lab = Lab::new()?;
     let tracker = lab.tracker(&[])?;
     let shared = lab.library("shared", &[&film])?;
     // Slow enough that the film arrives all through the attack.

@@ -22,13 +22,17 @@ const NAME: &str = "viewer";
 
 #[test]
 fn what_a_killed_viewer_claims_is_there_and_it_goes_on_from_it() -> Result<()> {
+    let lab = Lab::new()?;
+    lab.explain(kill_and_check(&lab))
+}
+
+fn kill_and_check(lab: &Lab) -> Result<()> {
     let film = media::film(30, 6000)?;
     let id = media::content_id(&film)?;
-    let lab = Lab::new()?;
     let tracker = lab.tracker(&[])?;
     let shared = lab.library("shared", &[&film])?;
     // Slow enough that the film is not here before the last kill.
-    let source = lab.peer("source", &tracker, &PeerSpec::sharer("video", &shared).limited("16M"))?;
+    let source = lab.peer("source", &tracker, &PeerSpec::sharer("video", &shared).limited("8M"))?;
     source.await_file("film-30s-6000k.ts", 1)?;
     let folder = lab.folder(&format!("{NAME}-data"))?;
     let out = lab.folder("out")?.join("film.ts");
@@ -39,7 +43,7 @@ fn what_a_killed_viewer_claims_is_there_and_it_goes_on_from_it() -> Result<()> {
     for kill in 0..KILLS {
         let moment = random_moment()?;
         moments.push(moment.as_millis());
-        Viewing::begin(&lab, &tracker, kill, &id, &out)?.kill_after(moment)?;
+        Viewing::begin(lab, &tracker, kill, &id, &out)?.kill_after(moment)?;
         let now_bytes =
             check_claims(&folder, &id).with_context(|| format!("after kill {kill}: {moments:?}"))?;
         ensure!(now_bytes >= held_bytes, "kill {kill} took {} verified bytes", held_bytes - now_bytes);

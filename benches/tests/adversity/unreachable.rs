@@ -17,10 +17,14 @@ fn a_file_behind_a_router_comes_by_reversal() -> Result<()> {
     if !is_possible() {
         return Ok(());
     }
+    let lab = Lab::new()?;
+    lab.explain(reversal(&lab))
+}
+
+fn reversal(lab: &Lab) -> Result<()> {
     let film = media::film(8, 4000)?;
     let id = media::content_id(&film)?;
     let nat = Nat::new()?;
-    let lab = Lab::new()?;
     let tracker = lab.tracker_at(Ipv4Addr::UNSPECIFIED, &[], &[])?;
     let shared = lab.library("shared", &[&film])?;
     let source = PeerSpec { shares: vec![shared], ..behind(&nat, &tracker) };
@@ -53,10 +57,14 @@ fn a_file_behind_one_router_reaches_a_viewer_behind_another_through_a_relay() ->
     if !is_possible() {
         return Ok(());
     }
+    let lab = Lab::new()?;
+    lab.explain(relay(&lab))
+}
+
+fn relay(lab: &Lab) -> Result<()> {
     let film = media::film(8, 4000)?;
     let id = media::content_id(&film)?;
     let (source_net, viewer_net) = (Nat::new()?, Nat::new()?);
-    let lab = Lab::new()?;
     let tracker = lab.tracker_at(Ipv4Addr::UNSPECIFIED, &[], &[])?;
     let shared = lab.library("shared", &[&film])?;
     let source = PeerSpec { shares: vec![shared], ..behind(&source_net, &tracker) };
