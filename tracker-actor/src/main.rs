@@ -20,8 +20,10 @@ fn main() -> ExitCode {
     match actix_rt::System::new().block_on(run(options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::from(error.downcast_ref().map_or(1, StartError::exit_code))
+            let start = error.downcast_ref::<StartError>();
+            // These tell their cause themselves.
+            start.map_or_else(|| tracing::error!("{error:#}"), |start| tracing::error!("{start}"));
+            ExitCode::from(start.map_or(1, StartError::exit_code))
         }
     }
 }

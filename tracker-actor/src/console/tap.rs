@@ -174,10 +174,15 @@ fn describe(message: &Message) -> String {
         Message::Link(message) => write!(line, "{message:?}"),
         Message::Peer(message) => write!(line, "{message:?}"),
     };
-    if written.is_err() {
-        line.text.push('…');
+    let cut_off = written.is_err();
+    // The frame's name stands beside the text already.
+    let inner = line.text.strip_prefix(message.name()).and_then(|text| text.strip_prefix('('));
+    let mut text =
+        inner.map_or_else(|| line.text.clone(), |text| text.strip_suffix(')').unwrap_or(text).to_owned());
+    if cut_off {
+        text.push('…');
     }
-    line.text
+    text
 }
 
 fn hints_in_short(hints: &shared::wire::Hints) -> String {
@@ -258,6 +263,11 @@ mod tests {
     }
 
     #[test]
+    fn the_frames_name_is_not_repeated() {
+        assert_eq!(describe(&Ping { nonce: 7 }.into()), "Ping { nonce: 7 }");
+    }
+
+    #[test]
     fn a_relay_token_is_never_shown() {
         let offer = PathOffer {
             node: NodeId([1; 32]),
@@ -277,7 +287,7 @@ mod tests {
         assert!(text.contains("cover of 24000 bytes"), "{text}");
         let have = shared::wire::Cancel { ids: vec![123_456; 256] };
         let text = describe(&have.into());
-        assert_eq!(text.chars().count(), LINE_CHARS + 1);
+        assert!(text.chars().count() <= LINE_CHARS && text.ends_with('…'), "{text}");
     }
 
     fn say(tap: &Tap, times: usize) {
