@@ -3,7 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`app`] | the window: `logic` every frame, `ui` draws, commands between them |
-//! | [`backend`] | the actix thread with the node, and the adapter from the store to the player |
+//! | [`backend`] | the actix thread with the node |
 //! | [`options`] | the command line |
 //! | [`model`] | what the window says, computed without egui |
 //! | [`views`] | the pages |

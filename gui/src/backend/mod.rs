@@ -11,7 +11,6 @@
 //! other, and there are never more answers than requests. The node thread is joined when the window closes.
 
 pub mod dialog;
-pub mod media_source;
 pub mod thread;
 pub mod updates;
 

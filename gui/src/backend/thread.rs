@@ -12,6 +12,7 @@ use std::{
 
 use egui::ColorImage;
 use peer_actor::{
+    chunk_scheduler::StreamSource,
     config::PeerConfig,
     gateway::{self, Gateway},
     node::{self, NodeConfig, NodeHandle},
@@ -19,7 +20,7 @@ use peer_actor::{
 use shared::{ContentId, wire::Role};
 use tokio::sync::mpsc;
 
-use super::{Answer, Request, Ticket, media_source::StreamSource, updates::Updates};
+use super::{Answer, Request, Ticket, updates::Updates};
 
 /// Requests in flight; more than a person and a page of covers can cause.
 const REQUESTS: usize = 256;

@@ -13,11 +13,13 @@
 //! store only through [`crate::store::Content::ingest`], which verifies them; a stream lives while it has a reader, and some seconds on.
 
 mod actor;
+mod media_source;
 mod messages;
 mod reader;
 mod stream;
 
 pub use actor::{ChunkSchedulerActor, SchedulerRoutes};
+pub use media_source::StreamSource;
 pub use messages::{
     LeavesGained, ObserveStreams, OpenStream, ReaderId, ReaderNews, SubscribeStream, TooManyStreams,
 };

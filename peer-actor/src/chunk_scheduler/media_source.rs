@@ -6,7 +6,8 @@
 use std::{io, ops::Range, time::Duration};
 
 use media::MediaSource;
-use peer_actor::chunk_scheduler::ContentReader;
+
+use super::ContentReader;
 
 /// A content that may still be arriving.
 pub struct StreamSource {
