@@ -14,6 +14,8 @@ pub mod nat;
 pub mod paced;
 pub mod process;
 pub mod raw;
+pub mod screening;
+pub mod viewer;
 
 use std::{
     fs,
