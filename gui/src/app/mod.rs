@@ -1,4 +1,4 @@
-//! The window: [`logic`] every frame, even hidden; [`ui`] draws; views emit [`command`]s that logic applies.
+//! The window: `logic` every frame, even hidden; `ui` draws; views emit [`command`]s that logic applies.
 //!
 //! Invariant: the app holds the last snapshots and the person's view state (page, search, theme), and nothing the node owns.
 

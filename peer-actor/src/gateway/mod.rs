@@ -14,7 +14,7 @@
 //! client reads is where the swarm works. A client that leaves ends its body and with it the wish for the bytes.
 //!
 //! What is *not* here: any decision about chunks or peers, and any way to change the node. [`byte_range`], [`guard`] and
-//! [`media_type`] are pure; [`source`] is the one file that knows the node.
+//! [`media_type`] are pure; `source` is the one file that knows the node.
 
 mod body;
 pub mod byte_range;
