@@ -174,7 +174,7 @@ impl ChunkSchedulerActor {
             Err(IngestError::AlreadyHeld) => stream.viewer.verified(now_ms, stored.source, stored.leaves),
             Err(IngestError::Proof(error)) => {
                 tracing::warn!(node = ?stream.node(stored.source), %error, "a source served wrong bytes");
-                stream.viewer.corrupt(now_ms, stored.source, stored.leaves);
+                stream.corrupt(now_ms, stored.source, stored.leaves, &self.links, &self.traffic);
             }
             Err(error) => {
                 tracing::error!(content = ?stored.content.content_id(), %error, "a chunk could not be kept");

@@ -9,7 +9,7 @@ use std::{
 };
 
 use shared::{
-    ContentId, NodeId,
+    ContentId, LeafRange, NodeId,
     schedule::{
         RequestIds,
         viewer::{Arrival, SourceId, SourceSnapshot, SourceTraits, Viewer, ViewerConfig, ViewerOutput},
@@ -120,15 +120,42 @@ impl Stream {
         links: &BTreeMap<NodeId, Neighbour>,
         traffic: &Traffic,
     ) {
-        let last = self.peers(now_ms, links, traffic).into_iter().find(|peer| peer.node == *node);
+        self.remember(now_ms, node, links, traffic);
         if let Some(source) = self.sources.remove(node) {
-            if let Some(last) = last
-                && self.past.len() < MAX_PAST
-            {
-                self.past.insert(*node, PeerSnapshot { connected: false, rate_bps: 0, in_flight: 0, ..last });
-            }
             self.nodes.remove(&source);
             self.viewer.source_left(now_ms, source);
+        }
+    }
+
+    /// What a source gave does not verify. The viewer core forgets it at once, observers do not.
+    pub(crate) fn corrupt(
+        &mut self,
+        now_ms: u64,
+        source: SourceId,
+        leaves: LeafRange,
+        links: &BTreeMap<NodeId, Neighbour>,
+        traffic: &Traffic,
+    ) {
+        if let Some(node) = self.node(source) {
+            self.remember(now_ms, &node, links, traffic);
+        }
+        self.viewer.corrupt(now_ms, source, leaves);
+    }
+
+    /// Keeps what a source gave for observers, as of one that is gone.
+    fn remember(
+        &mut self,
+        now_ms: u64,
+        node: &NodeId,
+        links: &BTreeMap<NodeId, Neighbour>,
+        traffic: &Traffic,
+    ) {
+        let has_room = self.past.len() < MAX_PAST || self.past.contains_key(node);
+        if !has_room || !self.sources.contains_key(node) {
+            return;
+        }
+        if let Some(last) = self.peers(now_ms, links, traffic).into_iter().find(|peer| peer.node == *node) {
+            self.past.insert(*node, PeerSnapshot { connected: false, rate_bps: 0, in_flight: 0, ..last });
         }
     }
 
