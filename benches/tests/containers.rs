@@ -64,7 +64,7 @@ fn read_while_arriving(viewer: &Peer, name: &str, content_id: &str, kind: &str) 
     let duration = probed.lines().filter_map(|line| line.parse::<f64>().ok()).next().unwrap();
     assert!((9.5..10.8).contains(&duration), "{name} lasts {duration}");
 
-    for position in ["8.5", "4"] {
+    for position in ["7.5", "4"] {
         let stream = if kind == "video" { "0:v:0" } else { "0:a:0" };
         let begun = Instant::now();
         let frames = output(
