@@ -66,8 +66,10 @@ fn crates_depend_downwards_only() {
 fn actix_stays_in_the_shells() {
     let breaches = sources().into_iter().filter(|file| {
         let words = ["actix::", "actix_web", "actix_rt", "awc::"];
-        let knows_actix =
-            code_lines(product_text(&file.text)).any(|line| words.iter().any(|word| line.contains(word)));
+        // A recipient is a capability, and anyone may hold one.
+        let knows_actix = code_lines(product_text(&file.text))
+            .map(|line| line.replace("actix::Recipient", ""))
+            .any(|line| words.iter().any(|word| line.contains(word)));
         knows_actix && !MAY_KNOW_ACTIX.iter().any(|place| file.name.contains(place))
     });
     none(breaches.map(|file| file.name), "these files know actix and are no shells");

@@ -74,9 +74,9 @@ mod tests {
 
     #[test]
     fn typed_paths_are_understood_as_people_write_them() {
-        let home = Path::new("/home/ada");
+        let home = Path::new("/users/ada");
         let parsed = |text| parse_path(text, Some(home));
-        assert_eq!(parsed("~/Films"), Some(PathBuf::from("/home/ada/Films")));
+        assert_eq!(parsed("~/Films"), Some(PathBuf::from("/users/ada/Films")));
         assert_eq!(parsed(" '/srv/my films' "), Some(PathBuf::from("/srv/my films")));
         assert_eq!(parsed("file:///srv"), Some(PathBuf::from("/srv")));
         assert_eq!(parsed("~other/x"), Some(PathBuf::from("~other/x")));

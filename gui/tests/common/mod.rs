@@ -115,7 +115,7 @@ impl Sample {
             focus_search: false,
             is_dropping: self.is_dropping,
             tracker_url: "ws://127.0.0.1:7700",
-            data_dir: Path::new("/home/ada/.local/share/rusteze/video"),
+            data_dir: Path::new("/users/ada/.local/share/rusteze/video"),
             upload_limit_bps: 0,
         }
     }
@@ -129,7 +129,7 @@ fn node(kind: MediaKind) -> NodeSnapshot {
         gateway_url: None,
         files: Arc::new(files(kind)),
         shares: vec![
-            share("/home/ada/Videos/Holidays", 14, 8_400_000_000, 0),
+            share("/users/ada/Videos/Holidays", 14, 8_400_000_000, 0),
             share("/srv/media/shared", 3, 610_000_000, 2),
         ],
         upload_bps: 3_200_000,
