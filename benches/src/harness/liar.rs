@@ -62,8 +62,6 @@ pub struct Deeds {
     pub honest_chunks: AtomicU64,
     /// Chunks served wrong.
     pub wrong_chunks: AtomicU64,
-    /// Bytes of the largest chunk served wrong.
-    pub largest_wrong_bytes: AtomicU64,
 }
 
 /// What every session of the liar holds.
@@ -284,7 +282,6 @@ impl Conversation {
                 deeds.honest_chunks.fetch_add(1, Relaxed);
             } else {
                 deeds.wrong_chunks.fetch_add(1, Relaxed);
-                deeds.largest_wrong_bytes.fetch_max(payload_bytes, Relaxed);
             }
         }
     }
