@@ -4,6 +4,8 @@
 //! Tracker and sharers are the real programs, the viewer is the node the desktop client runs. The sharers' uploads are limited to a
 //! few times the film's rate, so that nothing is here before it is needed.
 
+#![allow(clippy::print_stdout, reason = "a scenario prints its figures")]
+
 use std::{
     env,
     fs::File,
