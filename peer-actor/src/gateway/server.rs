@@ -4,6 +4,7 @@
 //! are refused before any handler sees them. No handler knows more of the server than [`Traffic`].
 
 use std::{
+    any::Any,
     fmt, io,
     net::SocketAddr,
     sync::{
@@ -16,7 +17,7 @@ use std::{
 use actix_web::{
     App, HttpServer,
     body::MessageBody,
-    dev::{Server, ServerHandle, ServiceRequest, ServiceResponse},
+    dev::{Extensions, Server, ServerHandle, ServiceRequest, ServiceResponse},
     http::header,
     middleware::{Next, from_fn},
     rt, web,
@@ -68,6 +69,7 @@ fn build<L: Library>(listener: std::net::TcpListener, bound: SocketAddr, library
             .wrap(from_fn(move |request, next| admit(bound, request, next)))
             .configure(routes::mount::<L>)
     })
+    .on_connect(keep_little)
     .workers(1)
     .max_connections(MAX_CONNECTIONS)
     .client_request_timeout(HEAD_TIMEOUT)
@@ -75,6 +77,16 @@ fn build<L: Library>(listener: std::net::TcpListener, bound: SocketAddr, library
     .disable_signals()
     .listen(listener)?;
     Ok(server.run())
+}
+
+/// What the kernel keeps for a client counts as read by it, so it may keep little: the playhead is where the client is.
+fn keep_little(connection: &dyn Any, _: &mut Extensions) {
+    let Some(stream) = connection.downcast_ref::<rt::net::TcpStream>() else {
+        return;
+    };
+    if let Err(error) = socket2::SockRef::from(stream).set_send_buffer_size(SEND_BUFFER_BYTES) {
+        tracing::debug!(%error, "cannot bound what the kernel keeps for a client");
+    }
 }
 
 async fn admit<B: MessageBody + 'static>(
@@ -164,3 +176,5 @@ impl Drop for OpenBody {
 const MAX_CONNECTIONS: usize = 256;
 /// How long a client may take to send the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// A quarter of a second of a film of 4 Mbit/s; the kernel doubles it for its own needs.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
