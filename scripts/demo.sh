@@ -16,14 +16,18 @@ library=$data/library
 bin=${CARGO_TARGET_DIR:-target}/debug
 read -ra shots <<<"${SHOTS:-5 10 20}"
 
+# The size of the window as it first opens.
+screen=1180x760
+
 declare -a pids=()
 
 # Ends what this script started, newest first, and nothing else.
 finish() {
   local status=$? i pid
   trap - EXIT INT TERM
-  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do kill -TERM "${pids[i]}" 2>/dev/null || true; done
-  for pid in "${pids[@]}"; do
+  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
+    pid=${pids[i]}
+    kill -TERM "$pid" 2>/dev/null || true
     for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
     kill -KILL "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
@@ -80,7 +84,7 @@ await() {
 headless() {
   local display_file=$run/display
   echo "demo: no display here; drawing with Xvfb"
-  Xvfb -displayfd 7 -screen 0 1280x800x24 +extension GLX 7>"$display_file" >"$run/xvfb.log" 2>&1 &
+  Xvfb -displayfd 7 -screen 0 ${screen}x24 +extension GLX 7>"$display_file" >"$run/xvfb.log" 2>&1 &
   pids+=($!)
   for _ in $(seq 100); do [[ -s $display_file ]] && break; sleep 0.1; done
   [[ -s $display_file ]] || { echo "demo: Xvfb did not start; see $run/xvfb.log" >&2; exit 1; }
@@ -115,7 +119,8 @@ echo "demo: building (the first time takes some minutes)"
 cargo build --workspace --bins
 
 tracker_port=$(free_port 7700)
-start tracker "$bin/rusteze-tracker" --listen "127.0.0.1:$tracker_port" --library "$library/tracker" --data "$data/state/tracker"
+# Uplinks as homes have them: no source alone carries the film for long, so that all three are seen at work.
+start tracker "$bin/rusteze-tracker" --listen "127.0.0.1:$tracker_port" --upload-limit 2M --library "$library/tracker" --data "$data/state/tracker"
 await tracker "${pids[-1]}" "$tracker_port" /ready " 200 "
 echo "demo: tracker    http://127.0.0.1:$tracker_port/   debug console http://127.0.0.1:$tracker_port/console"
 
@@ -123,7 +128,7 @@ port=$((tracker_port + 1))
 for name in peer-a peer-b; do
   listen=$(free_port "$port") gateway=$(free_port $((listen + 1)))
   port=$((gateway + 1))
-  start "$name" "$bin/rusteze-peer" --tracker "ws://127.0.0.1:$tracker_port" --kind "$kind" --share "$library/$name" \
+  start "$name" "$bin/rusteze-peer" --tracker "ws://127.0.0.1:$tracker_port" --kind "$kind" --share "$library/$name" --upload-limit 3M \
     --cache "$data/state/$name-$kind" --listen "127.0.0.1:$listen" --gateway "127.0.0.1:$gateway"
   await "$name" "${pids[-1]}" "$gateway" /ready " 200 "
   echo "demo: $name     http://127.0.0.1:$gateway/api/files"
@@ -152,8 +157,10 @@ for at in "${shots[@]}"; do
   sleep $((at - passed))
   passed=$at
   kill -0 "$client" 2>/dev/null || { echo "demo: the client ended; the end of $run/client.log:" >&2; tail -n 20 "$run/client.log" >&2; exit 1; }
+  # A pointer that moves brings up the player's controls.
+  xdotool mousemove 590 $((380 + at)) 2>/dev/null && sleep 0.4 || true
   shot=$data/screenshots/$kind-${at}s.png
-  ffmpeg -hide_banner -loglevel error -nostdin -y -f x11grab -video_size 1280x800 -i "$DISPLAY" -frames:v 1 "$shot"
+  ffmpeg -hide_banner -loglevel error -nostdin -y -f x11grab -video_size $screen -i "$DISPLAY" -frames:v 1 "$shot"
   echo "demo: after $at s   $shot   received $(sources "$gateway")"
 done
 echo "demo: screenshots are in $PWD/$data/screenshots"
