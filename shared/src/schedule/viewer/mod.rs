@@ -55,6 +55,8 @@ const STARTING_MS: u64 = 10_000;
 const STALL_MS: u64 = 300;
 /// How far beyond what is taken a reader may move without that being a seek: what a demuxer skips.
 const SKIP_BYTES: u64 = 128 << 10;
+/// A reader that jumps to what was asked for by a deadline this near finds it on its way.
+const COMING_MS: u64 = 1_000;
 /// How often things are looked at while a reader waits, and otherwise.
 const BLOCKED_TICK_MS: u64 = 50;
 const TICK_MS: u64 = 100;
@@ -288,13 +290,23 @@ impl Viewer {
             .collect()
     }
 
-    /// Whether going from `from` to `to` leaves what is there or on its way.
+    /// Whether going from `from` to `to` passes over what is missing, to where nothing is nor is about to come.
     fn is_jump(&self, from: u64, to: u64) -> bool {
-        if self.is_expected(to) {
+        if to >= self.config.size_bytes || self.held.has(leaf_of(to)) {
             return false;
         }
-        let reach = self.taken.first_missing(leaf_of(from)).unwrap_or(self.leaf_count);
-        to < from || to > LeafRange::new(0, reach).bytes(self.config.size_bytes).end.max(from) + SKIP_BYTES
+        let reach = self.held.first_missing(leaf_of(from)).unwrap_or(self.leaf_count);
+        let reads_on_to = LeafRange::new(0, reach).bytes(self.config.size_bytes).end.max(from) + SKIP_BYTES;
+        (to < from || to > reads_on_to) && !self.is_coming(leaf_of(to))
+    }
+
+    /// Whether `leaf` was asked for as something that is needed about now, or is being verified. What was asked for a later time would
+    /// come in its turn, behind all that was needed before it.
+    fn is_coming(&self, leaf: LeafIndex) -> bool {
+        let leaf = LeafRange::new(leaf, 1);
+        let soon_ms = self.now_ms + COMING_MS;
+        self.flights.overlapping(leaf).any(|(_, flight)| flight.deadline_ms <= soon_ms)
+            || self.verifying.iter().any(|(_, leaves)| leaves.contains(leaf.first))
     }
 
     /// Whether the byte at `position` is held or on its way, or is none of the content's.
