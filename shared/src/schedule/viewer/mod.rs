@@ -204,10 +204,19 @@ impl Viewer {
         }
     }
 
-    /// A reader is gone; what only it wanted is no longer wanted.
+    /// A reader is gone; what only it wanted is no longer wanted, and taken back as far as it is not on its way.
     pub fn reader_closed(&mut self, now_ms: u64, reader: ReaderId) {
         self.touch(now_ms);
-        self.readers.remove(&reader);
+        if self.readers.remove(&reader).is_none() || self.keep_whole {
+            return;
+        }
+        let windows = self.readers.values().map(|reader| self.window(reader));
+        let wanted: Vec<_> = windows.chain(self.startup.iter().map(|leaves| leaves.leaves())).collect();
+        let is_wanted = |leaves: LeafRange| {
+            wanted.iter().any(|wanted| wanted.start < leaves.end() && leaves.first < wanted.end)
+        };
+        let unwanted = self.flights.iter().filter(|(_, flight)| !is_wanted(flight.leaves)).map(|(id, _)| id);
+        self.cancel(unwanted.collect());
     }
 
     /// Whether everything is to be fetched, in the background beyond the readers.

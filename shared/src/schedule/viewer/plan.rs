@@ -20,11 +20,13 @@ use crate::{
 
 /// Deadlines within this are near.
 const NEAR_MS: u64 = 10_000;
-/// Media that may be outstanding near, over all sources together.
+/// Media that may be outstanding near, over all sources together, in a crowd: there uploaders have more to do than to wait for requests,
+/// and choose by deadline among what is queued.
 const NEAR_MEDIA_MS: u64 = 2_000;
-/// What a pipeline holds beyond a round trip, near and far.
-const NEAR_AHEAD_MS: f64 = 150.0;
-const FAR_AHEAD_MS: f64 = 100.0;
+/// What a pipeline holds beyond a round trip, near and far: enough that a late planning does not leave the link idle, and little, because
+/// a reader that jumps waits for what is on its way.
+const NEAR_AHEAD_MS: f64 = 60.0;
+const FAR_AHEAD_MS: f64 = 40.0;
 /// A peer that delivers within this is as good as the origin.
 const PEER_WAIT_MS: f64 = 800.0;
 /// With less slack than this, whoever is fastest is asked, origin or not: in a crowd, where an origin's uplink is for what nobody else
@@ -85,10 +87,12 @@ impl Viewer {
     pub(super) fn plan(&mut self) {
         self.unmet = false;
         let usable = self.sources.values().filter(|source| source.is_usable(self.now_ms)).count() as u64;
+        let is_crowd = self.is_crowd();
+        let near_bytes = if is_crowd { self.timeline.bytes_in(NEAR_MEDIA_MS) } else { 0 };
         let mut round = Round {
             usual: self.usual_bytes_per_ms(),
-            near_floor_bytes: self.timeline.bytes_in(NEAR_MEDIA_MS) / usable.max(1),
-            is_crowd: self.is_crowd(),
+            near_floor_bytes: near_bytes / usable.max(1),
+            is_crowd,
             tries: MAX_TRIES,
             asks: BTreeMap::new(),
         };
@@ -326,7 +330,7 @@ impl Viewer {
     }
 
     /// The leaves that are fetched for a reader.
-    fn window(&self, reader: &Reader) -> Range<LeafIndex> {
+    pub(super) fn window(&self, reader: &Reader) -> Range<LeafIndex> {
         let size = self.config.size_bytes;
         if reader.position >= size {
             return self.leaf_count..self.leaf_count;
