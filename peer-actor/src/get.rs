@@ -1,7 +1,7 @@
 //! `rusteze-peer get`: one whole file, from everybody who has it, verified, under the name that was asked for.
 //!
 //! Invariant: the file appears under its name only when every byte of it is verified and on disk; until then what has arrived is
-//! kept in the cache, so that a second run goes on where the first was stopped. Nothing here decides whom to ask.
+//! kept in the cache, so that a second run goes on where the first was stopped. Then it is moved there. Nothing here decides whom to ask.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -75,10 +75,9 @@ pub(crate) async fn get(node: &NodeHandle, wanted: &str, out: &Path) -> Result<(
     let held_before = reader.content().verified_bytes();
     fetch(node, &reader, &file).await?;
 
-    let content = reader.content().clone();
-    let to = target.clone();
-    let written =
-        tokio::task::spawn_blocking(move || content.export(&to)).await.map_err(|_| GetError::Stopped)?;
+    let (store, content, to) = (node.store().clone(), reader.content().clone(), target.clone());
+    let written = tokio::task::spawn_blocking(move || store.hand_over(&content, &to));
+    let written = written.await.map_err(|_| GetError::Stopped)?;
     written.map_err(|source| GetError::Write { path: target.clone(), source })?;
     let fetched = file.size - held_before;
     say(&format!(
@@ -152,13 +151,15 @@ async fn fetch(node: &NodeHandle, reader: &ContentReader, file: &NetworkFile) ->
     let mut progress = Progress::new(file);
     let mut changes = content.changed();
     let mut stream = node.subscribe_stream(file.content_id).await.ok_or(GetError::Stopped)?;
+    let mut shown: Option<Instant> = None;
     while !content.is_complete() {
-        let now = stream.borrow_and_update().clone();
-        progress.show(content.verified_bytes(), now.as_deref());
-        match timeout(REFRESH, changes.changed()).await {
-            Ok(Err(_)) => return Err(GetError::Stopped),
-            Ok(Ok(())) => tokio::time::sleep(REFRESH / 4).await,
-            Err(_) => {}
+        if shown.is_none_or(|shown| shown.elapsed() >= REFRESH) {
+            shown = Some(Instant::now());
+            let now = stream.borrow_and_update().clone();
+            progress.show(content.verified_bytes(), now.as_deref());
+        }
+        if let Ok(Err(_)) = timeout(REFRESH, changes.changed()).await {
+            return Err(GetError::Stopped);
         }
     }
     progress.done(content.verified_bytes());

@@ -1,6 +1,7 @@
 //! The Rusteze peer: actors around pure states, transport, chunk store and HTTP gateway.
 
 pub mod backoff;
+pub mod buffers;
 pub mod chunk_scheduler;
 pub mod clock;
 pub mod config;

@@ -142,4 +142,4 @@ Exit codes: 0 done, 1 failed, 2 wrong options, 3 no such file, 4 no tracker, 130
 
 const GET_NOTES: &str = "\
 What has arrived is kept in the cache, so the same command goes on where it was stopped. The file appears
-under its name only when all of it is verified.";
+under its name only when all of it is verified; it is then moved out of the cache.";

@@ -7,6 +7,7 @@
 //!             + LINK_INBOUND_BYTES (frames read but not yet handled)
 //!             + LINK_OUTBOUND_BYTES (frames handed over but not yet in the kernel)
 //! per node      MAX_LINKS x the above in the worst case, 64 KiB x links in an ordinary one
+//!             + IDLE_BUFFER_BYTES (payload buffers between two uses)
 //!             + MAX_OPEN_CONTENTS x (leaf bitmaps: 8 KiB per GiB of content and neighbour)
 //! ```
 
@@ -67,8 +68,15 @@ pub const LINK_OUTBOUND_BYTES: usize = 2 * MAX_FRAME_BYTES;
 pub const LINK_OUTBOUND_FRAMES: usize = 256;
 /// Bytes the kernel may hold unsent on one connection (`TCP_NOTSENT_LOWAT`), so that a flush is effective.
 pub const SOCKET_UNSENT_BYTES: u32 = 32 * 1024;
-/// Data bytes a receiver grants on one link before it has seen any rate.
+/// The same on a connection so fast that they are gone in milliseconds.
+pub const MAX_SOCKET_UNSENT_BYTES: u32 = 512 * 1024;
+/// Payload buffers kept for their next use, in a process.
+pub const IDLE_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+/// Data bytes a receiver grants on one link before it has seen any rate. A grant is a promise to read in time, not memory: what is not
+/// handled stays in the kernel, bounded by `LINK_INBOUND_BYTES` here and the socket's buffers there.
 pub const INITIAL_CREDIT_BYTES: u64 = 2 * 1024 * 1024;
+/// The most it grants ahead of what came, on a link that is fast and long.
+pub const MAX_CREDIT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The most links a node keeps at once.
 pub const MAX_LINKS: usize = 256;
@@ -88,6 +96,8 @@ pub const PING_INTERVAL_MS: u64 = 4_000;
 /// How long a link may say nothing before it is given up.
 pub const SILENCE_TIMEOUT_MS: u64 = 13_000;
 
+const _: () =
+    assert!(INITIAL_CREDIT_BYTES >= MAX_PAYLOAD_BYTES as u64 && INITIAL_CREDIT_BYTES <= MAX_CREDIT_BYTES);
 const _: () = assert!(MAX_CHUNK_LEAVES.is_power_of_two());
 const _: () = assert!(MAX_DELTA_FILES * (MAX_NAME_BYTES + MAX_CODECS * MAX_TEXT_BYTES) <= MAX_BODY_BYTES);
 const _: () = assert!(MAX_COVER_BYTES + MAX_TIME_INDEX * 12 <= MAX_BODY_BYTES);

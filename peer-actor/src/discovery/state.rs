@@ -431,6 +431,7 @@ fn refusal(reason: &CloseReason) -> Option<String> {
         | CloseReason::Goodbye(_)
         | CloseReason::Ended(_)
         | CloseReason::Silent
+        | CloseReason::Deaf
         | CloseReason::HandshakeTimeout
         | CloseReason::Violation(_) => None,
     }

@@ -431,6 +431,7 @@ impl PathPlannerState {
             | CloseReason::Rejected(_)
             | CloseReason::TurnedAway(_)
             | CloseReason::Silent
+            | CloseReason::Deaf
             | CloseReason::HandshakeTimeout => {
                 if held_ms < STABLE_MS {
                     neighbour.failures += 1;

@@ -124,6 +124,7 @@ impl SessionActor {
         let now_ms = clock::now_ms();
         if self.state.poll_timeout().is_some_and(|(due_ms, _)| due_ms <= now_ms) {
             self.state.handle_timeout(now_ms, clock::now_us());
+            self.state.handle_backlog(now_ms, self.link.queued_bytes() as u64, self.link.taken_bytes());
         }
         while let Some(output) = self.state.poll_output() {
             match output {
@@ -213,7 +214,7 @@ impl SessionActor {
 
     fn close(&mut self, ctx: &mut Context<Self>, reason: CloseReason) {
         tracing::debug!(session = self.id.0, %reason, "session closed");
-        let lingers = !matches!(reason, CloseReason::Link(_) | CloseReason::Silent);
+        let lingers = !matches!(reason, CloseReason::Link(_) | CloseReason::Silent | CloseReason::Deaf);
         self.tell(SessionEvent::Closed { session: self.id, remote: self.remote.clone(), reason });
         if lingers {
             ctx.run_later(LINGER, |_, ctx| ctx.stop());
@@ -227,7 +228,9 @@ impl StreamHandler<LinkEvent> for SessionActor {
     fn handle(&mut self, event: LinkEvent, ctx: &mut Context<Self>) {
         match event {
             LinkEvent::Frame(frame, permit) => {
-                self.state.handle_frame(clock::now_ms(), clock::now_us(), frame, fresh_nonce());
+                // Once the handshake is over nothing is signed any more.
+                let nonce = if self.remote.is_none() { fresh_nonce() } else { Default::default() };
+                self.state.handle_frame(clock::now_ms(), clock::now_us(), frame, nonce);
                 self.drive(ctx, Some(permit));
             }
             LinkEvent::Drained => self.drained(),

@@ -12,6 +12,7 @@
 //! judged by the session's own clock, never by the socket.
 
 mod actor;
+mod credit;
 mod messages;
 mod state;
 

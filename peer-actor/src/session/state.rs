@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use shared::{
     MediaKind, NodeId,
-    limits::{HANDSHAKE_TIMEOUT_MS, INITIAL_CREDIT_BYTES, PING_INTERVAL_MS, SILENCE_TIMEOUT_MS},
+    limits::{HANDSHAKE_TIMEOUT_MS, PING_INTERVAL_MS, SILENCE_TIMEOUT_MS},
     wire::{
         self, Capabilities, Frame, GoodbyeReason, HandshakeMessage, LinkMessage, Message, Nonce,
         PROTOCOL_VERSION, RejectReason, Role,
@@ -14,6 +14,7 @@ use shared::{
 };
 use thiserror::Error;
 
+use super::credit::{Credit, Overdrawn};
 use crate::{
     identity::{Identity, is_signed_by},
     transport::CloseCause,
@@ -90,6 +91,9 @@ pub enum CloseReason {
     /// Nothing was heard for too long.
     #[error("nothing heard for too long")]
     Silent,
+    /// It says things, but what it is told waits unread.
+    #[error("it does not read what it is told")]
+    Deaf,
     /// The handshake took too long.
     #[error("the handshake took too long")]
     HandshakeTimeout,
@@ -135,8 +139,10 @@ pub struct SessionState {
     ping: Option<(u64, u64)>,
     ping_count: u64,
     rtt_us: Option<u32>,
-    received_data_bytes: u64,
-    granted_bytes: u64,
+    credit: Credit,
+    /// What the socket had taken when it was last looked at, and since when it has not taken more although more waits.
+    taken_bytes: u64,
+    deaf_since_ms: Option<u64>,
 }
 
 impl SessionState {
@@ -153,8 +159,9 @@ impl SessionState {
             ping: None,
             ping_count: 0,
             rtt_us: None,
-            received_data_bytes: 0,
-            granted_bytes: INITIAL_CREDIT_BYTES,
+            credit: Credit::new(),
+            taken_bytes: 0,
+            deaf_since_ms: None,
         };
         if side == Side::Dialler {
             state.phase = Phase::AwaitWelcome { own_nonce: nonce };
@@ -191,7 +198,7 @@ impl SessionState {
                 self.violate("a peer's frame on a tracker's link");
             }
             Message::Tracker(_) | Message::Peer(_) => {
-                self.account_data(&frame);
+                self.account_data(now_us, &frame);
                 self.outputs.push_back(SessionOutput::Deliver(frame));
             }
         }
@@ -208,6 +215,22 @@ impl SessionState {
             self.send(wire::Goodbye { reason });
         }
         self.close(CloseReason::Ended(reason));
+    }
+
+    /// What waits to be taken by the socket, and what it has taken in all. Whoever takes nothing for as long as it may be silent is deaf,
+    /// however much it has to say.
+    pub fn handle_backlog(&mut self, now_ms: u64, waiting_bytes: u64, taken_bytes: u64) {
+        if waiting_bytes == 0 || self.taken_bytes != taken_bytes {
+            self.deaf_since_ms = None;
+        }
+        self.taken_bytes = taken_bytes;
+        if waiting_bytes == 0 || !self.is_open() {
+            return;
+        }
+        let since_ms = *self.deaf_since_ms.get_or_insert(now_ms);
+        if now_ms >= since_ms + SILENCE_TIMEOUT_MS {
+            self.close(CloseReason::Deaf);
+        }
     }
 
     /// Time passed.
@@ -375,7 +398,7 @@ impl SessionState {
         self.phase = Phase::Open { remote: remote.clone() };
         self.next_ping_ms = now_ms;
         self.outputs.push_back(SessionOutput::Opened(remote));
-        self.send(wire::Credit { granted_bytes: self.granted_bytes });
+        self.send(wire::Credit { granted_bytes: self.credit.granted_bytes() });
     }
 
     fn handle_link(&mut self, now_us: u64, message: LinkMessage) {
@@ -406,16 +429,15 @@ impl SessionState {
         self.outputs.push_back(SessionOutput::Measured(rtt_us));
     }
 
-    /// Grants more as data comes in, in steps of a quarter of the window so that grants are few.
-    fn account_data(&mut self, frame: &Frame) {
-        self.received_data_bytes += frame.payload.len() as u64;
-        if self.received_data_bytes > self.granted_bytes {
-            return self.violate("data beyond the credit");
+    /// Grants more as data comes in.
+    fn account_data(&mut self, now_us: u64, frame: &Frame) {
+        if frame.payload.is_empty() {
+            return;
         }
-        let window_end = self.received_data_bytes + INITIAL_CREDIT_BYTES;
-        if window_end >= self.granted_bytes + INITIAL_CREDIT_BYTES / 4 {
-            self.granted_bytes = window_end;
-            self.send(wire::Credit { granted_bytes: window_end });
+        match self.credit.received(now_us, frame.payload.len() as u64, self.rtt_us.unwrap_or(0)) {
+            Ok(Some(granted_bytes)) => self.send(wire::Credit { granted_bytes }),
+            Ok(None) => {}
+            Err(Overdrawn) => self.violate("data beyond the credit"),
         }
     }
 

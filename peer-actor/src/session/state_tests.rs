@@ -2,7 +2,7 @@
 
 use super::*;
 use bytes::Bytes;
-use shared::{ContentId, LeafRange};
+use shared::{ContentId, LeafRange, limits::INITIAL_CREDIT_BYTES};
 
 struct Pair {
     dialler: SessionState,
@@ -128,6 +128,31 @@ fn silence_ends_a_session_and_a_pong_keeps_it() {
         pair.dialler.handle_timeout(due_ms, due_ms * 1000);
     }
     assert!(pair.now_ms - silent_from_ms < 15_000);
+}
+
+#[test]
+fn one_who_pings_and_never_reads_is_cut_and_a_slow_reader_is_not() {
+    let mut pair = Pair::new(anyone(None), MediaKind::Video);
+    pair.run();
+    let mut taken_bytes = 0;
+    for step in 0..40 {
+        pair.now_ms += PING_INTERVAL_MS;
+        pair.dialler.handle_timeout(pair.now_ms, pair.now_ms * 1000);
+        taken_bytes += step % 2;
+        pair.dialler.handle_backlog(pair.now_ms, 1 << 20, taken_bytes);
+        pair.run();
+    }
+    assert!(pair.closed.is_empty());
+    let deaf_from_ms = pair.now_ms;
+    while pair.dialler.remote().is_some() {
+        pair.now_ms += PING_INTERVAL_MS;
+        pair.acceptor.handle_timeout(pair.now_ms, pair.now_ms * 1000);
+        pair.dialler.handle_timeout(pair.now_ms, pair.now_ms * 1000);
+        pair.dialler.handle_backlog(pair.now_ms, 1 << 20, taken_bytes);
+        pair.run();
+    }
+    assert!(pair.closed.contains(&("dialler", CloseReason::Deaf)));
+    assert!(pair.now_ms - deaf_from_ms <= SILENCE_TIMEOUT_MS + 2 * PING_INTERVAL_MS);
 }
 
 #[test]

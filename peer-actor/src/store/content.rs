@@ -31,6 +31,7 @@ use super::{
     sync::{read, write},
     table::Inner,
 };
+use crate::buffers::Buffer;
 
 /// A content of the store. Shared as `Arc<Content>`; whoever holds one keeps it from being evicted.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct Content {
     /// Read-locked while a chunk is written; write-locked to change between clean and dirty.
     is_dirty: RwLock<bool>,
     unsynced_bytes: AtomicU64,
+    /// What the map claimed when it was loaded: nobody in this process has verified it.
+    pub(super) found: Vec<LeafRange>,
     used_at_s: AtomicU64,
     pub(super) ledger: Arc<Ledger>,
     pub(super) store: Weak<Inner>,
@@ -92,6 +95,7 @@ impl Content {
             size_bytes: parts.size_bytes,
             name: parts.name,
             is_shared: parts.held.is_none(),
+            found: parts.held.as_ref().map(|held| held.runs().collect()).unwrap_or_default(),
             files: parts.files,
             held: RwLock::new(parts.held.map_or(Held::All, Held::Some)),
             changes: Changes::new(),
@@ -151,7 +155,7 @@ impl Content {
             return Err(self.give_up(leaves, &pairs));
         }
         pairs.drain(..pairs.len().min(proof_skip.into()));
-        Ok((pairs, Bytes::from(payload)))
+        Ok((pairs, payload.freeze()))
     }
 
     /// Reads verified bytes at `pos` into `buf`, as many as are there without a gap. `Ok(None)`: the byte at `pos` is not there yet.
@@ -391,7 +395,7 @@ impl Content {
         let pairs =
             nodes.iter().map(|node| self.files.read_pair(node.pair)).collect::<io::Result<Vec<_>>>()?;
         let bytes = leaves.bytes(self.size_bytes);
-        let mut payload = vec![0; (bytes.end - bytes.start) as usize];
+        let mut payload = Buffer::of((bytes.end - bytes.start) as usize);
         self.files.read_bytes_at(&mut payload, bytes.start)?;
         let verified = verify(self.content_id, self.size_bytes, leaves, &pairs, &payload, |_| None);
         Ok((pairs, payload, verified))
@@ -478,7 +482,7 @@ impl Content {
 /// How much of the cache is given up at once when the disk is full although the cache limit is not reached.
 const DISK_FULL_BYTES: u64 = 64 << 20;
 
-type ReadAndVerified = (Vec<ProofPair>, Vec<u8>, Result<VerifiedPairs, ProofError>);
+type ReadAndVerified = (Vec<ProofPair>, Buffer, Result<VerifiedPairs, ProofError>);
 
 pub(super) fn unix_s(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())

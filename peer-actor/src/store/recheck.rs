@@ -1,4 +1,4 @@
-//! Finding out what a partial content really has after the machine died with it open.
+//! Finding out what a partial content really has: after the machine died with it open, or before it becomes a file of its own.
 //!
 //! Invariant: afterwards every claimed leaf verifies by the stored tree, from the content id down.
 
@@ -15,8 +15,18 @@ use super::content::Content;
 impl Content {
     /// Reads and verifies every claimed leaf; gives up those that fail. Returns how many were given up.
     pub(super) fn recheck(&self) -> io::Result<u32> {
+        self.recheck_runs(&self.verified_ranges())
+    }
+
+    /// The same for what was there when the content was loaded.
+    pub(super) fn recheck_found(&self) -> io::Result<u32> {
+        self.recheck_runs(&self.found)
+    }
+
+    fn recheck_runs(&self, runs: &[LeafRange]) -> io::Result<u32> {
         let mut lost = 0;
-        for run in self.verified_ranges() {
+        for run in runs {
+            let run = *run;
             let mut leaf = run.first;
             while leaf < run.end() {
                 let chunk = self.largest_chunk(leaf, run);

@@ -1,36 +1,25 @@
-//! The dialling side: awc opens the WebSocket, two pumps move frames, and a cut ends both.
+//! The dialling side: awc opens the WebSocket, then two pumps of our own move frames over its socket, and a cut ends both.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::Cell, io, net::SocketAddr, rc::Rc, time::Duration};
 
-use actix_codec::Framed;
-use actix_http::ws::{Frame as WsFrame, Message, ProtocolError};
 use actix_service::{Service, fn_service};
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use actix_web::http::Uri;
-use awc::{BoxedSocket, error::WsClientError};
-use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _, stream::SplitSink, stream::SplitStream};
+use awc::error::WsClientError;
 use shared::{
     limits::{HANDSHAKE_TIMEOUT_MS, MAX_FRAME_BYTES},
     wire::SUB_PROTOCOL,
 };
 use socket2::SockRef;
 use thiserror::Error;
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::net::TcpStream;
 
 use super::{
-    guard::GuardedCodec,
     link::{CloseCause, LinkCore, LinkEvents, LinkHandle, link},
+    reader::{BadFraming, FrameReader, Incoming},
     socket,
+    writer::{Masks, write_out},
 };
-
-/// Small frames are gathered up to this many bytes before they are flushed.
-const COALESCE_BYTES: usize = 64 * 1024;
-
-/// How long what the other end sent before it stopped reading may take to arrive.
-const LAST_WORDS: Duration = Duration::from_millis(500);
-
-type GuardedSocket = Framed<BoxedSocket, GuardedCodec>;
 
 /// Why a node could not be dialled.
 #[derive(Debug, Error)]
@@ -57,24 +46,15 @@ pub async fn dial(url: &str) -> Result<(LinkHandle, LinkEvents), DialError> {
         .await
         .map_err(|_| DialError::Timeout)?
         .map_err(|error: WsClientError| DialError::Connect(error.to_string()))?;
-    let (socket, remote) = kept.take().unzip();
-    let (core, outbound, events) = link(remote, socket);
+    let lost = |error: io::Error| DialError::Connect(error.to_string());
+    let (kept_socket, remote) = kept.take().ok_or_else(|| lost(io::ErrorKind::NotConnected.into()))?;
+    let handles = socket::handles(&kept_socket).map_err(lost)?;
+    let (core, outbound, events) = link(Some(remote), Some(kept_socket));
     let handle = core.handle.clone();
-    let (sink, stream) = framed.into_map_codec(GuardedCodec).split();
-    let is_sent = core.sent_counter();
-    let writer = handle.clone();
-    actix_rt::spawn(async move {
-        tokio::select! {
-            () = pump_out(sink, outbound, is_sent) => {}
-            () = writer.wait_cut() => return,
-        }
-        // The socket takes no more, but the other end's last words may still be unread.
-        let last_words = tokio::time::timeout(LAST_WORDS, writer.wait_cut());
-        if last_words.await.is_err() {
-            writer.cut();
-        }
-    });
-    actix_rt::spawn(pump_in(stream, core));
+    let [reading, writing] = handles;
+    actix_rt::spawn(write_out(writing, outbound, Some(Masks::new()), handle.clone(), core.sent_counter()));
+    // What came right behind the answer to the upgrade was read with it.
+    actix_rt::spawn(pump_in(reading, FrameReader::new(&framed.into_parts().read_buf), core));
     Ok((handle, events))
 }
 
@@ -92,60 +72,63 @@ async fn connect_tuned(
     Ok(connection)
 }
 
-async fn pump_in(mut stream: SplitStream<GuardedSocket>, mut core: LinkCore) {
+async fn pump_in(socket: TcpStream, mut reader: FrameReader, mut core: LinkCore) {
     let handle = core.handle.clone();
     loop {
+        match take_messages(&mut reader, &mut core) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(BadFraming) => {
+                core.end(CloseCause::Framing);
+                break;
+            }
+        }
         let gate = core.gate.clone();
-        let next = async {
+        let more = async {
             std::future::poll_fn(|cx| gate.poll_open(cx)).await;
-            stream.next().await
+            read_some(&socket, &mut reader).await
         };
-        let message = tokio::select! {
-            message = next => message,
+        let read = tokio::select! {
+            read = more => read,
             () = handle.wait_cut() => return core.end(CloseCause::Cut),
         };
-        if !handle_message(message, &mut core) {
-            break;
+        match read {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(%error, "the socket ended without a goodbye");
+                break;
+            }
         }
     }
     core.end(CloseCause::Remote);
     handle.cut();
 }
 
-fn handle_message(message: Option<Result<WsFrame, ProtocolError>>, core: &mut LinkCore) -> bool {
-    match message {
-        Some(Ok(WsFrame::Binary(bytes))) => core.message_arrived(bytes),
-        Some(Ok(WsFrame::Ping(_) | WsFrame::Pong(_))) => true,
-        Some(Ok(WsFrame::Text(_) | WsFrame::Continuation(_)) | Err(ProtocolError::Overflow)) => {
-            core.end(CloseCause::Framing);
-            false
+/// Hands on what is there; false when the link must end.
+fn take_messages(reader: &mut FrameReader, core: &mut LinkCore) -> Result<bool, BadFraming> {
+    while let Some(incoming) = reader.next()? {
+        let goes_on = match incoming {
+            Incoming::Message(message) => core.message_arrived(message),
+            Incoming::Upkeep => true,
+            Incoming::Close => false,
+        };
+        if !goes_on {
+            return Ok(false);
         }
-        Some(Err(error)) => {
-            tracing::debug!(%error, "the socket ended without a goodbye");
-            false
-        }
-        Some(Ok(WsFrame::Close(_))) | None => false,
     }
+    Ok(true)
 }
 
-async fn pump_out(
-    mut sink: SplitSink<GuardedSocket, Message>,
-    mut outbound: mpsc::Receiver<Bytes>,
-    is_sent: impl Fn(usize),
-) {
-    while let Some(first) = outbound.recv().await {
-        let mut gathered_bytes = 0;
-        let mut next = Some(first);
-        while let Some(message) = next {
-            gathered_bytes += message.len();
-            if sink.feed(Message::Binary(message)).await.is_err() {
-                return;
+async fn read_some(socket: &TcpStream, reader: &mut FrameReader) -> io::Result<usize> {
+    loop {
+        match socket.try_read_vectored(&mut reader.slots()) {
+            Ok(count) => {
+                reader.filled(count);
+                return Ok(count);
             }
-            next = if gathered_bytes < COALESCE_BYTES { outbound.try_recv().ok() } else { None };
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
+            Err(error) => return Err(error),
         }
-        if sink.flush().await.is_err() {
-            return;
-        }
-        is_sent(gathered_bytes);
     }
 }

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use shared::{
     limits::{LINK_OUTBOUND_BYTES, LINK_OUTBOUND_FRAMES},
     wire::{self, DecodeError, Frame},
@@ -18,7 +18,13 @@ use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::gate::{Gate, Permit};
+use super::{
+    gate::{Gate, Permit},
+    writer::Outgoing,
+};
+
+/// Room for the head of a frame that is not a list.
+const HEAD_BYTES: usize = 64;
 
 /// Events waiting for the session. The gate closes long before this many; a peer that still fills it is flooding.
 const EVENT_QUEUE: usize = 16 * 1024;
@@ -69,10 +75,11 @@ pub struct LinkHandle {
 }
 
 struct Shared {
-    outbound: mpsc::Sender<Bytes>,
+    outbound: mpsc::Sender<Outgoing>,
     queued_bytes: AtomicUsize,
     is_drain_told: AtomicBool,
     moved_bytes: AtomicU64,
+    taken_bytes: AtomicU64,
     is_closed: AtomicBool,
     cut: Notify,
     cut_socket: Option<socket2::Socket>,
@@ -80,13 +87,20 @@ struct Shared {
 }
 
 impl LinkHandle {
-    /// Queues a frame.
+    /// Queues a frame. Its payload is shared, not copied.
     pub fn try_send(&self, frame: impl Into<Frame>) -> Result<(), LinkFull> {
-        self.try_send_encoded(wire::encode(&frame.into()))
+        let Frame { message, payload } = frame.into();
+        let mut head = BytesMut::with_capacity(HEAD_BYTES);
+        wire::encode_head(&message, &mut head);
+        self.queue(Outgoing::message(head.freeze(), payload))
     }
 
     /// Queues a frame that is encoded already.
     pub fn try_send_encoded(&self, message: Bytes) -> Result<(), LinkFull> {
+        self.queue(Outgoing::message(message, Bytes::new()))
+    }
+
+    pub(crate) fn queue(&self, message: Outgoing) -> Result<(), LinkFull> {
         let message_bytes = message.len();
         if self.shared.queued_bytes.fetch_add(message_bytes, Ordering::AcqRel) > LINK_OUTBOUND_BYTES {
             self.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
@@ -107,13 +121,19 @@ impl LinkHandle {
 
     /// The same, after which the next drained byte is told again by [`LinkEvent::Drained`].
     pub fn drained_bytes(&self) -> usize {
-        self.shared.is_drain_told.store(false, Ordering::Release);
-        self.queued_bytes()
+        // Sequentially consistent on both sides: a byte drained between the two is either counted here or told.
+        self.shared.is_drain_told.swap(false, Ordering::SeqCst);
+        self.shared.queued_bytes.load(Ordering::SeqCst)
     }
 
     /// Bytes of frames queued and received since the link opened; tells a used link from one that is only kept alive.
     pub fn moved_bytes(&self) -> u64 {
         self.shared.moved_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes the socket has taken since the link opened; tells a slow reader from one that does not read.
+    pub fn taken_bytes(&self) -> u64 {
+        self.shared.taken_bytes.load(Ordering::Relaxed)
     }
 
     /// The address at the other end of the socket.
@@ -173,7 +193,7 @@ pub(crate) struct LinkCore {
 pub(crate) fn link(
     remote: Option<SocketAddr>,
     cut_socket: Option<socket2::Socket>,
-) -> (LinkCore, mpsc::Receiver<Bytes>, LinkEvents) {
+) -> (LinkCore, mpsc::Receiver<Outgoing>, LinkEvents) {
     let (outbound, outbound_queue) = mpsc::channel(LINK_OUTBOUND_FRAMES);
     let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
     let shared = Shared {
@@ -181,6 +201,7 @@ pub(crate) fn link(
         queued_bytes: AtomicUsize::new(0),
         is_drain_told: AtomicBool::new(false),
         moved_bytes: AtomicU64::new(0),
+        taken_bytes: AtomicU64::new(0),
         is_closed: AtomicBool::new(false),
         cut: Notify::new(),
         cut_socket,
@@ -205,15 +226,10 @@ impl LinkCore {
         }
     }
 
-    /// Accounts for a message the socket has taken.
-    pub(crate) fn message_sent(&mut self, message_bytes: usize) {
-        message_sent(&self.handle, &self.events, message_bytes);
-    }
-
-    /// What the writing half needs when it runs apart from the reading half.
+    /// What the writing half, which runs apart from the reading half, says when the socket has taken bytes.
     pub(crate) fn sent_counter(&self) -> impl Fn(usize) + use<> {
         let (handle, events) = (self.handle.clone(), self.events.clone());
-        move |message_bytes| message_sent(&handle, &events, message_bytes)
+        move |taken_bytes| bytes_sent(&handle, &events, taken_bytes)
     }
 
     fn emit(&mut self, event: LinkEvent) -> bool {
@@ -240,9 +256,10 @@ impl LinkCore {
     }
 }
 
-fn message_sent(handle: &LinkHandle, events: &mpsc::Sender<LinkEvent>, message_bytes: usize) {
-    handle.shared.queued_bytes.fetch_sub(message_bytes, Ordering::AcqRel);
-    if !handle.shared.is_drain_told.swap(true, Ordering::AcqRel)
+fn bytes_sent(handle: &LinkHandle, events: &mpsc::Sender<LinkEvent>, taken_bytes: usize) {
+    handle.shared.queued_bytes.fetch_sub(taken_bytes, Ordering::SeqCst);
+    handle.shared.taken_bytes.fetch_add(taken_bytes as u64, Ordering::Relaxed);
+    if !handle.shared.is_drain_told.swap(true, Ordering::SeqCst)
         && events.try_send(LinkEvent::Drained).is_err()
     {
         tracing::debug!("the session is not listening");

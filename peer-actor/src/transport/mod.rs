@@ -17,8 +17,10 @@ mod client;
 mod gate;
 mod guard;
 mod link;
+mod reader;
 mod server;
 mod socket;
+mod writer;
 
 pub use client::{DialError, dial};
 pub use gate::Permit;

@@ -1,7 +1,9 @@
-//! The accepting side: a thin actix-web-actors shell, frames in, frames out, no logic.
+//! The accepting side: a thin actix-web-actors shell that greets and reads; no logic.
 //!
-//! The WebSocket actor is polled as an HTTP response body: while the other end does not read, it is not polled at all, timers
-//! included. So it has no timers, the session lives elsewhere, and the session's [`LinkHandle::cut`] works on the socket itself.
+//! The WebSocket actor is polled as an HTTP response body, and its frames would be copied twice on their way through that body; while the
+//! other end does not read, it would not be polled at all. So it writes nothing after the upgrade: what goes out is written by
+//! [`write_out`] through a second handle to the socket. The two never meet, because an acceptor says nothing before it has heard a Hello,
+//! which no dialler sends before it has the whole answer to its upgrade.
 
 use std::{
     net::SocketAddr,
@@ -10,20 +12,26 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use actix::{Actor, ActorContext as _, AsyncContext as _, StreamHandler};
-use actix_web::{HttpRequest, HttpResponse, dev::Extensions, error::PayloadError, rt::net::TcpStream, web};
+use actix::{Actor, ActorContext as _, StreamHandler};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    dev::Extensions,
+    error::{ErrorInternalServerError, PayloadError},
+    rt::net::TcpStream,
+    web,
+};
 use actix_web_actors::ws;
 use bytes::Bytes;
 use futures_util::Stream;
 use shared::{limits::MAX_FRAME_BYTES, wire::SUB_PROTOCOL};
 use socket2::SockRef;
-use tokio::sync::mpsc;
 
 use super::{
     gate::Gate,
     guard::FrameGuard,
     link::{CloseCause, LinkCore, LinkEvents, LinkHandle, link},
     socket,
+    writer::{Outgoing, write_out},
 };
 
 /// A second handle to the connection's socket, kept beside the connection so that it can be cut.
@@ -48,47 +56,27 @@ pub fn accept(
     payload: web::Payload,
 ) -> Result<(HttpResponse, LinkHandle, LinkEvents), actix_web::Error> {
     let kept = request.conn_data::<PeerSocket>();
-    let cut_socket = kept.and_then(|kept| kept.socket.as_ref()?.try_clone().ok());
     let remote = kept.and_then(|kept| kept.remote).or_else(|| request.peer_addr());
-    let (core, outbound, events) = link(remote, cut_socket);
-    let handle = core.handle.clone();
+    let socket = kept.and_then(|kept| kept.socket.as_ref()?.try_clone().ok());
+    let socket = socket.ok_or_else(|| ErrorInternalServerError("the connection's socket was not kept"))?;
+    let [writing] = socket::handles(&socket).map_err(ErrorInternalServerError)?;
+    let (core, outbound, events) = link(remote, Some(socket));
+    let (handle, is_sent) = (core.handle.clone(), core.sent_counter());
     let guarded = GuardedPayload { payload, guard: FrameGuard::default(), gate: core.gate.clone() };
-    let response =
-        ws::WsResponseBuilder::new(SocketActor { core, outbound: Some(outbound) }, request, guarded)
-            .protocols(&[SUB_PROTOCOL])
-            .frame_size(MAX_FRAME_BYTES)
-            .start()?;
+    let response = ws::WsResponseBuilder::new(SocketActor { core }, request, guarded)
+        .protocols(&[SUB_PROTOCOL])
+        .frame_size(MAX_FRAME_BYTES)
+        .start()?;
+    actix_web::rt::spawn(write_out(writing, outbound, None, handle.clone(), is_sent));
     Ok((response, handle, events))
 }
 
 struct SocketActor {
     core: LinkCore,
-    outbound: Option<mpsc::Receiver<Bytes>>,
 }
 
 impl Actor for SocketActor {
     type Context = ws::WebsocketContext<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(queue) = self.outbound.take() {
-            ctx.add_stream(Outbound { queue, has_yielded: false });
-        }
-    }
-}
-
-/// A frame on its way out; a type of its own because actix tells streams apart by item.
-struct OutboundFrame(Bytes);
-
-impl StreamHandler<OutboundFrame> for SocketActor {
-    fn handle(&mut self, OutboundFrame(message): OutboundFrame, ctx: &mut Self::Context) {
-        let message_bytes = message.len();
-        ctx.binary(message);
-        self.core.message_sent(message_bytes);
-    }
-
-    fn finished(&mut self, ctx: &mut Self::Context) {
-        ctx.stop();
-    }
 }
 
 impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for SocketActor {
@@ -96,7 +84,9 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for SocketActor {
         let goes_on = match message {
             Ok(ws::Message::Binary(bytes)) => self.core.message_arrived(bytes),
             Ok(ws::Message::Ping(text)) => {
-                ctx.pong(&text);
+                if self.core.handle.queue(Outgoing::pong(text)).is_err() {
+                    tracing::debug!("a ping is not answered: the link is full");
+                }
                 true
             }
             Ok(ws::Message::Pong(_) | ws::Message::Nop) => true,
@@ -121,23 +111,10 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for SocketActor {
     }
 }
 
-/// Outbound frames one a poll: the body is polled again only when the socket has taken the last, which is the backpressure.
-struct Outbound {
-    queue: mpsc::Receiver<Bytes>,
-    has_yielded: bool,
-}
-
-impl Stream for Outbound {
-    type Item = OutboundFrame;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<OutboundFrame>> {
-        if std::mem::take(&mut self.has_yielded) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let message = ready!(self.queue.poll_recv(cx));
-        self.has_yielded = true;
-        Poll::Ready(message.map(OutboundFrame))
+impl Drop for SocketActor {
+    fn drop(&mut self) {
+        self.core.end(CloseCause::Remote);
+        self.core.handle.cut();
     }
 }
 

@@ -382,6 +382,43 @@ fn an_exported_file_is_whole_and_verified_or_not_there() {
 }
 
 #[test]
+fn a_content_handed_over_becomes_the_file_and_leaves_the_cache() {
+    let (store, dir) = store(100 * MIB);
+    let sample = Sample::of(MIB + 1, 3);
+    let to = dir.path().join("out.mkv");
+    let content = store.open_partial(sample.id, sample.size(), "a").unwrap();
+    assert!(store.hand_over(&content, &to).is_err(), "it is not complete");
+    sample.fetch_into(&store);
+    store.hand_over(&content, &to).unwrap();
+    assert_eq!(fs::read(&to).unwrap(), sample.bytes);
+    assert!(content.is_gone() && store.get(&sample.id).is_none());
+    assert_eq!(store.cache_bytes(), 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().filter(|entry| is_part(entry.as_ref().unwrap())).count(), 0);
+}
+
+#[test]
+fn what_an_earlier_run_fetched_is_verified_before_it_is_handed_over() {
+    let (first, dir) = store(100 * MIB);
+    let sample = Sample::of(MIB + 1, 3);
+    let to = dir.path().join("out.mkv");
+    sample.fetch_into(&first);
+    drop(first);
+    damage(&dir, &sample, "bytes", 99);
+    let store = open(&dir, 100 * MIB);
+    let content = store.get(&sample.id).unwrap();
+    assert!(store.hand_over(&content, &to).is_err());
+    assert!(!to.exists());
+    assert!(!content.is_complete(), "the damaged leaf is to be fetched again");
+    sample.fetch_into(&store);
+    store.hand_over(&content, &to).unwrap();
+    assert_eq!(fs::read(&to).unwrap(), sample.bytes);
+}
+
+fn is_part(entry: &fs::DirEntry) -> bool {
+    entry.file_name().to_string_lossy().ends_with(".part")
+}
+
+#[test]
 fn many_contents_need_few_descriptors() {
     let (store, _dir) = store(100 * MIB);
     let samples: Vec<Sample> = (0..250).map(|seed| Sample::of(2 * LEAF_BYTES, seed as u8)).collect();

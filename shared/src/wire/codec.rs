@@ -4,7 +4,7 @@
 //! produces. (An integer in a longer form than needed is accepted too; nothing is signed or hashed in encoded form.)
 
 use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{BodyError, DecodeError, Frame, Message};
@@ -23,14 +23,18 @@ pub fn encode(frame: &Frame) -> Bytes {
 
 /// Appends a frame to `out`; one copy of the payload.
 pub fn encode_into(frame: &Frame, out: &mut BytesMut) {
-    let mut body = Vec::with_capacity(64);
-    frame.message.encode_body(&mut body);
-    debug_assert!(body.len() <= MAX_BODY_BYTES, "{} is too long", frame.message.name());
-    out.reserve(HEADER_BYTES + body.len() + frame.payload.len());
-    out.extend_from_slice(&[frame.message.frame_type(), 0, 0, 0]);
-    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    out.extend_from_slice(&body);
+    encode_head(&frame.message, out);
     out.extend_from_slice(&frame.payload);
+}
+
+/// Appends what a frame has before its payload: a sender that can write two pieces at once copies no payload.
+pub fn encode_head(message: &Message, out: &mut BytesMut) {
+    let start = out.len();
+    out.extend_from_slice(&[message.frame_type(), 0, 0, 0, 0, 0, 0, 0]);
+    message.encode_body(&mut out.writer());
+    let body_bytes = out.len() - start - HEADER_BYTES;
+    debug_assert!(body_bytes <= MAX_BODY_BYTES, "{} is too long", message.name());
+    out[start + 4..start + HEADER_BYTES].copy_from_slice(&(body_bytes as u32).to_le_bytes());
 }
 
 /// Decodes one WebSocket message; the payload is a slice of `bytes`, not a copy.
@@ -58,7 +62,7 @@ pub fn peek_type(bytes: &[u8]) -> Option<u8> {
     bytes.first().copied()
 }
 
-pub(crate) fn encode_body<T: Serialize>(body: &T, out: &mut Vec<u8>) {
+pub(crate) fn encode_body<T: Serialize>(body: &T, out: &mut impl std::io::Write) {
     // Encoding into memory fails only for types serde cannot describe, which the golden tests would show for every frame.
     let encoded = bincode::serde::encode_into_std_write(body, out, BODY_CONFIG);
     debug_assert!(encoded.is_ok(), "a wire body must be encodable");

@@ -27,7 +27,7 @@ macro_rules! conversation {
                 match self { $(Self::$variant(_) => stringify!($variant)),+ }
             }
 
-            pub(crate) fn encode_body(&self, out: &mut Vec<u8>) {
+            pub(crate) fn encode_body(&self, out: &mut impl std::io::Write) {
                 match self { $(Self::$variant(body) => codec::encode_body(body, out)),+ }
             }
 
@@ -150,7 +150,7 @@ impl Message {
         each_conversation!(self, message => message.name())
     }
 
-    pub(crate) fn encode_body(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode_body(&self, out: &mut impl std::io::Write) {
         each_conversation!(self, message => message.encode_body(out))
     }
 

@@ -92,7 +92,7 @@ mod peer;
 mod tracker;
 
 pub use catalogue::{CatalogueEntry, FileEntry, Hints};
-pub use codec::{decode, encode, encode_into, peek_type};
+pub use codec::{decode, encode, encode_head, encode_into, peek_type};
 pub use error::{BodyError, DecodeError};
 pub use frame::{Frame, HandshakeMessage, LinkMessage, Message, PeerMessage, TrackerMessage};
 pub use handshake::{

@@ -169,7 +169,8 @@ impl Viewer {
             return;
         }
         let spread = self.sources.values().any(|source| !source.have.is_full());
-        let piece = self.piece_leaves();
+        // Pieces matter only where sources differ in them; elsewhere a fast link may have its largest chunks.
+        let piece = if spread { self.piece_leaves() } else { MAX_CHUNK_LEAVES };
         let mut pieces = Vec::new();
         let mut start = group.start;
         while let Some(leaf) = self.next_askable(start..group.end) {

@@ -1,0 +1,129 @@
+//! Payload buffers that are used again and again: a fresh megabyte costs the kernel as much as copying it.
+//!
+//! Invariant: at most [`IDLE_BUFFER_BYTES`] lie idle, whatever was in use before. A buffer may hold bytes of its last use; whoever takes
+//! one writes it before reading it.
+
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use shared::limits::IDLE_BUFFER_BYTES;
+
+/// log2 of the smallest and the largest kept buffer.
+const SMALLEST_LOG: u32 = 14;
+const LARGEST_LOG: u32 = 21;
+const CLASSES: usize = (LARGEST_LOG - SMALLEST_LOG + 1) as usize;
+
+static IDLE: Mutex<Idle> = Mutex::new(Idle { bytes: 0, classes: [const { Vec::new() }; CLASSES] });
+
+#[derive(Debug)]
+struct Idle {
+    bytes: usize,
+    classes: [Vec<Box<[u8]>>; CLASSES],
+}
+
+/// Some bytes of memory; given back when dropped, also as [`Bytes`].
+pub struct Buffer {
+    memory: Box<[u8]>,
+    len: usize,
+}
+
+impl Buffer {
+    /// A buffer of `len` bytes. What is in them is not specified.
+    pub fn of(len: usize) -> Self {
+        let memory = take(len).unwrap_or_else(|| vec![0; class_of(len).map_or(len, class_bytes)].into());
+        Self { memory, len }
+    }
+
+    /// The written buffer, to be shared.
+    pub fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.memory[..self.len]
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.as_ref()
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[..self.len]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let memory = std::mem::take(&mut self.memory);
+        let Some(class) = class_of(memory.len()).filter(|class| class_bytes(*class) == memory.len()) else {
+            return;
+        };
+        let mut idle = idle();
+        if idle.bytes + memory.len() <= IDLE_BUFFER_BYTES {
+            idle.bytes += memory.len();
+            idle.classes[class].push(memory);
+        }
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+fn take(len: usize) -> Option<Box<[u8]>> {
+    let class = class_of(len)?;
+    let mut idle = idle();
+    let memory = idle.classes[class].pop()?;
+    idle.bytes -= memory.len();
+    Some(memory)
+}
+
+/// The kept size that fits; none for what is larger than any.
+fn class_of(len: usize) -> Option<usize> {
+    let log = len.next_power_of_two().ilog2().max(SMALLEST_LOG);
+    (log <= LARGEST_LOG).then_some((log - SMALLEST_LOG) as usize)
+}
+
+const fn class_bytes(class: usize) -> usize {
+    1 << (SMALLEST_LOG as usize + class)
+}
+
+fn idle() -> MutexGuard<'static, Idle> {
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_as_long_as_asked_and_what_lies_idle_is_bounded() {
+        for len in [0, 1, 16 * 1024, 16 * 1024 + 1, 1 << 20, (1 << 20) + 77, (1 << 21) + 1] {
+            let mut buffer = Buffer::of(len);
+            buffer.fill(7);
+            let bytes = buffer.freeze();
+            assert_eq!(bytes.len(), len);
+            assert!(bytes.iter().all(|byte| *byte == 7));
+        }
+        let many: Vec<Buffer> = (0..100).map(|_| Buffer::of(1 << 20)).collect();
+        drop(many);
+        let idle = idle();
+        assert!(idle.bytes <= IDLE_BUFFER_BYTES);
+        let counted: usize = idle.classes.iter().flatten().map(|memory| memory.len()).sum();
+        assert_eq!(idle.bytes, counted);
+    }
+}

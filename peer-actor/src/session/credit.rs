@@ -1,0 +1,131 @@
+//! How much data the other end may send ahead: enough that a round trip never holds it up, whatever the link turns out to carry.
+//!
+//! Invariant: a grant never shrinks, and never runs ahead of what came by more than [`MAX_CREDIT_BYTES`]. Pure.
+
+use shared::limits::{INITIAL_CREDIT_BYTES, MAX_CREDIT_BYTES};
+
+/// Beyond round trips, the window covers this much time of the link: what both ends may take to get round to it.
+const HANDLING_US: u64 = 50_000;
+/// Arrivals are turned into a rate after this much time.
+const SAMPLE_US: u64 = 20_000;
+/// A sample that took longer has seen idleness.
+const STALE_US: u64 = 1_000_000;
+
+/// The receiver's side of the credit of one link.
+#[derive(Debug)]
+pub(super) struct Credit {
+    received_bytes: u64,
+    granted_bytes: u64,
+    window_bytes: u64,
+    since_us: u64,
+    sample_bytes: u64,
+}
+
+/// More data came than was granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Overdrawn;
+
+impl Credit {
+    pub(super) const fn new() -> Self {
+        Self {
+            received_bytes: 0,
+            granted_bytes: INITIAL_CREDIT_BYTES,
+            window_bytes: INITIAL_CREDIT_BYTES,
+            since_us: 0,
+            sample_bytes: 0,
+        }
+    }
+
+    /// What is granted in all.
+    pub(super) const fn granted_bytes(&self) -> u64 {
+        self.granted_bytes
+    }
+
+    /// Data came: a new grant, if one is worth a frame. They come in steps of a quarter of the window.
+    pub(super) fn received(
+        &mut self,
+        now_us: u64,
+        bytes: u64,
+        rtt_us: u32,
+    ) -> Result<Option<u64>, Overdrawn> {
+        self.received_bytes += bytes;
+        if self.received_bytes > self.granted_bytes {
+            return Err(Overdrawn);
+        }
+        self.measure(now_us, bytes, rtt_us.into());
+        let window_end = self.received_bytes + self.window_bytes;
+        if window_end < self.granted_bytes + self.window_bytes / 4 {
+            return Ok(None);
+        }
+        self.granted_bytes = window_end;
+        Ok(Some(window_end))
+    }
+
+    /// The window follows what the link carries in two round trips and the handling: twice what is needed, so that it can turn out to
+    /// carry more. It shrinks slowly.
+    fn measure(&mut self, now_us: u64, bytes: u64, rtt_us: u64) {
+        let took_us = now_us.saturating_sub(self.since_us);
+        self.sample_bytes += bytes;
+        if took_us < SAMPLE_US {
+            return;
+        }
+        if took_us < STALE_US {
+            let worth_bytes = self.sample_bytes.saturating_mul(2 * rtt_us + HANDLING_US) / took_us;
+            let faded_bytes = self.window_bytes - self.window_bytes / 16;
+            self.window_bytes = worth_bytes.max(faded_bytes).clamp(INITIAL_CREDIT_BYTES, MAX_CREDIT_BYTES);
+        }
+        (self.since_us, self.sample_bytes) = (now_us, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sender that keeps to the credit over a link of `rate` bytes a millisecond and a round trip of `rtt_ms`; bytes in a second.
+    fn carried_in_a_second(rate: u64, rtt_ms: u64) -> u64 {
+        let mut credit = Credit::new();
+        let (mut sent, mut granted) = (0, credit.granted_bytes());
+        let mut on_their_way = std::collections::VecDeque::new();
+        for now_ms in 0..1_000_u64 {
+            while let Some((_, grant)) = on_their_way.pop_front_if(|(at_ms, _)| *at_ms <= now_ms) {
+                granted = grant;
+            }
+            let bytes = rate.min(granted - sent);
+            sent += bytes;
+            if bytes > 0
+                && let Ok(Some(grant)) = credit.received(1 + now_ms * 1_000, bytes, rtt_ms as u32 * 1_000)
+            {
+                on_their_way.push_back((now_ms + rtt_ms, grant));
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn a_fast_link_is_filled_however_long_it_is() {
+        for (rate, rtt_ms) in [(125_000, 1), (125_000, 20), (125_000, 80), (10_000, 150)] {
+            let carried = carried_in_a_second(rate, rtt_ms);
+            assert!(carried > rate * 700, "{carried} of {} with {rtt_ms} ms", rate * 1_000);
+        }
+    }
+
+    #[test]
+    fn a_slow_link_is_granted_no_more_than_at_first() {
+        let mut credit = Credit::new();
+        for step in 0..10_000 {
+            let granted = credit.received(step * 10_000, 1_000, 300_000).unwrap();
+            assert!(granted.is_none_or(|granted| granted == credit.received_bytes + INITIAL_CREDIT_BYTES));
+        }
+    }
+
+    #[test]
+    fn no_link_is_granted_more_than_the_limit_and_nothing_beyond_is_taken() {
+        let mut credit = Credit::new();
+        for step in 0..10_000 {
+            let _ = credit.received(step * 1_000, 1 << 20, 1_000_000).unwrap();
+            assert!(credit.granted_bytes() <= credit.received_bytes + MAX_CREDIT_BYTES);
+        }
+        assert_eq!(credit.received(0, 2 * MAX_CREDIT_BYTES, 0), Err(Overdrawn));
+    }
+}

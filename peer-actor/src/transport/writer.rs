@@ -1,0 +1,330 @@
+//! The way out of a link: messages become WebSocket frames (RFC 6455 section 5.2) and the kernel is given many of them at once.
+//!
+//! A payload is handed to the kernel where it lies. Only a dialler, whose frames the RFC wants masked, copies what it sends; data mostly
+//! flows the other way, since viewers dial their sources.
+//!
+//! Invariant: frames leave whole and in order, and only through here: on an accepted link the WebSocket actor itself never writes.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    time::Duration,
+};
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use socket2::SockRef;
+use tokio::{net::TcpStream, sync::mpsc};
+
+use super::{link::LinkHandle, socket::UnsentBound};
+use crate::{buffers::Buffer, clock, identity::random_bytes};
+
+/// Messages are gathered up to this many bytes before the kernel is given them.
+const COALESCE_BYTES: usize = 256 * 1024;
+/// The most pieces the kernel is given at once.
+const MAX_SLICES: usize = 32;
+/// Who fills a link is told of room in steps of this, so that telling costs little.
+const TELL_BYTES: usize = 64 * 1024;
+/// How long what the other end sent before it stopped reading may take to arrive.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+const BINARY: u8 = 0x82;
+const PONG: u8 = 0x8a;
+const MASKED: u8 = 0x80;
+
+/// One message on its way out, in two pieces.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    opcode: u8,
+    head: Bytes,
+    payload: Bytes,
+}
+
+impl Outgoing {
+    /// A binary message: `head`, then `payload`.
+    pub(crate) const fn message(head: Bytes, payload: Bytes) -> Self {
+        Self { opcode: BINARY, head, payload }
+    }
+
+    /// The answer to a ping of the WebSocket itself.
+    pub(crate) const fn pong(text: Bytes) -> Self {
+        Self { opcode: PONG, head: text, payload: Bytes::new() }
+    }
+
+    /// Bytes of the message, without the WebSocket's own.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.payload.len()
+    }
+}
+
+/// Writes what is queued until the link is cut or the socket takes no more; then cuts the link, once the other end's last words had
+/// time to arrive.
+pub(crate) async fn write_out(
+    socket: TcpStream,
+    queue: mpsc::Receiver<Outgoing>,
+    masks: Option<Masks>,
+    link: LinkHandle,
+    is_sent: impl Fn(usize),
+) {
+    tokio::select! {
+        () = pump(&socket, queue, masks, is_sent) => {}
+        () = link.wait_cut() => return,
+    }
+    let last_words = tokio::time::timeout(LAST_WORDS, link.wait_cut());
+    if last_words.await.is_err() {
+        link.cut();
+    }
+}
+
+async fn pump(
+    socket: &TcpStream,
+    mut queue: mpsc::Receiver<Outgoing>,
+    masks: Option<Masks>,
+    is_sent: impl Fn(usize),
+) {
+    let mut batch = Batch { masks, ..Batch::default() };
+    let mut unsent = UnsentBound::new(clock::now_us());
+    let mut untold_bytes = 0;
+    while let Some(first) = queue.recv().await {
+        batch.push(first);
+        while !batch.pieces.is_empty() {
+            while batch.bytes < COALESCE_BYTES
+                && let Ok(next) = queue.try_recv()
+            {
+                batch.push(next);
+            }
+            match batch.write_to(socket) {
+                Ok(taken_bytes) => {
+                    untold_bytes += taken_bytes;
+                    unsent.taken(taken_bytes);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    unsent.adjust(clock::now_us(), SockRef::from(socket));
+                    if untold_bytes > 0 {
+                        is_sent(std::mem::take(&mut untold_bytes));
+                    }
+                    if socket.writable().await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => return tracing::debug!(%error, "the socket takes no more"),
+            }
+            if untold_bytes >= TELL_BYTES || batch.pieces.is_empty() {
+                is_sent(std::mem::take(&mut untold_bytes));
+            }
+        }
+    }
+}
+
+/// Frames the kernel is to be given next.
+#[derive(Debug, Default)]
+struct Batch {
+    pieces: VecDeque<Piece>,
+    bytes: usize,
+    masks: Option<Masks>,
+}
+
+/// Some bytes of the stream, the first of which are the WebSocket's own and not the message's.
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    own_bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, message: Outgoing) {
+        let masks = self.masks.as_mut();
+        for piece in framed(message, masks) {
+            self.bytes += piece.bytes.len();
+            self.pieces.push_back(piece);
+        }
+    }
+
+    /// Writes once; how many bytes of messages, without the WebSocket's own, the kernel took.
+    fn write_to(&mut self, socket: &TcpStream) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = self.pieces.len().min(MAX_SLICES);
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            *slice = IoSlice::new(&piece.bytes);
+        }
+        match socket.try_write_vectored(&slices[..count])? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            taken => Ok(self.advance(taken)),
+        }
+    }
+
+    fn advance(&mut self, mut taken: usize) -> usize {
+        self.bytes -= taken;
+        let mut of_messages = 0;
+        while let Some(piece) = self.pieces.front_mut().filter(|_| taken > 0) {
+            let count = taken.min(piece.bytes.len());
+            let own_bytes = count.min(piece.own_bytes);
+            piece.own_bytes -= own_bytes;
+            of_messages += count - own_bytes;
+            taken -= count;
+            piece.bytes.advance(count);
+            if piece.bytes.is_empty() {
+                self.pieces.pop_front();
+            }
+        }
+        of_messages
+    }
+}
+
+/// A message as pieces of the stream.
+fn framed(message: Outgoing, masks: Option<&mut Masks>) -> impl Iterator<Item = Piece> {
+    let Outgoing { opcode, head, payload } = message;
+    let mut front = BytesMut::with_capacity(MAX_OWN_BYTES + head.len());
+    let mask_bit = if masks.is_some() { MASKED } else { 0 };
+    front.put_u8(opcode);
+    match head.len() + payload.len() {
+        short @ 0..=125 => front.put_u8(mask_bit | short as u8),
+        medium @ 126..=0xffff => {
+            front.put_u8(mask_bit | 126);
+            front.put_u16(medium as u16);
+        }
+        long => {
+            front.put_u8(mask_bit | 127);
+            front.put_u64(long as u64);
+        }
+    }
+    let mut second = payload;
+    if let Some(masks) = masks {
+        let mask = masks.next();
+        front.put_slice(&mask);
+        let own_bytes = front.len();
+        front.put_slice(&head);
+        apply(mask, 0, &mut front[own_bytes..]);
+        if !second.is_empty() {
+            let mut masked = Buffer::of(second.len());
+            masked.copy_from_slice(&second);
+            apply(mask, head.len(), &mut masked);
+            second = masked.freeze();
+        }
+        return pieces(front, own_bytes, second);
+    }
+    let own_bytes = front.len();
+    front.put_slice(&head);
+    pieces(front, own_bytes, second)
+}
+
+fn pieces(front: BytesMut, own_bytes: usize, second: Bytes) -> impl Iterator<Item = Piece> {
+    let second = (!second.is_empty()).then_some(Piece { bytes: second, own_bytes: 0 });
+    std::iter::once(Piece { bytes: front.freeze(), own_bytes }).chain(second)
+}
+
+/// Masks `bytes`, which lie `offset` bytes into the message.
+fn apply(mask: [u8; 4], offset: usize, bytes: &mut [u8]) {
+    let mut turned = mask;
+    turned.rotate_left(offset % 4);
+    let wide = u64::from(u32::from_ne_bytes(turned)) * 0x1_0000_0001;
+    let (words, rest) = bytes.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(turned.iter().cycle()) {
+        *byte ^= key;
+    }
+}
+
+/// Two bytes, an eight-byte length, a mask.
+const MAX_OWN_BYTES: usize = 14;
+
+/// Masks nobody can foresee, which is what keeps a dialler's bytes from passing for anything else on their way. From the system's
+/// randomness, many at a time.
+#[derive(Debug)]
+pub(crate) struct Masks {
+    drawn: [u8; 256],
+    used: usize,
+}
+
+impl Masks {
+    pub(crate) const fn new() -> Self {
+        Self { drawn: [0; 256], used: 256 }
+    }
+
+    fn next(&mut self) -> [u8; 4] {
+        if self.used == self.drawn.len() {
+            match random_bytes() {
+                Ok(drawn) => self.drawn = drawn,
+                Err(error) => tracing::error!(%error, "frames are masked foreseeably"),
+            }
+            self.used = 0;
+        }
+        let mask = std::array::from_fn(|at| self.drawn[self.used + at]);
+        self.used += 4;
+        mask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_codec::Decoder as _;
+    use actix_http::ws::{Codec, Frame};
+
+    use super::*;
+
+    fn messages() -> Vec<(Bytes, Bytes)> {
+        let bytes = |len: usize| Bytes::from((0..len).map(|at| at as u8).collect::<Vec<_>>());
+        [(1, 0), (3, 1), (100, 25), (100, 26), (9, 65_526), (9, 65_527), (7, 300_001)]
+            .map(|(head, payload)| (bytes(head), bytes(payload)))
+            .into()
+    }
+
+    #[test]
+    fn what_is_written_is_what_a_websocket_reads_masked_or_not() {
+        for is_dialler in [false, true] {
+            let mut batch = Batch { masks: is_dialler.then(Masks::new), ..Batch::default() };
+            for (head, payload) in messages() {
+                batch.push(Outgoing::message(head, payload));
+            }
+            let mut stream = BytesMut::new();
+            batch.pieces.iter().for_each(|piece| stream.extend_from_slice(&piece.bytes));
+            assert_eq!(stream.len(), batch.bytes);
+            let codec = Codec::new().max_size(1 << 20);
+            let mut codec = if is_dialler { codec } else { codec.client_mode() };
+            for (head, payload) in messages() {
+                let Ok(Some(Frame::Binary(got))) = codec.decode(&mut stream) else {
+                    panic!("a binary frame")
+                };
+                assert!(got == [head, payload].concat());
+            }
+            assert!(stream.is_empty());
+        }
+    }
+
+    #[test]
+    fn only_bytes_of_messages_are_counted_however_the_kernel_takes_them() {
+        for step in [1, 5, 70, 4096, 1 << 20] {
+            let mut batch = Batch::default();
+            let expected: usize = messages().iter().map(|(head, payload)| head.len() + payload.len()).sum();
+            for (head, payload) in messages() {
+                batch.push(Outgoing::message(head, payload));
+            }
+            let mut counted = 0;
+            while batch.bytes > 0 {
+                counted += batch.advance(step.min(batch.bytes));
+            }
+            assert!(batch.pieces.is_empty());
+            assert_eq!(counted, expected);
+        }
+    }
+
+    #[test]
+    fn masks_differ_and_masking_twice_is_nothing() {
+        let mut masks = Masks::new();
+        let drawn: std::collections::BTreeSet<[u8; 4]> = (0..1000).map(|_| masks.next()).collect();
+        assert!(drawn.len() > 990);
+        for (offset, len) in [(0, 0), (1, 7), (2, 8), (3, 1001)] {
+            let bytes: Vec<u8> = (0..len).map(|at: usize| at as u8).collect();
+            let mut masked = bytes.clone();
+            apply([1, 2, 3, 4], offset, &mut masked);
+            assert!(
+                masked
+                    .iter()
+                    .zip(&bytes)
+                    .enumerate()
+                    .all(|(at, (m, b))| *m == *b ^ [1, 2, 3, 4][(offset + at) % 4])
+            );
+        }
+    }
+}
