@@ -4,11 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use egui::{ColorImage, Context, TextureHandle, TextureOptions};
+use egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions};
 use shared::ContentId;
 
 /// The most covers kept: some 250 kB each.
 pub const MAX_COVERS: usize = 192;
+
+/// Pixels looked at for the colour of a cover.
+const SAMPLES: usize = 4_096;
 
 /// The covers known to the window.
 #[derive(Default)]
@@ -19,6 +22,7 @@ pub struct Covers {
 
 struct Slot {
     texture: Option<TextureHandle>,
+    tint: Option<Color32>,
     last_wanted: u64,
 }
 
@@ -34,6 +38,11 @@ impl Covers {
         self.known.get(content_id)?.texture.as_ref()
     }
 
+    /// The colour of the cover as a whole, if it is here and has one.
+    pub fn tint(&self, content_id: &ContentId) -> Option<Color32> {
+        self.known.get(content_id)?.tint
+    }
+
     /// Whether it was asked for already.
     pub fn is_known(&self, content_id: &ContentId) -> bool {
         self.known.contains_key(content_id)
@@ -42,7 +51,7 @@ impl Covers {
     /// Notes that it was asked for, and forgets the longest unseen if there are too many.
     pub fn handle_wanted(&mut self, content_id: ContentId) {
         self.clock += 1;
-        self.known.insert(content_id, Slot { texture: None, last_wanted: self.clock });
+        self.known.insert(content_id, Slot { texture: None, tint: None, last_wanted: self.clock });
         while self.known.len() > MAX_COVERS {
             let oldest = self.known.iter().min_by_key(|(_, slot)| slot.last_wanted).map(|(id, _)| *id);
             let Some(oldest) = oldest else { break };
@@ -54,9 +63,28 @@ impl Covers {
     pub fn handle_cover(&mut self, ctx: &Context, content_id: ContentId, image: Option<ColorImage>) {
         if let Some(slot) = self.known.get_mut(&content_id) {
             let name = format!("cover {}", content_id.short());
+            slot.tint = image.as_ref().and_then(tint);
             slot.texture = image.map(|image| ctx.load_texture(name, image, TextureOptions::LINEAR));
         }
     }
+}
+
+/// The mean of the picture's pixels, the colourful ones counting most.
+fn tint(image: &ColorImage) -> Option<Color32> {
+    let step = (image.pixels.len() / SAMPLES).max(1);
+    let (mut sum, mut weights) = ([0.0_f32; 3], 0.0_f32);
+    for pixel in image.pixels.iter().step_by(step) {
+        let channels = [pixel.r(), pixel.g(), pixel.b()].map(f32::from);
+        let most = channels.into_iter().fold(0.0, f32::max);
+        let least = channels.into_iter().fold(255.0, f32::min);
+        let weight = 1.0 + (most - least) * (most - least);
+        for (total, channel) in sum.iter_mut().zip(channels) {
+            *total += channel * weight;
+        }
+        weights += weight;
+    }
+    let [r, g, b] = sum.map(|total| (total / weights.max(1.0)) as u8);
+    (weights > 0.0).then(|| Color32::from_rgb(r, g, b))
 }
 
 #[cfg(test)]
@@ -71,6 +99,16 @@ mod tests {
         }
         assert!(!covers.is_known(&id(0)));
         assert!(covers.is_known(&id(1)) && covers.is_known(&id(MAX_COVERS)));
+    }
+
+    #[test]
+    fn the_colour_of_a_cover_is_that_of_its_colourful_part() {
+        let gray = vec![Color32::from_gray(128); 90];
+        let red = vec![Color32::from_rgb(200, 20, 20); 10];
+        let image = ColorImage::new([10, 10], gray.into_iter().chain(red).collect());
+        let color = tint(&image).unwrap();
+        assert!(color.r() > 190 && color.g() < 40, "{color:?}");
+        assert_eq!(tint(&ColorImage::new([0, 0], vec![])), None);
     }
 
     #[test]

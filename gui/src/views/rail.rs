@@ -32,8 +32,10 @@ pub fn rail_ui(ui: &mut Ui, scene: &Scene<'_>, is_narrow: bool, commands: &mut C
         };
         items.push((Screen::Player, icon, "Now playing"));
     }
+    items.push((Screen::Transfers, Icon::Transfers, "Transfers"));
     items.push((Screen::Shares, Icon::Shares, "Sharing"));
     items.push((Screen::Settings, Icon::Settings, "Settings"));
+    items.push((Screen::Console, Icon::Terminal, "Console"));
     for (screen, icon, label) in items {
         if item(ui, icon, label, scene.screen == screen, is_narrow).clicked() {
             commands.push(Command::Navigate(screen));

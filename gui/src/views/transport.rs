@@ -165,14 +165,15 @@ pub fn speed_menu(ui: &mut Ui, playing: &NowPlaying, commands: &mut Commands) {
     text::paint(ui, rect.center(), egui::Align2::CENTER_CENTER, &label, theme::body_strong(), color, 46.0);
     let response = response.on_hover_text("Speed ([ and ])");
     egui::Popup::menu(&response).show(|ui| {
-        ui.set_min_width(84.0);
-        for choice in SPEEDS {
-            let is_chosen = (choice - speed).abs() < 0.01;
-            if controls::segment(ui, &format::speed(choice), is_chosen).clicked() {
-                commands.push(Command::Player(PlayerCommand::Speed(choice)));
-                ui.close();
+        controls::menu(ui, 110.0, |ui| {
+            for choice in SPEEDS {
+                let is_chosen = (choice - speed).abs() < 0.01;
+                if controls::menu_item(ui, None, &format::speed(choice), is_chosen).clicked() {
+                    commands.push(Command::Player(PlayerCommand::Speed(choice)));
+                    ui.close();
+                }
             }
-        }
+        });
     });
 }
 
