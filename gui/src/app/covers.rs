@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions};
+use egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions, ecolor::HsvaGamma};
 use shared::ContentId;
 
 /// The most covers kept: some 250 kB each.
@@ -12,6 +12,8 @@ pub const MAX_COVERS: usize = 192;
 
 /// Pixels looked at for the colour of a cover.
 const SAMPLES: usize = 4_096;
+/// Kinds of hue told apart.
+const HUES: usize = 12;
 
 /// The covers known to the window.
 #[derive(Default)]
@@ -69,22 +71,24 @@ impl Covers {
     }
 }
 
-/// The mean of the picture's pixels, the colourful ones counting most.
+/// The colour most of the picture's colourful pixels share; of a gray picture, its gray.
 fn tint(image: &ColorImage) -> Option<Color32> {
     let step = (image.pixels.len() / SAMPLES).max(1);
-    let (mut sum, mut weights) = ([0.0_f32; 3], 0.0_f32);
+    // The last slot is for what has no hue.
+    let mut slots = [[0.0_f32; 4]; HUES + 1];
     for pixel in image.pixels.iter().step_by(step) {
-        let channels = [pixel.r(), pixel.g(), pixel.b()].map(f32::from);
-        let most = channels.into_iter().fold(0.0, f32::max);
-        let least = channels.into_iter().fold(255.0, f32::min);
-        let weight = 1.0 + (most - least) * (most - least);
-        for (total, channel) in sum.iter_mut().zip(channels) {
-            *total += channel * weight;
+        let color = HsvaGamma::from(*pixel);
+        let colourful = color.s * color.v;
+        let is_gray = colourful < 0.15;
+        let slot = if is_gray { HUES } else { (color.h * HUES as f32) as usize % HUES };
+        let weight = if is_gray { 0.02 } else { colourful };
+        for (total, channel) in slots[slot].iter_mut().zip([pixel.r(), pixel.g(), pixel.b(), 1]) {
+            *total += f32::from(channel) * weight;
         }
-        weights += weight;
     }
-    let [r, g, b] = sum.map(|total| (total / weights.max(1.0)) as u8);
-    (weights > 0.0).then(|| Color32::from_rgb(r, g, b))
+    let [r, g, b, weight] = slots.into_iter().max_by(|a, b| a[3].total_cmp(&b[3]))?;
+    let mean = |total: f32| (total / weight) as u8;
+    (weight > 0.0).then(|| Color32::from_rgb(mean(r), mean(g), mean(b)))
 }
 
 #[cfg(test)]

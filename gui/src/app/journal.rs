@@ -48,7 +48,8 @@ impl<S: Subscriber> Layer<S> for SharedJournal {
         };
         let text = words.message + &words.fields;
         let at_seconds = self.begun.elapsed().as_secs_f64();
-        self.lock().push(at_seconds, severity, event.metadata().target(), text);
+        let origin = words.origin.as_deref().unwrap_or_else(|| event.metadata().target());
+        self.lock().push(at_seconds, severity, origin, text);
     }
 }
 
@@ -57,10 +58,15 @@ impl<S: Subscriber> Layer<S> for SharedJournal {
 struct Words {
     message: String,
     fields: String,
+    /// Who speaks, where the line came through the `log` crate.
+    origin: Option<String>,
 }
 
 impl Visit for Words {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name().starts_with("log.") {
+            return;
+        }
         let written = if field.name() == "message" {
             write!(self.message, "{value:?}")
         } else {
@@ -70,7 +76,11 @@ impl Visit for Words {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.record_debug(field, &format_args!("{value}"));
+        match field.name() {
+            "log.target" => self.origin = Some(value.to_owned()),
+            name if name.starts_with("log.") => {}
+            _ => self.record_debug(field, &format_args!("{value}")),
+        }
     }
 }
 

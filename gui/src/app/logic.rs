@@ -295,7 +295,12 @@ impl App {
                 ctx.send_viewport_cmd(ViewportCommand::Fullscreen(!input::is_fullscreen(ctx)));
             }
             WindowCommand::ToggleNetwork => {
-                self.storage.settings.shows_network = !self.storage.settings.shows_network;
+                let is_seen = self.screen == Screen::Player && self.storage.settings.shows_network;
+                self.storage.settings.shows_network = !is_seen;
+                // The panel is part of the player: asking for it from another page is asking for both.
+                if self.session.is_some() {
+                    self.navigate(ctx, Screen::Player);
+                }
             }
             WindowCommand::ToggleStatistics => self.shows_statistics = !self.shows_statistics,
             WindowCommand::Zoom(step) => {

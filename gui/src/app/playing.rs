@@ -22,6 +22,7 @@ impl App {
         if let Some(content_id) = found {
             self.wanted = None;
             self.play(ctx, content_id);
+            self.navigate(ctx, Screen::Player);
         }
     }
 
@@ -51,8 +52,8 @@ impl App {
         }
         self.session = Some(session);
         self.refresh_neighbours();
-        // The next track of a queue does not pull anybody out of the library.
-        if self.kind == MediaKind::Video || !is_current && self.screen != Screen::Library {
+        // Music plays on beside whatever page somebody is at; a film wants to be seen.
+        if self.kind == MediaKind::Video {
             self.navigate(ctx, Screen::Player);
         }
     }

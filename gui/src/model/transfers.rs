@@ -59,7 +59,12 @@ fn pace(stream: &StreamSnapshot) -> String {
         return "Complete".to_owned();
     }
     if stream.download_bps == 0 {
-        return "Idle".to_owned();
+        let words = match (&stream.waiting, swarm::is_resting(stream)) {
+            (Some(_), _) => "Waiting for a source",
+            (None, true) => "Well ahead of the playhead",
+            (None, false) => "Idle",
+        };
+        return words.to_owned();
     }
     let left = stream.size.saturating_sub(stream.verified_bytes);
     let left_ms = u128::from(left) * 8_000 / u128::from(stream.download_bps);
@@ -91,6 +96,10 @@ mod tests {
     #[test]
     fn nothing_arriving_is_idle_and_promises_nothing() {
         assert_eq!(transfer(&stream(0, 0), None).pace, "Idle");
+        let ahead = StreamSnapshot { buffered_ahead_ms: 20_000, ..stream(500, 0) };
+        assert_eq!(transfer(&ahead, None).pace, "Well ahead of the playhead");
+        let dry = StreamSnapshot { waiting: Some("no source".to_owned()), ..ahead };
+        assert_eq!(transfer(&dry, None).pace, "Waiting for a source");
     }
 
     fn stream(verified_bytes: u64, download_bps: u64) -> StreamSnapshot {

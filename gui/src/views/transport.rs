@@ -55,17 +55,9 @@ pub fn bar_ui(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, commands: &m
         egui::UiBuilder::new().max_rect(right).layout(Layout::right_to_left(Align::Center)),
         |ui| {
             ui.spacing_mut().item_spacing.x = space::XS;
-            let network = controls::icon_toggle(
-                ui,
-                Icon::Network,
-                "Pieces and peers (P)",
-                scene.settings.shows_network,
-            );
-            if network.clicked() {
+            let is_shown = scene.screen == Screen::Player && scene.settings.shows_network;
+            if controls::icon_toggle(ui, Icon::Network, "Pieces and peers (P)", is_shown).clicked() {
                 commands.push(Command::Window(WindowCommand::ToggleNetwork));
-                if scene.screen != Screen::Player {
-                    commands.push(Command::Navigate(Screen::Player));
-                }
             }
             speed_menu(ui, playing, commands);
             volume(ui, playing, side > 230.0, commands);

@@ -31,6 +31,7 @@ pub enum Icon {
     Pause,
     Play,
     Previous,
+    Remove,
     Replay,
     Search,
     Settings,
@@ -221,6 +222,7 @@ fn parts(icon: Icon) -> &'static [Part] {
         Icon::Previous => {
             &[Solid(&[(17.5, 6.5), (17.5, 17.5), (9.0, 12.0)]), Line(&[(6.0, 6.0), (6.0, 18.0)])]
         }
+        Icon::Remove => &[Line(&[(5.0, 12.0), (19.0, 12.0)])],
         Icon::Replay => &[Arc(12.0, 12.5, 7.5, -60.0, 220.0), Line(&[(16.6, 2.6), (15.9, 6.2), (19.6, 7.0)])],
         Icon::Search => &[Ring(10.8, 10.8, 6.0), Line(&[(15.4, 15.4), (19.8, 19.8)])],
         Icon::Settings => &[
