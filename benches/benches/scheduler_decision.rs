@@ -149,7 +149,7 @@ impl Node {
         let deadline_ms = (self.next * 37 % 4_000) as i32;
         let chunk = WantedChunk { id: self.next, leaves, deadline_ms, proof_skip: 0 };
         assert!(link < self.links && leaves.len_bytes(SIZE_BYTES) == 4 * LEAF_BYTES);
-        self.uploader.request(self.now_ms, link, ContentId([1; 32]), SIZE_BYTES, 0, &[chunk]);
+        self.uploader.request(self.now_ms, link, ContentId([1; 32]), SIZE_BYTES, 0, false, &[chunk]);
     }
 }
 

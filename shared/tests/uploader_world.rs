@@ -145,7 +145,9 @@ fn a_queue_is_bounded_and_what_is_no_chunk_is_refused() {
     let refused: Vec<(LinkId, RequestId, RefuseReason)> = std::iter::from_fn(|| uploader.poll_output())
         .filter_map(|output| match output {
             UploaderOutput::Refuse { link, id, reason, .. } => Some((link, id, reason)),
-            UploaderOutput::Serve { .. } => None,
+            UploaderOutput::Serve { .. }
+            | UploaderOutput::Assigned { .. }
+            | UploaderOutput::NoFresh { .. } => None,
         })
         .collect();
     assert!(matches!(refused[0], (1, id, RefuseReason::Busy(_)) if id == MAX_QUEUED_REQUESTS as u32));
@@ -311,7 +313,7 @@ impl Oracle {
                 {
                     known.live.insert(id, (content_id, epoch, leaves.len_bytes(SIZE)));
                 }
-                uploader.request(now_ms, link, content_id, SIZE, epoch, &[chunk]);
+                uploader.request(now_ms, link, content_id, SIZE, epoch, false, &[chunk]);
             }
             Step::Cancel { link, id } => {
                 let known = self.links.entry(link).or_default();
@@ -382,14 +384,16 @@ fn ask_content(
     (id, first, count, deadline_ms): (u32, u32, u32, i32),
 ) {
     let chunk = WantedChunk { id, leaves: LeafRange::new(first, count), deadline_ms, proof_skip: 0 };
-    uploader.request(0, link, content_id, SIZE, epoch, &[chunk]);
+    uploader.request(0, link, content_id, SIZE, epoch, false, &[chunk]);
 }
 
 fn served(uploader: &mut Uploader) -> Vec<(LinkId, RequestId)> {
     std::iter::from_fn(|| uploader.poll_output())
         .filter_map(|output| match output {
             UploaderOutput::Serve { link, id, .. } => Some((link, id)),
-            UploaderOutput::Refuse { .. } => None,
+            UploaderOutput::Refuse { .. }
+            | UploaderOutput::Assigned { .. }
+            | UploaderOutput::NoFresh { .. } => None,
         })
         .collect()
 }

@@ -216,11 +216,12 @@ impl Stream {
             ViewerOutput::Flush { source, epoch } => {
                 (source, wire::Flush { content_id, epoch: *epoch }.into())
             }
-            ViewerOutput::Token { source, id, epoch, forced_leaf, chunk_leaves } => {
+            ViewerOutput::Token { source, id, epoch, from_leaf, forced_leaf, chunk_leaves } => {
                 let token = wire::Token {
                     content_id,
                     id: *id,
                     epoch: *epoch,
+                    from_leaf: *from_leaf,
                     forced_leaf: *forced_leaf,
                     chunk_leaves: *chunk_leaves,
                 };

@@ -162,7 +162,8 @@ impl UploaderActor {
             let is_shaped = is_chunk(chunk.leaves, size_bytes);
             refuse(chunk.id, if is_shaped { RefuseReason::NotHere } else { RefuseReason::NotAChunk });
         }
-        self.core.request(clock::now_ms(), session.0, content_id, size_bytes, request.epoch, &served);
+        let (now_ms, epoch, starting) = (clock::now_ms(), request.epoch, request.starting);
+        self.core.request(now_ms, session.0, content_id, size_bytes, epoch, starting, &served);
     }
 
     fn drive(&mut self, ctx: &mut Context<Self>) {
@@ -178,6 +179,16 @@ impl UploaderActor {
                 UploaderOutput::Refuse { link, content_id, id, reason } => {
                     if let Some((link, _)) = self.links.get(&SessionId(link)) {
                         send(link, wire::Refuse { id, content_id, reason });
+                    }
+                }
+                UploaderOutput::Assigned { link, id, leaves } => {
+                    if let Some((link, _)) = self.links.get(&SessionId(link)) {
+                        send(link, wire::Assigned { id, leaves });
+                    }
+                }
+                UploaderOutput::NoFresh { link, id } => {
+                    if let Some((link, _)) = self.links.get(&SessionId(link)) {
+                        send(link, wire::NoFresh { id });
                     }
                 }
             }

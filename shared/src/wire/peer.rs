@@ -147,6 +147,8 @@ pub struct Token {
     pub id: RequestId,
     /// The viewer's seek epoch.
     pub epoch: u32,
+    /// Nothing before this leaf is of use to the viewer.
+    pub from_leaf: u32,
     /// A chunk the viewer needs now and nobody has, as its first leaf.
     pub forced_leaf: Option<u32>,
     /// How many leaves the chunk should have; a power of two.

@@ -192,10 +192,11 @@ fn any_peer() -> impl Strategy<Value = Frame> {
             reason
         }
         .into()),
-        (any_content(), any::<u32>(), any::<u32>(), option::of(any::<u32>()), 0..=MAX_CHUNK_LEAVES.ilog2())
-            .prop_map(|(content_id, id, epoch, forced_leaf, log)| {
-                Token { content_id, id, epoch, forced_leaf, chunk_leaves: 1 << log }.into()
-            }),
+        (any_content(), any::<[u32; 3]>(), option::of(any::<u32>()), 0..=MAX_CHUNK_LEAVES.ilog2()).prop_map(
+            |(content_id, [id, epoch, from_leaf], forced_leaf, log)| {
+                Token { content_id, id, epoch, from_leaf, forced_leaf, chunk_leaves: 1 << log }.into()
+            }
+        ),
         (any::<u32>(), any_chunk()).prop_map(|(id, leaves)| Assigned { id, leaves }.into()),
         any::<u32>().prop_map(|id| NoFresh { id }.into()),
     ]

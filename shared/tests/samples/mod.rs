@@ -170,7 +170,15 @@ fn peer() -> Vec<Frame> {
             Bytes::from_static(b"the short last leaf"),
         ),
         Refuse { id: 21, content_id: CONTENT, reason: RefuseReason::Busy(800) }.into(),
-        Token { content_id: CONTENT, id: 23, epoch: 3, forced_leaf: Some(40), chunk_leaves: 8 }.into(),
+        Token {
+            content_id: CONTENT,
+            id: 23,
+            epoch: 3,
+            from_leaf: 32,
+            forced_leaf: Some(40),
+            chunk_leaves: 8,
+        }
+        .into(),
         Assigned { id: 23, leaves: LeafRange::new(40, 8) }.into(),
         NoFresh { id: 24 }.into(),
     ]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::STUCK_MS;
+use super::pace::SendWindow;
 use crate::{
     ids::ContentId,
     limits::{MAX_OPEN_CONTENTS, MAX_PAYLOAD_BYTES},
@@ -20,6 +20,8 @@ pub(super) struct Queued {
     pub(super) bytes: u64,
     pub(super) deadline_ms: u64,
     pub(super) proof_skip: u8,
+    /// The viewer starts, seeks or stalls.
+    pub(super) starting: bool,
 }
 
 /// A request whose chunk is being read.
@@ -27,6 +29,7 @@ pub(super) struct Queued {
 pub(super) struct Reading {
     pub(super) content_id: ContentId,
     pub(super) epoch: u32,
+    pub(super) leaves: LeafRange,
     pub(super) bytes: u64,
     pub(super) is_void: bool,
 }
@@ -75,8 +78,9 @@ impl Link {
         self.queue.iter().map(|queued| queued.bytes).sum()
     }
 
-    pub(super) const fn is_stuck(&self, now_ms: u64) -> bool {
-        self.handed_bytes > 0 && now_ms >= self.drained_ms + STUCK_MS
+    /// Whether its socket has taken nothing for `patience_ms`.
+    pub(super) const fn is_stuck(&self, now_ms: u64, patience_ms: u64) -> bool {
+        self.handed_bytes > 0 && now_ms >= self.drained_ms + patience_ms
     }
 
     /// Whether the link's own queue can take another chunk: one link never holds more than the largest chunk or the window.
@@ -94,19 +98,32 @@ impl Link {
         self.reading.contains_key(&id) || self.queue.iter().any(|queued| queued.id == id)
     }
 
+    /// Whether a chunk of `bytes` may be handed to it now.
+    pub(super) fn can_take(&self, now_ms: u64, bytes: u64, window: &SendWindow) -> bool {
+        self.sent_bytes + bytes <= self.granted_bytes
+            && !self.is_stuck(now_ms, window.patience_ms())
+            && self.has_room(window.bytes())
+    }
+
     /// Takes a request out of the queue and charges it.
     pub(super) fn start(&mut self, at: usize) -> Queued {
         let queued = self.queue.remove(at);
+        self.begin(&queued);
+        queued
+    }
+
+    /// Charges what is about to be read.
+    pub(super) fn begin(&mut self, queued: &Queued) {
         self.sent_bytes += queued.bytes;
         self.served_bytes += queued.bytes;
         let reading = Reading {
             content_id: queued.content_id,
             epoch: queued.epoch,
+            leaves: queued.leaves,
             bytes: queued.bytes,
             is_void: false,
         };
         self.reading.insert(queued.id, reading);
-        queued
     }
 
     /// Drops what the viewer no longer wants; what is being read is dropped when it has been read.
@@ -117,10 +134,11 @@ impl Link {
                 id: *id,
                 content_id: reading.content_id,
                 epoch: reading.epoch,
-                leaves: LeafRange::new(0, 0),
+                leaves: reading.leaves,
                 bytes: reading.bytes,
                 deadline_ms: 0,
                 proof_skip: 0,
+                starting: false,
             };
             reading.is_void |= is_void(&as_queued);
         }

@@ -10,38 +10,45 @@ const MIN_WINDOW_BYTES: u64 = 2 * LEAF_BYTES;
 const MAX_WINDOW_BYTES: u64 = 4 * MAX_PAYLOAD_BYTES as u64;
 /// Drained bytes are turned into a rate after this much time.
 const SAMPLE_MS: u64 = 20;
-/// A pause this long between two drains is idleness, not slowness.
-const IDLE_MS: u64 = 300;
+/// How long a link may drain nothing, at the least and at the most.
+const STUCK_MS: u64 = 500;
+const LONGEST_STUCK_MS: u64 = 3_000;
 
 /// The send window: what the uplink drains in [`WINDOW_MS`].
 #[derive(Debug, Default)]
 pub(super) struct SendWindow {
     bytes_per_ms: Option<f64>,
     since_ms: u64,
-    last_ms: u64,
     sample_bytes: u64,
 }
 
 impl SendWindow {
     pub(super) fn bytes(&self) -> u64 {
-        let Some(rate) = self.bytes_per_ms else { return 4 * MIN_WINDOW_BYTES };
+        let Some(rate) = self.bytes_per_ms else { return MIN_WINDOW_BYTES };
         ((rate * WINDOW_MS as f64) as u64).clamp(MIN_WINDOW_BYTES, MAX_WINDOW_BYTES)
+    }
+
+    /// Something is unsent from now on, after nothing was: time before this is no sign of slowness.
+    pub(super) fn busy(&mut self, now_ms: u64) {
+        (self.since_ms, self.sample_bytes) = (now_ms, 0);
     }
 
     /// Sockets took `bytes`. A window that drains within one sample grows, because the uplink was never the limit.
     pub(super) fn drained(&mut self, now_ms: u64, bytes: u64) {
-        if now_ms.saturating_sub(self.last_ms) > IDLE_MS {
-            (self.since_ms, self.sample_bytes) = (now_ms, 0);
-        }
-        self.last_ms = now_ms;
         self.sample_bytes += bytes;
-        let took_ms = now_ms - self.since_ms;
+        let took_ms = now_ms.saturating_sub(self.since_ms);
         if took_ms < SAMPLE_MS && self.sample_bytes < self.bytes() * 2 {
             return;
         }
         let sample = self.sample_bytes as f64 / took_ms.max(1) as f64;
         self.bytes_per_ms = Some(self.bytes_per_ms.map_or(sample, |rate| rate + (sample - rate) / 4.0));
         (self.since_ms, self.sample_bytes) = (now_ms, 0);
+    }
+
+    /// A link that has drained nothing for this long is passed over and no longer counted against the window: several times what the
+    /// uplink needs for all that may be unsent, since a slow one is not stuck.
+    pub(super) fn patience_ms(&self) -> u64 {
+        STUCK_MS.max(2 * u64::from(self.time_for_ms(self.bytes()))).min(LONGEST_STUCK_MS)
     }
 
     pub(super) fn uplink_bps(&self) -> u64 {
@@ -66,8 +73,15 @@ impl UploadLimit {
         Self { limit_bps, tokens_bytes: 0.0, filled_ms: 0 }
     }
 
-    /// Takes bytes if the limit allows; the bucket may go below zero by one chunk, which is then waited for.
-    pub(super) fn take(&mut self, now_ms: u64, bytes: u64) -> bool {
+    /// Takes bytes while the limit is open; the bucket may go below zero by one chunk, which is then waited for.
+    pub(super) fn take(&mut self, now_ms: u64, bytes: u64) {
+        if self.is_open(now_ms) && self.limit_bps > 0 {
+            self.tokens_bytes -= bytes as f64;
+        }
+    }
+
+    /// Whether the limit allows anything now.
+    pub(super) fn is_open(&mut self, now_ms: u64) -> bool {
         if self.limit_bps == 0 {
             return true;
         }
@@ -75,11 +89,7 @@ impl UploadLimit {
         let refill = now_ms.saturating_sub(self.filled_ms) as f64 * rate;
         self.tokens_bytes = (self.tokens_bytes + refill).min(rate * WINDOW_MS as f64);
         self.filled_ms = now_ms;
-        let is_allowed = self.tokens_bytes >= 0.0;
-        if is_allowed {
-            self.tokens_bytes -= bytes as f64;
-        }
-        is_allowed
+        self.tokens_bytes >= 0.0
     }
 
     pub(super) fn give_back(&mut self, bytes: u64) {

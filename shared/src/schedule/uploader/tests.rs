@@ -37,8 +37,8 @@ fn joined(links: &[LinkId]) -> Uploader {
 #[test]
 fn the_earliest_deadline_goes_first() {
     let mut uploader = joined(&[1, 2]);
-    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, &[chunk(1, 900), chunk(2, 100)]);
-    uploader.request(0, 2, CONTENT, SIZE_BYTES, 0, &[chunk(3, 500)]);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &[chunk(1, 900), chunk(2, 100)]);
+    uploader.request(0, 2, CONTENT, SIZE_BYTES, 0, false, &[chunk(3, 500)]);
     let mut order = Vec::new();
     for now_ms in 0..200 {
         order.extend(serve_all(&mut uploader, now_ms));
@@ -53,7 +53,7 @@ fn the_earliest_deadline_goes_first() {
 fn no_more_is_unsent_than_the_window() {
     let mut uploader = joined(&[1]);
     let chunks: Vec<_> = (1..=200).map(|id| chunk(id, 0)).collect();
-    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, &chunks);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &chunks);
     let first = serve_all(&mut uploader, 0).len() as u64;
     assert!(first * LEAF_BYTES <= 8 * LEAF_BYTES, "{first} chunks at once before anything is known");
     // 150 bytes a millisecond: 1.2 Mbit/s, a leaf each 109 ms.
@@ -81,7 +81,7 @@ fn a_fast_uplink_gets_a_large_window() {
                 WantedChunk { id, leaves: LeafRange::new(64 * id, 64), deadline_ms: 0, proof_skip: 0 }
             })
             .collect();
-        uploader.request(now_ms, 1, CONTENT, SIZE_BYTES, 0, &chunks);
+        uploader.request(now_ms, 1, CONTENT, SIZE_BYTES, 0, false, &chunks);
         for _ in 0..4 {
             most = most.max(serve_all(&mut uploader, now_ms).len());
             uploader.drained(now_ms, 1, 0);
@@ -95,7 +95,7 @@ fn a_fast_uplink_gets_a_large_window() {
 fn a_link_that_does_not_drain_costs_the_others_nothing() {
     let mut uploader = joined(&[1, 2]);
     let chunks: Vec<_> = (1..=100).map(|id| chunk(id, -1_000)).collect();
-    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, &chunks);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &chunks);
     serve_all(&mut uploader, 0);
     uploader.request(
         0,
@@ -103,6 +103,7 @@ fn a_link_that_does_not_drain_costs_the_others_nothing() {
         CONTENT,
         SIZE_BYTES,
         0,
+        false,
         &(101..=300).map(|id| chunk(id, 1_000)).collect::<Vec<_>>(),
     );
     let mut served = 0;
@@ -119,7 +120,15 @@ fn the_upload_limit_holds() {
     let mut uploader = Uploader::new(8_000_000);
     uploader.link_joined(1);
     uploader.credit(0, 1, u64::MAX);
-    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, &(1..=1000).map(|id| chunk(id, 0)).collect::<Vec<_>>());
+    uploader.request(
+        0,
+        1,
+        CONTENT,
+        SIZE_BYTES,
+        0,
+        false,
+        &(1..=1000).map(|id| chunk(id, 0)).collect::<Vec<_>>(),
+    );
     let (mut served, mut now_ms) = (0, 0);
     while now_ms < 4_000 {
         served += serve_all(&mut uploader, now_ms).len() as u64;
@@ -135,12 +144,12 @@ fn the_upload_limit_holds() {
 #[test]
 fn what_is_flushed_while_it_is_read_is_not_sent() {
     let mut uploader = joined(&[1]);
-    uploader.request(0, 1, CONTENT, SIZE_BYTES, 3, &[chunk(1, 0)]);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 3, false, &[chunk(1, 0)]);
     assert!(matches!(uploader.poll_output(), Some(UploaderOutput::Serve { id: 1, .. })));
     uploader.flush(0, 1, CONTENT, 4);
     assert!(!uploader.read_done(0, 1, 1, None));
-    uploader.request(0, 1, CONTENT, SIZE_BYTES, 3, &[chunk(2, 0)]);
-    uploader.request(0, 1, CONTENT, SIZE_BYTES, 4, &[chunk(3, 0)]);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 3, false, &[chunk(2, 0)]);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 4, false, &[chunk(3, 0)]);
     assert_eq!(serve_all(&mut uploader, 0), [(1, 3)]);
 }
 
@@ -150,7 +159,7 @@ fn too_many_requests_are_refused_as_busy() {
     uploader.link_joined(1);
     for n in 0..5 {
         let chunks: Vec<_> = (0..256).map(|at| chunk(1 + n * 256 + at, 0)).collect();
-        uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, &chunks);
+        uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &chunks);
     }
     let refused = std::iter::from_fn(|| uploader.poll_output())
         .filter(|output| matches!(output, UploaderOutput::Refuse { reason: RefuseReason::Busy(_), .. }));
@@ -168,6 +177,7 @@ fn two_greedy_links_share_evenly() {
             CONTENT,
             SIZE_BYTES,
             0,
+            false,
             &(1..=900).map(|id| chunk(id, -5_000)).collect::<Vec<_>>(),
         );
         uploader.request(
@@ -176,6 +186,7 @@ fn two_greedy_links_share_evenly() {
             CONTENT,
             SIZE_BYTES,
             0,
+            false,
             &(1001..=1900).map(|id| chunk(id, 60_000)).collect::<Vec<_>>(),
         );
     }
@@ -242,7 +253,7 @@ proptest! {
                         epoch_of.insert(next_id, (link, epoch));
                         chunk(next_id, *deadline)
                     }).collect();
-                    uploader.request(now_ms, link, CONTENT, SIZE_BYTES, epoch, &chunks);
+                    uploader.request(now_ms, link, CONTENT, SIZE_BYTES, epoch, false, &chunks);
                 }
                 Step::Cancel { link, id } => {
                     if epoch_of.get(&id).is_some_and(|(of, _)| *of == link) {

@@ -56,11 +56,16 @@ impl Flights {
     /// A flight is cancelled or flushed: its data may still come.
     pub(super) fn take_back(&mut self, id: RequestId) -> Option<Flight> {
         let flight = self.remove(id)?;
-        self.taken_back.insert(id, (flight.source, flight.leaves));
+        self.expect_late(id, flight.source, flight.leaves);
+        Some(flight)
+    }
+
+    /// Data is on its way under `id` that no flight waits for.
+    pub(super) fn expect_late(&mut self, id: RequestId, source: SourceId, leaves: LeafRange) {
+        self.taken_back.insert(id, (source, leaves));
         if self.taken_back.len() > MAX_REMEMBERED {
             self.taken_back.pop_first();
         }
-        Some(flight)
     }
 
     /// Whether `id` was taken back from `source`; forgets it.

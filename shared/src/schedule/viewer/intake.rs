@@ -6,7 +6,7 @@
 use super::{Arrival, Source, SourceId, SourceTraits, Viewer, ViewerOutput};
 use crate::{
     limits::MAX_REQUEST_BATCH,
-    units::{LeafRange, leaf_of},
+    units::LeafRange,
     wire::{RefuseReason, RequestId},
 };
 
@@ -43,6 +43,7 @@ impl Viewer {
             self.drop_flight(id);
         }
         self.flights.forget_source(source);
+        self.tokens.source_left(source);
         self.outputs.retain(|output| output.source() != source || matches!(output, ViewerOutput::Ban { .. }));
     }
 
@@ -210,12 +211,6 @@ impl Viewer {
             .map(|(id, _)| id)
             .collect();
         self.cancel(needless);
-        let held = &self.held;
-        for reader in self.readers.values_mut() {
-            if held.has(leaf_of(reader.position)) {
-                (reader.dry_since_ms, reader.counted) = (None, false);
-            }
-        }
     }
 
     fn take_back_what_is_lost(&mut self, source: SourceId) {

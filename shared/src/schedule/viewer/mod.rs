@@ -19,13 +19,16 @@
 //!
 //! The viewer never sees bytes: its owner verifies and stores them and reports the result. It does not know sockets or clocks.
 
+mod crowd;
 mod flights;
 mod intake;
 mod observe;
 mod plan;
+mod reader;
 mod repair;
 mod source;
 mod timeline;
+mod tokens;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -38,8 +41,10 @@ pub use self::types::{
 };
 use self::{
     flights::Flights,
+    reader::Reader,
     source::{DEFAULT_BYTES_PER_MS, Source},
     timeline::Timeline,
+    tokens::Tokens,
 };
 use super::Deadline;
 use crate::{
@@ -60,18 +65,6 @@ const COMING_MS: u64 = 1_000;
 /// How often things are looked at while a reader waits, and otherwise.
 const BLOCKED_TICK_MS: u64 = 50;
 const TICK_MS: u64 = 100;
-
-/// One reader position.
-#[derive(Debug, Clone, Copy)]
-struct Reader {
-    position: u64,
-    is_blocked: bool,
-    /// Since when it waits, and whether that was counted as a stall.
-    dry_since_ms: Option<u64>,
-    counted: bool,
-    /// Until when waiting is no stall: it has just started or jumped.
-    grace_until_ms: u64,
-}
 
 /// What was counted since the viewer opened.
 #[derive(Debug, Clone, Copy, Default)]
@@ -111,6 +104,7 @@ pub struct Viewer {
     /// Something wanted could not be requested at the last planning.
     unmet: bool,
     next_repair_ms: u64,
+    tokens: Tokens,
     tally: Tally,
 }
 
@@ -146,6 +140,7 @@ impl Viewer {
             dirty: true,
             unmet: false,
             next_repair_ms: 0,
+            tokens: Tokens::default(),
             tally: Tally::default(),
             config,
         };
@@ -166,10 +161,10 @@ impl Viewer {
 
     /// A reader is at `position_byte` and reads on from there; `is_blocked` says that it waits for that very byte. Readers appear by
     /// moving. A jump to bytes neither held nor on their way is a seek: a new epoch, in which everything older is void.
-    pub fn reader_moved(&mut self, now_ms: u64, reader: ReaderId, position_byte: u64, is_blocked: bool) {
+    pub fn reader_moved(&mut self, now_ms: u64, reader_id: ReaderId, position_byte: u64, is_blocked: bool) {
         self.touch(now_ms);
         let position = position_byte.min(self.config.size_bytes);
-        let before = self.readers.get(&reader).copied();
+        let before = self.readers.get(&reader_id).copied();
         if before.is_none() && self.readers.len() >= MAX_READERS {
             return;
         }
@@ -177,32 +172,30 @@ impl Viewer {
             Some(before) => self.is_jump(before.position, position),
             None => !self.flights.is_empty() && !self.is_expected(position),
         };
-        let mut now_at = before.unwrap_or(Reader {
-            position,
-            is_blocked,
-            dry_since_ms: None,
-            counted: false,
-            grace_until_ms: self.now_ms + STARTING_MS,
-        });
+        let grace_until_ms = self.now_ms + STARTING_MS;
+        let mut reader =
+            before.unwrap_or_else(|| Reader::new(self.now_ms, position, &self.timeline, grace_until_ms));
         if before.is_none() {
-            self.starting_until_ms = self.now_ms + STARTING_MS;
+            self.starting_until_ms = grace_until_ms;
         }
         if is_jump {
-            now_at.grace_until_ms = self.now_ms + STARTING_MS;
+            reader.grace_until_ms = grace_until_ms;
         }
-        (now_at.position, now_at.is_blocked) = (position, is_blocked);
         // Whoever opens or jumps waits from that moment, also if it has not said so yet.
         let waits = is_blocked
             || is_jump
             || before.is_none_or(|before| before.position == position && before.dry_since_ms.is_some());
-        let is_dry = waits && position < self.config.size_bytes && !self.held.has(leaf_of(position));
-        now_at.dry_since_ms = is_dry.then(|| now_at.dry_since_ms.unwrap_or(self.now_ms));
-        now_at.counted &= is_dry;
-        if !is_dry && before.is_some_and(|before| before.position < position) && !is_jump {
+        let waits = waits && position < self.config.size_bytes && !self.held.has(leaf_of(position));
+        let is_skip = before.is_some_and(|before| self.is_skip(&before, position));
+        reader.moved(self.now_ms, position, waits, is_skip, &self.timeline);
+        if reader.dry_since_ms.is_none()
+            && before.is_some_and(|before| before.position < position)
+            && !is_jump
+        {
             // It has begun to play: from here on, running dry is a stall.
-            now_at.grace_until_ms = now_at.grace_until_ms.min(self.now_ms + STARTING_MS / 5);
+            reader.grace_until_ms = reader.grace_until_ms.min(self.now_ms + STARTING_MS / 5);
         }
-        self.readers.insert(reader, now_at);
+        self.readers.insert(reader_id, reader);
         if is_jump {
             self.seek();
         }
@@ -245,11 +238,24 @@ impl Viewer {
             }
             self.plan();
         }
+        if self.config.tokens && self.outputs.is_empty() {
+            self.ask_for_fresh();
+        }
         self.outputs.pop_front()
     }
 
     /// When to call [`Self::handle_timeout`] at the latest.
     pub fn poll_timeout(&self) -> Option<Deadline> {
+        let repair = self.repair_timeout();
+        let dry_ms = self.readers.values().filter_map(|reader| reader.runs_dry_at_ms(&self.timeline)).min();
+        let dry =
+            dry_ms.map(|at_ms| Deadline { at_ms: at_ms.max(self.now_ms + 1), reason: "a reader runs dry" });
+        let tokens = if self.config.tokens { self.tokens_due_ms() } else { None };
+        let tokens = tokens.map(|at_ms| Deadline { at_ms, reason: "the uplink is about to idle" });
+        repair.into_iter().chain(dry).chain(tokens).min_by_key(|deadline| deadline.at_ms)
+    }
+
+    fn repair_timeout(&self) -> Option<Deadline> {
         if self.is_anybody_dry() {
             Some(Deadline { at_ms: self.now_ms + BLOCKED_TICK_MS, reason: "a reader waits" })
         } else if !self.flights.is_empty() {
@@ -284,6 +290,9 @@ impl Viewer {
     fn touch(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
         self.dirty = true;
+        for reader in self.readers.values_mut() {
+            reader.advance(self.now_ms, &self.timeline);
+        }
     }
 
     /// Hints decide; without any, the head, then the tail, where containers keep their index.
@@ -322,6 +331,13 @@ impl Viewer {
             || self.verifying.iter().any(|(_, leaves)| leaves.contains(leaf.first))
     }
 
+    /// Whether a reader came to `to` otherwise than by reading on. One that waited reads on from there as far as bytes are held.
+    fn is_skip(&self, before: &Reader, to: u64) -> bool {
+        let step = SKIP_BYTES.max(self.timeline.bytes_in(1_000));
+        let reads_on = before.is_blocked && self.held.has(leaf_of(before.position));
+        to < before.position || to > before.position + step && !reads_on
+    }
+
     /// Whether the byte at `position` is held or on its way, or is none of the content's.
     fn is_expected(&self, position: u64) -> bool {
         position >= self.config.size_bytes || self.taken.has(leaf_of(position))
@@ -343,12 +359,15 @@ impl Viewer {
         self.epoch = self.epoch.wrapping_add(1);
         self.starting_until_ms = self.now_ms + STARTING_MS;
         let asked: BTreeSet<SourceId> = self.flights.iter().map(|(_, flight)| flight.source).collect();
+        let asked: BTreeSet<SourceId> = asked.into_iter().chain(self.tokens.sources()).collect();
         let ids: Vec<RequestId> = self.flights.iter().map(|(id, _)| id).collect();
         for id in ids {
             self.take_back(id);
         }
         self.moves.clear();
-        self.outputs.retain(|output| !matches!(output, ViewerOutput::Request { .. }));
+        self.tokens.flush();
+        self.outputs
+            .retain(|output| !matches!(output, ViewerOutput::Request { .. } | ViewerOutput::Token { .. }));
         let epoch = self.epoch;
         self.outputs.extend(asked.into_iter().map(|source| ViewerOutput::Flush { source, epoch }));
     }
@@ -368,6 +387,7 @@ impl Viewer {
     }
 
     fn settle(&mut self, id: RequestId, flight: &flights::Flight) {
+        self.tokens.landed(id);
         if let Some(source) = self.sources.get_mut(&flight.source) {
             source.settled(id, flight.deadline_ms);
         }
@@ -385,8 +405,12 @@ impl Viewer {
         }
     }
 
+    /// Whether a reader has not read enough yet for its player to begin, or has run dry.
     fn is_starting(&self) -> bool {
-        self.now_ms < self.starting_until_ms || self.is_anybody_dry()
+        let is_young = self.now_ms < self.starting_until_ms;
+        self.readers
+            .values()
+            .any(|reader| reader.dry_since_ms.is_some() || is_young && reader.is_beginning(&self.timeline))
     }
 
     fn is_anybody_dry(&self) -> bool {
@@ -406,7 +430,7 @@ impl Viewer {
         let first_byte = LeafRange::new(0, leaf).bytes(self.config.size_bytes).end;
         let needed_ms = self.timeline.ms_at(first_byte);
         let ahead = self.readers.values().filter(|reader| leaf_of(reader.position) <= leaf);
-        ahead.map(|reader| needed_ms.saturating_sub(self.timeline.ms_at(reader.position))).min()
+        ahead.map(|reader| needed_ms.saturating_sub(reader.playhead_ms())).min()
     }
 }
 

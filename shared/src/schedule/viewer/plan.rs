@@ -10,16 +10,18 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use super::{
-    BLOCKED_TICK_MS, ChunkRequest, Reader, SourceId, Viewer, ViewerOutput, flights::Flight, source::Source,
+    BLOCKED_TICK_MS, ChunkRequest, SourceId, Viewer, ViewerOutput, flights::Flight, reader::Reader,
+    source::Source,
 };
 use crate::{
     content::geometry::piece_leaves,
     limits::{LEAF_BYTES, MAX_CHUNK_LEAVES, MAX_REQUEST_BATCH},
     units::{LeafIndex, LeafRange, leaf_of},
+    wire::RequestId,
 };
 
 /// Deadlines within this are near.
-const NEAR_MS: u64 = 10_000;
+pub(super) const NEAR_MS: u64 = 10_000;
 /// Media that may be outstanding near, over all sources together, in a crowd: there uploaders have more to do than to wait for requests,
 /// and choose by deadline among what is queued.
 const NEAR_MEDIA_MS: u64 = 2_000;
@@ -28,11 +30,14 @@ const NEAR_MEDIA_MS: u64 = 2_000;
 const NEAR_AHEAD_MS: f64 = 25.0;
 const FAR_AHEAD_MS: f64 = 20.0;
 /// A peer that delivers within this is as good as the origin.
-const PEER_WAIT_MS: f64 = 800.0;
+pub(super) const PEER_WAIT_MS: f64 = 800.0;
 /// With less slack than this, whoever is fastest is asked, origin or not: in a crowd, where an origin's uplink is for what nobody else
 /// has, and where there is supply to spare, so that a buffer is built with everything there is.
 const ANY_SOURCE_SLACK_MS: i64 = 1_000;
 const ANY_SOURCE_SPARE_SLACK_MS: i64 = 5_000;
+/// A source that takes this much longer than the fastest is slow; it is given what is needed so much later than it takes.
+const SLOW_FACTOR: f64 = 1.5;
+const SLOW_MARGIN_MS: f64 = 100.0;
 /// With more slack than this, viewers spread over what only the origin has instead of all asking for the same.
 const SPREAD_SLACK_MS: i64 = 3_000;
 /// What a request costs that no reader waits for.
@@ -54,10 +59,13 @@ enum Zone {
 }
 
 /// One planning.
-struct Round {
-    usual: f64,
+pub(super) struct Round {
+    pub(super) usual: f64,
     near_floor_bytes: u64,
     is_crowd: bool,
+    /// The origin that is to be spared, and what may still be asked of peers.
+    pub(super) scarce: Option<SourceId>,
+    pub(super) room_bytes: u64,
     tries: u32,
     asks: BTreeMap<SourceId, Vec<ChunkRequest>>,
 }
@@ -93,6 +101,8 @@ impl Viewer {
             usual: self.usual_bytes_per_ms(),
             near_floor_bytes: near_bytes / usable.max(1),
             is_crowd,
+            scarce: self.scarce_origin(),
+            room_bytes: self.timeline.bytes_in(NEAR_MEDIA_MS).saturating_sub(self.bytes_at_peers()),
             tries: MAX_TRIES,
             asks: BTreeMap::new(),
         };
@@ -130,9 +140,8 @@ impl Viewer {
         let readers: Vec<Reader> = self.readers.values().copied().collect();
         for reader in readers {
             let window = self.window(&reader);
-            let at_ms = self.timeline.ms_at(reader.position);
             let mut start = window.start;
-            let mut group_ms = at_ms;
+            let mut group_ms = self.near_until_ms(&reader).saturating_sub(NEAR_MS);
             while start < window.end {
                 group_ms += NEAR_MS;
                 let end = leaf_of(self.timeline.byte_at(group_ms)).max(start + 1).min(window.end);
@@ -205,14 +214,18 @@ impl Viewer {
         round.tries -= 1;
         let leaf = range.start;
         let Some((expected_ms, id)) = self.choose(leaf, slack_ms, zone, round) else { return Asked::Wait };
-        let Some(leaves) = self.chunk_for(id, range, round.usual) else { return Asked::Wait };
+        let Some(leaves) = self.chunk_for(id, range, round) else { return Asked::Wait };
         let request = self.fly(id, leaves, slack_ms, expected_ms as u64, false);
+        round.room_bytes = round.room_bytes.saturating_sub(leaves.len_bytes(self.config.size_bytes));
         round.asks.entry(id).or_default().push(request);
         Asked::Until(leaves.end())
     }
 
     /// The source with the least estimated arrival among those that hold `leaf`, may be asked and have room.
     fn choose(&self, leaf: LeafIndex, slack_ms: i64, zone: Zone, round: &Round) -> Option<(f64, SourceId)> {
+        if let Some(origin) = round.scarce {
+            return self.choose_sparing(origin, leaf, slack_ms, round);
+        }
         let deadline_ms = self.now_ms.saturating_add_signed(slack_ms);
         let holders = || {
             self.sources
@@ -244,13 +257,15 @@ impl Viewer {
             .filter(|(_, _, source)| !(peers_do && source.traits.is_origin))
             .filter(|(_, _, source)| self.has_room(source, zone, round))
             .min_by(|a, b| a.0.total_cmp(&b.0))?;
-        // A slow source may have what is not urgent; what is urgent rather waits for room at a fast one.
-        let worth = ms <= slack_ms as f64 || ms <= 3.0 * least_ms + f64::from(BLOCKED_TICK_MS as u32);
+        // A slow source may have what is not urgent, with time to spare, for estimates err; what is urgent rather waits for room at a
+        // fast one.
+        let in_time = SLOW_FACTOR * ms + SLOW_MARGIN_MS <= slack_ms as f64;
+        let worth = in_time || ms <= SLOW_FACTOR * least_ms + f64::from(BLOCKED_TICK_MS as u32);
         worth.then_some((ms, id))
     }
 
     /// The largest aligned chunk at `range.start` that suits the link, is not taken, and lies in the range.
-    fn chunk_for(&self, id: SourceId, range: Range<LeafIndex>, usual: f64) -> Option<LeafRange> {
+    fn chunk_for(&self, id: SourceId, range: Range<LeafIndex>, round: &Round) -> Option<LeafRange> {
         let source = self.sources.get(&id)?;
         let leaf = range.start;
         // What a waiting reader needs first is small, so that it starts at once; sizes double from there.
@@ -261,7 +276,11 @@ impl Viewer {
             .map(|reader| (leaf - leaf_of(reader.position)).max(1))
             .min()
             .unwrap_or(MAX_CHUNK_LEAVES);
-        let most = source.chunk_leaves(usual).min(distance).ilog2().min(leaf.trailing_zeros());
+        let suits = match round.scarce {
+            Some(_) => self.crowd_leaves(),
+            None => source.chunk_leaves(round.usual),
+        };
+        let most = suits.min(distance).ilog2().min(leaf.trailing_zeros());
         (0..=most).rev().map(|log| LeafRange::new(leaf, (1 << log).min(self.leaf_count - leaf))).find(
             |chunk| {
                 chunk.end() <= range.end && !self.taken.intersects(*chunk) && source.have.contains(*chunk)
@@ -289,12 +308,17 @@ impl Viewer {
             expected_ms,
             hedged,
         };
-        self.flights.insert(id, flight);
-        self.taken.insert(leaves);
-        if let Some(source) = self.sources.get_mut(&source) {
-            source.asked(self.now_ms, id, flight.deadline_ms, bytes);
-        }
+        self.take_off(id, flight);
         ChunkRequest { id, leaves, deadline_ms: slack_ms.clamp(i32::MIN.into(), i32::MAX.into()) as i32 }
+    }
+
+    /// A flight is out from now on.
+    pub(super) fn take_off(&mut self, id: RequestId, flight: Flight) {
+        self.flights.insert(id, flight);
+        self.taken.insert(flight.leaves);
+        if let Some(source) = self.sources.get_mut(&flight.source) {
+            source.asked(self.now_ms, id, flight.deadline_ms, flight.bytes);
+        }
     }
 
     /// Turns what was asked into Requests, earliest deadline first.
@@ -316,9 +340,10 @@ impl Viewer {
     fn near_regions(&self) -> Vec<Region> {
         let mut regions = Vec::new();
         for reader in self.readers.values() {
-            let at_ms = self.timeline.ms_at(reader.position);
+            let at_ms = reader.playhead_ms();
             let window = self.window(reader);
-            let near = leaf_of(self.timeline.byte_at(at_ms + NEAR_MS)).max(window.start + 1).min(window.end);
+            let near = leaf_of(self.timeline.byte_at(self.near_until_ms(reader)));
+            let near = near.max(window.start + 1).min(window.end);
             regions.push(Region { next: window.start, end: near, origin: RegionOrigin::Reader { at_ms } });
         }
         for (order, leaves) in self.startup.iter().enumerate() {
@@ -328,6 +353,11 @@ impl Viewer {
             regions.push(Region { next: leaves.first, end: leaves.end(), origin });
         }
         regions
+    }
+
+    /// The end of a reader's near zone as media time: what is played soon, and what is read next.
+    fn near_until_ms(&self, reader: &Reader) -> u64 {
+        (reader.playhead_ms() + NEAR_MS).max(self.timeline.ms_at(reader.position) + NEAR_MEDIA_MS)
     }
 
     /// The leaves that are fetched for a reader.
@@ -381,6 +411,9 @@ impl Viewer {
     }
 
     fn has_capacity(&self, zone: Zone, round: &Round) -> bool {
+        if round.scarce.is_some() {
+            return round.room_bytes > 0 || zone == Zone::Near;
+        }
         self.sources
             .values()
             .any(|source| source.is_usable(self.now_ms) && self.has_room(source, zone, round))
@@ -399,7 +432,7 @@ impl Viewer {
     }
 
     /// Whether other viewers are about, who would ask the origin for the same.
-    fn is_crowd(&self) -> bool {
+    pub(super) fn is_crowd(&self) -> bool {
         self.sources.values().any(|source| !source.traits.is_origin && !source.have.is_full())
     }
 
@@ -420,4 +453,4 @@ impl Viewer {
 /// What is fetched ahead of a reader at the least, however slow the media.
 const MIN_WINDOW_BYTES: u64 = 1 << 20;
 /// The most requests outstanding at one source; half of what an uploader queues for one neighbour.
-const MAX_REQUESTS_OUT: usize = crate::limits::MAX_QUEUED_REQUESTS / 2;
+pub(super) const MAX_REQUESTS_OUT: usize = crate::limits::MAX_QUEUED_REQUESTS / 2;

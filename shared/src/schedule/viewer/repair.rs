@@ -17,6 +17,8 @@ const MOVE_AFTER_MS: u64 = 300;
 const NOT_WORTH_MOVING_MS: f64 = 400.0;
 /// Where a request waits, another must be this many times better.
 const MOVE_FACTOR: f64 = 3.0;
+/// What is expected so long before it is needed stays where it is: most of it is on its way already.
+const IN_TIME_MS: f64 = 100.0;
 const MAX_BACK_OFF: u8 = 6;
 /// A request this old at a source that delivers other things is lost.
 const LOST_AFTER_MS: u64 = 10_000;
@@ -53,12 +55,15 @@ impl Viewer {
         late.sort_unstable();
         late.truncate(MAX_LOOKED_AT);
         let (mut asks, mut moved) = (Asks::new(), 0);
-        self.relieve_the_origin(&mut asks);
+        let scarce = self.scarce_origin();
+        if scarce.is_none() {
+            self.relieve_the_origin(&mut asks);
+        }
         for (_, id) in late {
             let Some(flight) = self.flights.get(id).copied() else { continue };
-            if moved < MAX_MOVES_PER_RUN && self.relocate(id, &flight, &mut asks) {
+            if moved < MAX_MOVES_PER_RUN && self.relocate(id, &flight, scarce.is_some(), &mut asks) {
                 moved += 1;
-            } else {
+            } else if scarce.is_none() {
                 self.hedge(id, &flight, &mut asks);
             }
         }
@@ -79,7 +84,7 @@ impl Viewer {
             .take(MAX_LOOKED_AT)
             .collect();
         for (id, flight) in at_origin {
-            let Some((ms, other)) = self.best_other(&flight, false) else { continue };
+            let Some((ms, other)) = self.best_other(&flight, false, false) else { continue };
             let slack_ms = flight.deadline_ms.saturating_sub(now_ms);
             if ms <= slack_ms.max(RELIEVE_MS) as f64 {
                 self.cancel(vec![id]);
@@ -158,8 +163,8 @@ impl Viewer {
         if flight.hedged || !is_late || !is_urgent || self.tally.hedged_bytes + flight.bytes > budget {
             return;
         }
-        let Some((ms, other)) = self.best_other(flight, false) else { return };
-        if ms <= 2.0 * waited_ms as f64 && HEDGE_FACTOR * ms < self.still_ms(flight) {
+        let Some((ms, other)) = self.best_other(flight, false, false) else { return };
+        if ms <= 2.0 * waited_ms as f64 && HEDGE_FACTOR * ms < self.still_ms(flight, false) {
             self.tally.hedged_bytes += flight.bytes;
             self.flights.mark_hedged(id);
             self.ask_other(other, flight, ms, true, asks);
@@ -167,18 +172,24 @@ impl Viewer {
     }
 
     /// Takes a request back and asks another source. Whether it did.
-    fn relocate(&mut self, id: RequestId, flight: &Flight, asks: &mut Asks) -> bool {
+    fn relocate(&mut self, id: RequestId, flight: &Flight, is_scarce: bool, asks: &mut Asks) -> bool {
         let waited_ms = self.now_ms.saturating_sub(flight.sent_ms);
         if flight.hedged || waited_ms < MOVE_AFTER_MS << self.back_off(flight) {
             return false;
         }
-        let still_ms = self.still_ms(flight);
-        if still_ms < NOT_WORTH_MOVING_MS {
+        let still_ms = self.still_ms(flight, is_scarce);
+        let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
+        let is_proven = self.sources.get(&flight.source).is_some_and(Source::is_proven);
+        if still_ms < NOT_WORTH_MOVING_MS || is_proven && still_ms + IN_TIME_MS <= slack_ms {
             return false;
         }
-        let is_last_resort =
-            waited_ms > LAST_RESORT_WAITED_MS && flight.deadline_ms < self.now_ms + LAST_RESORT_SLACK_MS;
-        let Some((ms, other)) = self.best_other(flight, is_last_resort) else { return false };
+        let has_waited_long = waited_ms > LAST_RESORT_WAITED_MS;
+        let heard_ms = self.sources.get(&flight.source).map_or(0, |source| source.heard_ms);
+        let is_silent = self.now_ms.saturating_sub(heard_ms) > LAST_RESORT_WAITED_MS;
+        let is_last_resort = has_waited_long
+            && flight.deadline_ms < self.now_ms + LAST_RESORT_SLACK_MS
+            && (is_silent || !is_scarce);
+        let Some((ms, other)) = self.best_other(flight, is_last_resort, is_scarce) else { return false };
         if MOVE_FACTOR * ms + 100.0 >= still_ms {
             return false;
         }
@@ -189,16 +200,21 @@ impl Viewer {
     }
 
     /// How long a flight is going to take where it is: by what is queued there before it, and no less than its waiting so far suggests.
-    fn still_ms(&self, flight: &Flight) -> f64 {
+    /// In a crowd peers serve what is needed first; how long a request has waited says little there, and measured rates less.
+    fn still_ms(&self, flight: &Flight, is_scarce: bool) -> f64 {
         let Some(source) = self.sources.get(&flight.source) else { return f64::MAX };
         let waited_ms = self.now_ms.saturating_sub(flight.sent_ms) as f64;
+        let announced_ms = source.aged_backlog_ms(self.now_ms) as f64;
+        if is_scarce {
+            return announced_ms.max(waited_ms * 0.5);
+        }
         let suggested_ms = waited_ms * if source.is_proven() { 0.5 } else { 2.0 };
         let queued_ms = source.remaining_ms(self.now_ms, flight.deadline_ms, self.usual_bytes_per_ms());
-        queued_ms.max(source.aged_backlog_ms(self.now_ms) as f64).max(suggested_ms)
+        queued_ms.max(announced_ms).max(suggested_ms)
     }
 
     /// The best other source for a flight's leaves; none when some of them came another way, late, and are not to be asked again.
-    fn best_other(&self, flight: &Flight, origins_too: bool) -> Option<(f64, SourceId)> {
+    fn best_other(&self, flight: &Flight, origins_too: bool, is_scarce: bool) -> Option<(f64, SourceId)> {
         if self.held.intersects(flight.leaves) {
             return None;
         }
@@ -210,11 +226,16 @@ impl Viewer {
             .filter(|(id, source)| {
                 !already.contains(id) && source.is_usable(self.now_ms) && source.have.contains(flight.leaves)
             })
-            .filter(|(_, source)| {
-                !source.traits.is_origin || (origins_too && source.outstanding() < MAX_LAST_RESORTS)
+            .filter(|(id, source)| {
+                !source.traits.is_origin || (origins_too && self.direct_requests(**id) < MAX_LAST_RESORTS)
             })
             .map(|(id, source)| {
-                (source.arrival_ms(self.now_ms, flight.bytes, flight.deadline_ms, usual), *id)
+                let ms = if is_scarce && !source.traits.is_origin {
+                    self.crowd_wait_ms(source)
+                } else {
+                    source.arrival_ms(self.now_ms, flight.bytes, flight.deadline_ms, usual)
+                };
+                (ms, *id)
             })
             .min_by(|a, b| a.0.total_cmp(&b.0))
     }

@@ -30,6 +30,8 @@ const MAX_GUESSED_RTT_MS: u64 = 400;
 const MIN_RTT_STEP_US: u32 = 200;
 /// Silence with requests outstanding that does not make a source suspect yet.
 const PATIENCE_MS: u64 = 300;
+/// More time than this for one chunk is no excuse.
+const MAX_CHUNK_MS: f64 = 2_000.0;
 /// Silence with requests outstanding after which a source is snubbed.
 const SNUB_AFTER_MS: u64 = 3_000;
 const SNUB_FIRST_MS: u64 = 4_000;
@@ -184,12 +186,16 @@ impl Source {
         }
     }
 
+    /// Bytes per millisecond as planned.
+    pub(super) fn hint_bytes_per_ms(&self) -> Option<f64> {
+        (self.traits.rate_hint_bps > 0).then_some(self.traits.rate_hint_bps as f64 / 8_000.0)
+    }
+
     /// Bytes per millisecond: measured, else the hint, else what is usual here. The first arrival tells nothing yet: a shaper lets a burst
     /// through.
     pub(super) fn bytes_per_ms(&self, usual: f64) -> f64 {
-        let hint = (self.traits.rate_hint_bps > 0).then_some(self.traits.rate_hint_bps as f64 / 8_000.0);
         let measured = self.goodput.bytes_per_ms().filter(|_| self.goodput.is_measured());
-        measured.or(hint).unwrap_or(usual).max(1.0)
+        measured.or_else(|| self.hint_bytes_per_ms()).unwrap_or(usual).max(1.0)
     }
 
     /// When `bytes` asked for now and needed at `deadline_ms` would be here, in milliseconds from now: behind what is needed sooner.
@@ -199,7 +205,9 @@ impl Source {
 
     /// When a request that is out, needed at `deadline_ms`, will be here.
     pub(super) fn remaining_ms(&self, now_ms: u64, deadline_ms: u64, usual: f64) -> f64 {
-        self.queue_ms(now_ms, 0, deadline_ms, usual)
+        // What it has been sending since it delivered last is nearly here.
+        let sending_ms = self.silent_ms(now_ms) as f64 - self.suspicious_ms(now_ms) as f64 - self.rtt_ms();
+        (self.queue_ms(now_ms, 0, deadline_ms, usual) - sending_ms.max(0.0)).max(0.0)
     }
 
     fn queue_ms(&self, now_ms: u64, bytes: u64, deadline_ms: u64, usual: f64) -> f64 {
@@ -217,7 +225,11 @@ impl Source {
         if self.outstanding.is_empty() {
             return 0;
         }
-        self.silent_ms(now_ms).saturating_sub(PATIENCE_MS + self.rtt_ms() as u64)
+        let measured = self.goodput.bytes_per_ms().filter(|_| self.goodput.is_measured());
+        let first_bytes = self.outstanding.first_key_value().map_or(0, |(_, bytes)| *bytes);
+        let chunk_ms = measured.map_or(0.0, |rate| first_bytes as f64 / rate.max(0.1));
+        self.silent_ms(now_ms)
+            .saturating_sub(PATIENCE_MS + (self.rtt_ms() + chunk_ms.min(MAX_CHUNK_MS)) as u64)
     }
 
     /// How many leaves a chunk from here should have; a power of two.

@@ -36,6 +36,8 @@ pub struct ViewerConfig {
     pub window_bytes: u64,
     /// Whether fresh chunks are asked of origins by token; for crowds near the limit of what the swarm can carry.
     pub tokens: bool,
+    /// Whether this node passes on what it has; one that does not asks for no fresh chunks but those it needs itself.
+    pub uploads: bool,
 }
 
 impl ViewerConfig {
@@ -52,6 +54,7 @@ impl ViewerConfig {
             window_ms: 30_000,
             window_bytes: 32 << 20,
             tokens: false,
+            uploads: true,
         }
     }
 }
@@ -116,6 +119,8 @@ pub enum ViewerOutput {
         id: RequestId,
         /// The seek epoch.
         epoch: u32,
+        /// Nothing before this leaf is of use.
+        from_leaf: LeafIndex,
         /// A chunk that is needed now and nobody has.
         forced_leaf: Option<LeafIndex>,
         /// How many leaves the chunk should have.

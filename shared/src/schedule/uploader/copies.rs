@@ -1,0 +1,240 @@
+//! What of one content an origin's viewers have, so that it sends what nobody has yet.
+//!
+//! A leaf is *fresh* while no live link has announced it and no copy is on its way. A copy counts as being on its way for some seconds
+//! after it was sent; whoever got it has announced it long before that, or is gone. Viewers that never announce anything are given
+//! longer. A false Have keeps leaves from being fresh, no more: they are still served to whoever asks.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::LinkId;
+use crate::{
+    leaf_set::LeafSet,
+    units::{LeafIndex, LeafRange, leaf_count},
+};
+
+/// How long a sent chunk counts as being on its way.
+const ON_ITS_WAY_MS: u64 = 3_000;
+/// The same where nobody announces what it got.
+const UNHEARD_MS: u64 = 10_000;
+/// Fresh chunks are sent for what is played within this, by anybody.
+const WINDOW_MS: u64 = 15_000;
+/// The window of a content whose rate is unknown.
+const WINDOW_LEAVES: u32 = 256;
+/// A playhead that was not heard of for so long is none.
+const PLAYHEAD_MS: u64 = 5_000;
+
+/// The copies of one content.
+#[derive(Debug)]
+pub(super) struct Copies {
+    pub(super) bitrate_bps: u64,
+    size_bytes: u64,
+    /// Nobody has it and nobody is being sent it.
+    fresh: LeafSet,
+    /// How many live links have announced each leaf.
+    holders: Vec<u16>,
+    held: BTreeMap<LinkId, LeafSet>,
+    /// What was sent, to whom, and until when that counts; in order of time.
+    on_way: VecDeque<(u64, LinkId, LeafRange)>,
+    /// Where viewers play, and when they said so.
+    playheads: BTreeMap<LinkId, (LeafIndex, u64)>,
+}
+
+impl Copies {
+    pub(super) fn new(size_bytes: u64) -> Self {
+        let leaves = leaf_count(size_bytes);
+        Self {
+            bitrate_bps: 0,
+            size_bytes,
+            fresh: LeafSet::full(leaves),
+            holders: vec![0; leaves as usize],
+            held: BTreeMap::new(),
+            on_way: VecDeque::new(),
+            playheads: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn len_bytes(&self, leaves: LeafRange) -> u64 {
+        leaves.len_bytes(self.size_bytes)
+    }
+
+    /// Whether nobody has any of it.
+    pub(super) fn is_fresh(&self, leaves: LeafRange) -> bool {
+        self.fresh.has(leaves.first)
+    }
+
+    /// A chunk leaves.
+    pub(super) fn sent(&mut self, now_ms: u64, link: LinkId, leaves: LeafRange) {
+        let lasts_ms = if self.held.is_empty() { UNHEARD_MS } else { ON_ITS_WAY_MS };
+        self.fresh.remove(leaves);
+        self.on_way.push_back((now_ms + lasts_ms, link, leaves));
+    }
+
+    /// A chunk did not leave after all.
+    pub(super) fn unsent(&mut self, link: LinkId, leaves: LeafRange) {
+        self.on_way.retain(|(_, to, sent)| *to != link || *sent != leaves);
+        self.freshen(leaves);
+    }
+
+    /// A viewer announces what it holds.
+    pub(super) fn have(&mut self, link: LinkId, reset: bool, complete: bool, ranges: &[LeafRange]) {
+        if reset {
+            self.forget_held(link);
+        }
+        let leaves = leaf_count(self.size_bytes);
+        let held = self.held.entry(link).or_insert_with(|| LeafSet::new(leaves));
+        let whole = [LeafRange::new(0, leaves)];
+        let ranges = if complete { &whole[..] } else { ranges };
+        for range in ranges {
+            let gained: Vec<LeafRange> = held.missing_runs_in(*range).collect();
+            for leaf in gained.iter().flat_map(|run| run.leaves()) {
+                self.holders[leaf as usize] = self.holders[leaf as usize].saturating_add(1);
+            }
+            held.insert(*range);
+            self.fresh.remove(*range);
+        }
+    }
+
+    /// A link is gone: what only it had, or was being sent, is fresh again.
+    pub(super) fn left(&mut self, link: LinkId) {
+        self.playheads.remove(&link);
+        let lost: Vec<LeafRange> =
+            self.on_way.iter().filter(|(_, to, _)| *to == link).map(|(_, _, leaves)| *leaves).collect();
+        self.on_way.retain(|(_, to, _)| *to != link);
+        self.forget_held(link);
+        lost.into_iter().for_each(|leaves| self.freshen(leaves));
+    }
+
+    /// Whether nobody is known to care.
+    pub(super) fn is_unused(&self) -> bool {
+        self.held.is_empty() && self.on_way.is_empty() && self.playheads.is_empty()
+    }
+
+    /// A viewer needs nothing before `leaf`.
+    pub(super) fn plays(&mut self, now_ms: u64, link: LinkId, leaf: LeafIndex) {
+        self.playheads.insert(link, (leaf, now_ms));
+    }
+
+    /// What was sent too long ago and never announced is fresh again.
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        while let Some((_, _, leaves)) = self.on_way.pop_front_if(|(until_ms, ..)| *until_ms <= now_ms) {
+            self.freshen(leaves);
+        }
+        self.playheads.retain(|_, (_, heard_ms)| now_ms < *heard_ms + PLAYHEAD_MS);
+    }
+
+    /// The fresh chunk for a viewer that needs nothing before `from` and takes `chunk_leaves` at most: the earliest that anybody plays
+    /// soon. `forced`, if it is fresh, goes before all others.
+    pub(super) fn choose(
+        &self,
+        from: LeafIndex,
+        forced: Option<LeafIndex>,
+        chunk_leaves: u32,
+    ) -> Option<LeafRange> {
+        if let Some(leaf) = forced.filter(|leaf| self.fresh.has(*leaf)) {
+            return Some(self.chunk_at(leaf, chunk_leaves));
+        }
+        let mut next = from;
+        loop {
+            let leaf = self.fresh.first_held(next)?;
+            let window = self.window_leaves();
+            let is_near = |(playhead, _): &(LeafIndex, u64)| {
+                *playhead <= leaf && leaf < playhead.saturating_add(window)
+            };
+            if self.playheads.values().any(is_near) {
+                return Some(self.chunk_at(leaf, chunk_leaves));
+            }
+            next = self.playheads.values().map(|(playhead, _)| *playhead).filter(|at| *at > leaf).min()?;
+        }
+    }
+
+    /// The largest aligned chunk at `leaf` that is fresh throughout.
+    fn chunk_at(&self, leaf: LeafIndex, chunk_leaves: u32) -> LeafRange {
+        let leaves = leaf_count(self.size_bytes);
+        let most = chunk_leaves.max(1).ilog2().min(leaf.trailing_zeros());
+        (0..=most)
+            .rev()
+            .map(|log| LeafRange::new(leaf, (1 << log).min(leaves - leaf)))
+            .find(|chunk| self.fresh.contains(*chunk))
+            .unwrap_or_else(|| LeafRange::new(leaf, 1))
+    }
+
+    fn window_leaves(&self) -> u32 {
+        match self.bitrate_bps {
+            0 => WINDOW_LEAVES,
+            bps => (bps * WINDOW_MS / 8_000 / crate::limits::LEAF_BYTES) as u32 + 1,
+        }
+    }
+
+    fn forget_held(&mut self, link: LinkId) {
+        let Some(held) = self.held.remove(&link) else { return };
+        for run in held.runs() {
+            for leaf in run.leaves() {
+                self.holders[leaf as usize] -= 1;
+            }
+            self.freshen(run);
+        }
+    }
+
+    /// Makes fresh what of `leaves` nobody has and nobody is being sent.
+    fn freshen(&mut self, leaves: LeafRange) {
+        let end = leaves.end().min(self.fresh.leaf_count());
+        for leaf in leaves.first..end {
+            let is_on_way = self.on_way.iter().any(|(_, _, sent)| sent.contains(leaf));
+            if self.holders[leaf as usize] == 0 && !is_on_way {
+                self.fresh.insert(LeafRange::new(leaf, 1));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: u64 = 100 << 14;
+
+    #[test]
+    fn what_is_sent_or_held_is_not_fresh_and_becomes_so_again() {
+        let mut copies = Copies::new(SIZE);
+        copies.have(1, true, false, &[LeafRange::new(0, 4)]);
+        copies.sent(0, 1, LeafRange::new(4, 4));
+        copies.sent(100, 2, LeafRange::new(8, 1));
+        assert!(!copies.is_fresh(LeafRange::new(0, 1)) && !copies.is_fresh(LeafRange::new(4, 1)));
+        copies.expire(ON_ITS_WAY_MS);
+        assert!(copies.is_fresh(LeafRange::new(4, 4)) && !copies.is_fresh(LeafRange::new(8, 1)));
+        copies.left(2);
+        assert!(copies.is_fresh(LeafRange::new(8, 1)));
+        copies.have(3, false, false, &[LeafRange::new(2, 3)]);
+        copies.left(1);
+        assert!(copies.is_fresh(LeafRange::new(0, 2)) && !copies.is_fresh(LeafRange::new(2, 1)));
+        copies.left(3);
+        assert_eq!(copies.fresh.count(), 100);
+    }
+
+    #[test]
+    fn the_earliest_that_anybody_plays_soon_is_chosen() {
+        let mut copies = Copies::new(SIZE);
+        // One leaf a second: a window of 15 leaves and one.
+        copies.bitrate_bps = 8 << 14;
+        assert_eq!(copies.choose(0, None, 1), None);
+        assert_eq!(copies.choose(0, Some(90), 1), Some(LeafRange::new(90, 1)));
+        copies.plays(0, 1, 3);
+        copies.plays(0, 2, 50);
+        assert_eq!(copies.choose(3, None, 4), Some(LeafRange::new(3, 1)));
+        copies.sent(0, 1, LeafRange::new(0, 30));
+        assert_eq!(copies.choose(3, None, 4), Some(LeafRange::new(50, 2)));
+        assert_eq!(copies.choose(3, Some(5), 4), Some(LeafRange::new(50, 2)));
+        copies.sent(0, 1, LeafRange::new(50, 16));
+        assert_eq!(copies.choose(3, None, 4), None);
+    }
+
+    #[test]
+    fn a_chunk_is_aligned_and_fresh_throughout() {
+        let mut copies = Copies::new(SIZE);
+        copies.plays(0, 1, 0);
+        copies.sent(0, 1, LeafRange::new(6, 1));
+        assert_eq!(copies.choose(0, None, 8), Some(LeafRange::new(0, 4)));
+        assert_eq!(copies.choose(4, None, 8), Some(LeafRange::new(4, 2)));
+        assert_eq!(copies.choose(96, None, 8), Some(LeafRange::new(96, 4)));
+    }
+}

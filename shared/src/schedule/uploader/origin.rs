@@ -1,0 +1,257 @@
+//! What an origin serves before what: first copies first, with a little set aside for those that start.
+//!
+//! Everybody passes on what he got, so a first copy is worth many second ones. In this order:
+//!
+//! 1. a request for what nobody has that is needed at once;
+//! 2. a request that is late, or of a viewer that starts, out of a budget that leaves first copies 1.3 times the media's rate;
+//! 3. a *token*: any fresh chunk for a viewer whose own uplink is about to idle;
+//! 4. whatever else is asked.
+//!
+//! Invariant: between 1 and 3 only first copies leave, and 2 is bounded by its budget, so no trouble of a viewer's makes an origin repeat
+//! itself while something has never left.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{LinkId, UploaderOutput, copies::Copies, link::Queued};
+use crate::{
+    ids::ContentId,
+    limits::{LEAF_BYTES, MAX_CHUNK_LEAVES, MAX_OPEN_CONTENTS},
+    units::{LeafIndex, LeafRange},
+    wire::RequestId,
+};
+
+/// What nobody has goes first if it is needed within this, or if a viewer starts, within that.
+const FRESH_NOW_MS: u64 = 1_000;
+const FRESH_STARTING_MS: u64 = 2_500;
+/// What a viewer that starts needs within this may come out of the budget.
+const BOOST_MS: u64 = 3_000;
+/// First copies are left this many times the rate of the media.
+const RESERVE: f64 = 1.3;
+/// The budget is worth this much time at the most, and a chunk.
+const BOOST_CAP_MS: f64 = 2_000.0;
+const FIRST_BOOST_BYTES: f64 = 128.0 * 1024.0;
+/// How often lost copies are looked for.
+const EXPIRE_EACH_MS: u64 = 50;
+/// Tokens one link may have waiting, and all together.
+const MAX_LINK_TOKENS: usize = 8;
+const MAX_TOKENS: usize = 4_096;
+/// Contents whose size and rate are remembered.
+const MAX_CONTENTS: usize = 256 * MAX_OPEN_CONTENTS;
+
+/// A viewer asks for one chunk of the origin's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FreshWanted {
+    /// Names the answer, like a request's.
+    pub id: RequestId,
+    /// Of which content.
+    pub content_id: ContentId,
+    /// The viewer's seek epoch.
+    pub epoch: u32,
+    /// It needs nothing before this leaf.
+    pub from_leaf: LeafIndex,
+    /// What it needs now and nobody has, as far as it knows.
+    pub forced_leaf: Option<LeafIndex>,
+    /// How many leaves the chunk should have; a power of two.
+    pub chunk_leaves: u8,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    link: LinkId,
+    wanted: FreshWanted,
+}
+
+/// How urgent a request is to an origin; less goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    FreshNow,
+    Boost,
+    /// A token is worth as much; requests never have this rank.
+    Fresh,
+    Rest,
+}
+
+/// The origin's view of its contents.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    media: BTreeMap<ContentId, Media>,
+    copies: BTreeMap<ContentId, Copies>,
+    tokens: VecDeque<Waiting>,
+    boost_bytes: f64,
+    boost_ms: u64,
+    has_begun: bool,
+    expired_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Media {
+    size_bytes: u64,
+    bitrate_bps: u64,
+}
+
+impl Origin {
+    /// A content is there to be served.
+    pub(super) fn content(&mut self, content_id: ContentId, size_bytes: u64, bitrate_bps: u64) {
+        if self.media.len() >= MAX_CONTENTS && !self.media.contains_key(&content_id) {
+            self.media.pop_first();
+        }
+        let media = self.media.entry(content_id).or_insert(Media { size_bytes, bitrate_bps });
+        if bitrate_bps > 0 {
+            media.bitrate_bps = bitrate_bps;
+        }
+    }
+
+    /// The copies of a content that was announced.
+    fn copies_of(&mut self, content_id: &ContentId) -> Option<&mut Copies> {
+        let media = self.media.get(content_id)?;
+        let copies = self.copies.entry(*content_id).or_insert_with(|| Copies::new(media.size_bytes));
+        copies.bitrate_bps = media.bitrate_bps;
+        Some(copies)
+    }
+
+    pub(super) fn have(
+        &mut self,
+        link: LinkId,
+        content_id: &ContentId,
+        reset: bool,
+        complete: bool,
+        ranges: &[LeafRange],
+    ) {
+        if let Some(copies) = self.copies_of(content_id) {
+            copies.have(link, reset, complete, ranges);
+        }
+    }
+
+    /// A token comes. It waits behind the others, unless what it wants at once is fresh indeed.
+    pub(super) fn token(&mut self, now_ms: u64, link: LinkId, wanted: FreshWanted) -> Option<UploaderOutput> {
+        let Some(copies) = self.copies_of(&wanted.content_id) else {
+            return Some(UploaderOutput::NoFresh { link, id: wanted.id });
+        };
+        copies.plays(now_ms, link, wanted.from_leaf);
+        let is_forced = wanted.forced_leaf.is_some_and(|leaf| copies.is_fresh(LeafRange::new(leaf, 1)));
+        let waiting = self.tokens.iter().filter(|token| token.link == link).count();
+        if waiting >= MAX_LINK_TOKENS || self.tokens.len() >= MAX_TOKENS {
+            return Some(UploaderOutput::NoFresh { link, id: wanted.id });
+        }
+        let token = Waiting { link, wanted };
+        if is_forced {
+            self.tokens.push_front(token);
+        } else {
+            self.tokens.push_back(token);
+        }
+        None
+    }
+
+    /// Tokens of a link that are void.
+    pub(super) fn void(&mut self, link: LinkId, is_void: impl Fn(&FreshWanted) -> bool) {
+        self.tokens.retain(|token| token.link != link || !is_void(&token.wanted));
+    }
+
+    pub(super) fn has_tokens(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
+    /// A link no longer wants a content.
+    pub(super) fn closed(&mut self, link: LinkId, content_id: &ContentId) {
+        self.void(link, |wanted| wanted.content_id == *content_id);
+        if let Some(copies) = self.copies.get_mut(content_id) {
+            copies.left(link);
+            if copies.is_unused() {
+                self.copies.remove(content_id);
+            }
+        }
+    }
+
+    /// A link is gone.
+    pub(super) fn left(&mut self, link: LinkId) {
+        self.void(link, |_| true);
+        self.copies.values_mut().for_each(|copies| copies.left(link));
+        self.copies.retain(|_, copies| !copies.is_unused());
+    }
+
+    /// Time passes: budgets fill, lost copies are given up.
+    pub(super) fn advance(&mut self, now_ms: u64, uplink_bps: u64) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            (self.boost_bytes, self.boost_ms) = (FIRST_BOOST_BYTES, now_ms);
+        }
+        if now_ms >= self.expired_ms + EXPIRE_EACH_MS {
+            self.expired_ms = now_ms;
+            self.copies.values_mut().for_each(|copies| copies.expire(now_ms));
+        }
+        let media_bps: u64 = self.copies.values().map(|copies| copies.bitrate_bps).sum();
+        let reserved = if media_bps == 0 { uplink_bps as f64 / 1.5 } else { RESERVE * media_bps as f64 };
+        let per_ms = (uplink_bps as f64 - reserved).max(0.0) / 8_000.0;
+        let filled = self.boost_bytes + per_ms * now_ms.saturating_sub(self.boost_ms) as f64;
+        let cap = (per_ms * BOOST_CAP_MS).max(FIRST_BOOST_BYTES) + LEAF_BYTES as f64;
+        (self.boost_bytes, self.boost_ms) = (filled.min(cap), now_ms);
+    }
+
+    /// How a request ranks.
+    pub(super) fn rank(&self, now_ms: u64, queued: &Queued) -> Rank {
+        let within = |ms: u64| queued.deadline_ms < now_ms + ms;
+        let soon_ms = if queued.starting { FRESH_STARTING_MS } else { FRESH_NOW_MS };
+        let is_fresh = self.is_fresh(queued);
+        if is_fresh && within(soon_ms) {
+            Rank::FreshNow
+        } else if (queued.starting && within(BOOST_MS) || within(0))
+            && self.boost_bytes >= queued.bytes as f64
+        {
+            Rank::Boost
+        } else {
+            Rank::Rest
+        }
+    }
+
+    pub(super) fn is_fresh(&self, queued: &Queued) -> bool {
+        self.copies.get(&queued.content_id).is_some_and(|copies| copies.is_fresh(queued.leaves))
+    }
+
+    /// The next token that can be answered with a chunk: whose link `can_take` so many bytes. Tokens for which nothing is fresh are
+    /// answered at once.
+    pub(super) fn pop_token(
+        &mut self,
+        can_take: impl Fn(LinkId, u64) -> bool,
+        answers: &mut VecDeque<UploaderOutput>,
+    ) -> Option<(LinkId, FreshWanted, LeafRange, u64)> {
+        let mut at = 0;
+        while let Some(Waiting { link, wanted }) = self.tokens.get(at).copied() {
+            let chunk_leaves = u32::from(wanted.chunk_leaves).clamp(1, MAX_CHUNK_LEAVES);
+            let copies = self.copies.get(&wanted.content_id);
+            let chosen = copies.and_then(|copies| {
+                let leaves = copies.choose(wanted.from_leaf, wanted.forced_leaf, chunk_leaves)?;
+                Some((leaves, copies.len_bytes(leaves)))
+            });
+            match chosen {
+                None => {
+                    self.tokens.remove(at);
+                    answers.push_back(UploaderOutput::NoFresh { link, id: wanted.id });
+                }
+                Some((leaves, bytes)) if can_take(link, bytes) => {
+                    self.tokens.remove(at);
+                    return Some((link, wanted, leaves, bytes));
+                }
+                Some(_) => at += 1,
+            }
+        }
+        None
+    }
+
+    /// A chunk leaves.
+    pub(super) fn sent(&mut self, now_ms: u64, link: LinkId, content_id: &ContentId, leaves: LeafRange) {
+        if let Some(copies) = self.copies_of(content_id) {
+            copies.sent(now_ms, link, leaves);
+        }
+    }
+
+    /// A chunk did not leave after all.
+    pub(super) fn unsent(&mut self, link: LinkId, content_id: &ContentId, leaves: LeafRange) {
+        if let Some(copies) = self.copies.get_mut(content_id) {
+            copies.unsent(link, leaves);
+        }
+    }
+
+    /// A second copy was sent out of the budget.
+    pub(super) fn boosted(&mut self, bytes: u64) {
+        self.boost_bytes -= bytes as f64;
+    }
+}
