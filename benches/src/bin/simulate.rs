@@ -1,0 +1,127 @@
+//! Runs a simulated swarm and prints what came of it: `simulate SCENARIO [--seed N | --seeds A..B] [--load F] [--json]`, `simulate --list`.
+//!
+//! A seed that fails is printed as the command line that repeats it, and the exit code is 1.
+
+use std::{io::Write as _, ops::RangeInclusive, process::ExitCode, time::Instant};
+
+use anyhow::{Context as _, bail};
+use benches::simulation::{Report, Scenario, scenario, simulate};
+
+const USAGE: &str = "usage: simulate SCENARIO [--seed N | --seeds A..B] [--load F] [--no-tokens] [--json]\n       simulate --list";
+
+struct Arguments {
+    scenario: Scenario,
+    seeds: RangeInclusive<u64>,
+    load: Option<f64>,
+    is_json: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut out = std::io::stdout().lock();
+    if arguments.iter().any(|argument| argument == "--list") {
+        for scenario in scenario::SCENARIOS {
+            writeln!(out, "{:20} {}", scenario.name, scenario.about)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let arguments = parse(&mut arguments)?;
+    let mut failed = 0;
+    let mut reports = Vec::new();
+    for seed in arguments.seeds.clone() {
+        let began = Instant::now();
+        let report = simulate(&arguments.scenario, seed);
+        let took_s = began.elapsed().as_secs_f64();
+        if arguments.is_json {
+            writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        } else if arguments.seeds.start() == arguments.seeds.end() || !report.is_good() {
+            writeln!(out, "{report}")?;
+            writeln!(
+                out,
+                "  {} events in {took_s:.2} s, {:.1} x real time",
+                report.events,
+                report.lasted_s / took_s
+            )?;
+        }
+        if !report.is_good() {
+            failed += 1;
+            let load = arguments.load.map_or(String::new(), |load| format!(" --load {load}"));
+            writeln!(
+                out,
+                "again: cargo run --release -p benches --bin simulate -- {} --seed {seed}{load}",
+                arguments.scenario.name
+            )?;
+        }
+        reports.push(report);
+    }
+    if !arguments.is_json && reports.len() > 1 {
+        writeln!(out, "{}", summary(&reports))?;
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn parse(arguments: &mut Vec<String>) -> anyhow::Result<Arguments> {
+    let mut value_of = |name: &str| -> anyhow::Result<Option<String>> {
+        let Some(at) = arguments.iter().position(|argument| argument == name) else { return Ok(None) };
+        if at + 1 >= arguments.len() {
+            bail!("{name} needs a value\n{USAGE}");
+        }
+        arguments.remove(at);
+        Ok(Some(arguments.remove(at)))
+    };
+    let seed = value_of("--seed")?;
+    let seeds = value_of("--seeds")?;
+    let load = value_of("--load")?.map(|text| text.parse::<f64>()).transpose().context("--load")?;
+    let mut has_flag = |name: &str| {
+        let before = arguments.len();
+        arguments.retain(|argument| argument != name);
+        arguments.len() < before
+    };
+    let (is_json, no_tokens) = (has_flag("--json"), has_flag("--no-tokens"));
+    let [name] = arguments.as_slice() else { bail!("{USAGE}") };
+    let Some(mut scenario) = scenario::find(name) else {
+        bail!("there is no scenario {name}; --list shows them");
+    };
+    if let Some(share) = load {
+        scenario.rate = scenario::Rate::OfMax(share);
+    }
+    scenario.tokens &= !no_tokens;
+    let seeds = match (seed, seeds) {
+        (Some(one), None) => {
+            let one = one.parse().context("--seed")?;
+            one..=one
+        }
+        (None, Some(range)) => {
+            let (from, to) = range.split_once("..").context("--seeds takes A..B, both included")?;
+            from.parse().context("--seeds")?..=to.parse().context("--seeds")?
+        }
+        (None, None) => 1..=1,
+        (Some(_), Some(_)) => bail!("either --seed or --seeds"),
+    };
+    Ok(Arguments { scenario, seeds, load, is_json })
+}
+
+/// The runs together: means, and the worst of each.
+fn summary(reports: &[Report]) -> String {
+    let mean = |of: fn(&Report) -> f64| reports.iter().map(of).sum::<f64>() / reports.len() as f64;
+    let worst = |of: fn(&Report) -> f64| reports.iter().map(of).fold(0.0, f64::max);
+    format!(
+        "{} x{} ({:.2} r_max): stalled {:.2} % (worst seed {:.2}, worst viewer {:.1}); start {:.2} / {:.2} s; seek {:.2} / {:.2} s; origin {:.2} copies; received {:.3} (worst {:.3}); control {:.1} %; Jain {:.2}; failed {}",
+        reports[0].scenario,
+        reports.len(),
+        mean(|report| report.load),
+        mean(|report| report.stalled_percent),
+        worst(|report| report.stalled_percent),
+        worst(|report| report.stalled_worst_percent),
+        mean(|report| report.start_median_s),
+        worst(|report| report.start_worst_s),
+        mean(|report| report.seek_median_s),
+        worst(|report| report.seek_worst_s),
+        mean(|report| report.origin_copies),
+        mean(|report| report.received_ratio),
+        worst(|report| report.received_ratio),
+        mean(|report| report.control_percent),
+        mean(|report| report.jain),
+        reports.iter().filter(|report| !report.is_good()).count()
+    )
+}

@@ -1,0 +1,182 @@
+//! What a node does with a frame: it is given to the core it is for, and the ledger notes it.
+
+use std::rc::Rc;
+
+use shared::{
+    LeafRange,
+    schedule::viewer::{Arrival, ChunkRequest},
+    wire::WantedChunk,
+};
+
+use super::{
+    events::Event,
+    node::Message,
+    world::{CONTENT, World},
+};
+
+/// What a node gathers before it plans anew: announcements come in crowds.
+const GATHER_US: u64 = 10_000;
+
+impl World {
+    pub(super) fn arrive(&mut self, n: u32, from: u32, message: Message) {
+        let now_ms = self.now_ms();
+        let node = &mut self.nodes[n as usize];
+        if !node.links.contains_key(&from) {
+            return;
+        }
+        let link = u64::from(from);
+        match message {
+            Message::Request { epoch, starting, chunks } => {
+                let wanted = self.wanted(n, from, epoch, &chunks);
+                let node = &mut self.nodes[n as usize];
+                let size = self.content.size_bytes;
+                node.uploader.request(now_ms, link, CONTENT, size, epoch, starting, &wanted);
+                self.serve(n);
+            }
+            Message::Cancel(ids) => {
+                node.ledger.cancelled(from, &ids);
+                node.uploader.cancel(now_ms, link, &ids);
+                self.serve(n);
+            }
+            Message::Flush(epoch) => {
+                node.ledger.flushed(from, epoch);
+                node.uploader.flush(now_ms, link, CONTENT, epoch);
+                self.serve(n);
+            }
+            Message::Credit(bytes) => {
+                node.ledger.granted(from, bytes);
+                node.uploader.credit(now_ms, link, bytes);
+                self.serve(n);
+            }
+            Message::Have { reset, complete, ranges, backlog_ms } => {
+                if node.spec.is_origin() {
+                    node.uploader.have(link, &CONTENT, reset, complete, &ranges);
+                } else if let Some(viewer) = &mut node.viewer {
+                    viewer.have(now_ms, from, reset, complete, &ranges, backlog_ms);
+                    self.wake_at(n, self.now_us / GATHER_US * GATHER_US + GATHER_US);
+                }
+            }
+            Message::Refuse { id, reason } => {
+                node.ledger.land(id);
+                if let Some(viewer) = &mut node.viewer {
+                    viewer.refused(now_ms, from, id, reason);
+                }
+                self.settle(n);
+            }
+            Message::Token(wanted) => {
+                node.uploader.token(now_ms, link, wanted);
+                self.serve(n);
+            }
+            Message::Assigned { id, leaves } => self.assigned(n, from, id, leaves),
+            Message::NoFresh(id) => {
+                if let Some(viewer) = &mut node.viewer {
+                    viewer.no_fresh(now_ms, from, id);
+                }
+                self.settle(n);
+            }
+            Message::Data { id, leaves } => self.data(n, from, id, leaves),
+        }
+    }
+
+    fn assigned(&mut self, n: u32, from: u32, id: u32, leaves: LeafRange) {
+        let now_ms = self.now_ms();
+        let node = &mut self.nodes[n as usize];
+        let Some(viewer) = &mut node.viewer else { return };
+        viewer.token_assigned(now_ms, from, id, leaves);
+        let is_flight = viewer.in_flight().any(|(flight, ..)| flight == id);
+        let verdict = if is_flight { node.ledger.fly(from, id, leaves) } else { Ok(()) };
+        if let Err(what) = verdict {
+            self.violation(n, &what);
+        }
+        self.settle(n);
+    }
+
+    /// What of a request can be served; what is not held is refused.
+    fn wanted(&mut self, n: u32, from: u32, epoch: u32, chunks: &[ChunkRequest]) -> Vec<WantedChunk> {
+        let mut wanted = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            let node = &mut self.nodes[n as usize];
+            if !node.spec.uploads() {
+                continue;
+            }
+            if node.held().is_none_or(|held| held.contains(chunk.leaves)) {
+                node.ledger.asked(from, chunk.id, epoch, chunk.leaves);
+                let (id, leaves, deadline_ms) = (chunk.id, chunk.leaves, chunk.deadline_ms);
+                wanted.push(WantedChunk { id, leaves, deadline_ms, proof_skip: 0 });
+            } else {
+                self.violation(
+                    n,
+                    &format!("is asked by {from} for {:?}, which it never announced", chunk.leaves),
+                );
+            }
+        }
+        wanted
+    }
+
+    fn data(&mut self, n: u32, from: u32, id: u32, leaves: LeafRange) {
+        let now_ms = self.now_ms();
+        let bytes = leaves.len_bytes(self.content.size_bytes);
+        let node = &mut self.nodes[n as usize];
+        node.ledger.land(id);
+        node.ledger.received_bytes += bytes;
+        let grant = node.links.get_mut(&from).and_then(|peer| peer.received(bytes));
+        let Some(viewer) = &mut node.viewer else { return };
+        let arrival = viewer.data_arrived(now_ms, from, id, leaves, bytes);
+        let is_known = arrival != Arrival::Unknown;
+        if arrival.is_useful() {
+            viewer.verified(now_ms, from, leaves);
+            node.news.push(leaves);
+        }
+        let is_whole = viewer.is_complete();
+        if !is_known {
+            self.violation(n, &format!("does not know what {from} sent as request {id}"));
+        }
+        if let Some(granted) = grant {
+            self.send(n, from, Message::Credit(granted));
+        }
+        self.announce_soon(n);
+        if self.nodes[n as usize].player.is_none() && is_whole {
+            self.finish();
+        }
+        self.look(n);
+        self.settle(n);
+    }
+
+    fn announce_soon(&mut self, n: u32) {
+        let node = &mut self.nodes[n as usize];
+        if !node.news.is_empty() && !node.announces {
+            node.announces = true;
+            self.plan(self.now_us + self.scenario.announce_ms * 1_000, n, Event::Announce);
+        }
+    }
+
+    /// Tells the neighbours what was gained. Those that do not upload have nothing to tell, unless they lie.
+    pub(super) fn announce(&mut self, n: u32) {
+        let node = &mut self.nodes[n as usize];
+        node.announces = false;
+        let ranges: Rc<[LeafRange]> = coalesced(std::mem::take(&mut node.news)).into();
+        let backlog_ms = node.uploader.backlog_ms();
+        let links: Vec<u32> = node.links.keys().copied().collect();
+        for to in links {
+            if self.hears_of(n, to) {
+                let ranges = Rc::clone(&ranges);
+                self.send(n, to, Message::Have { reset: false, complete: false, ranges, backlog_ms });
+            }
+        }
+    }
+}
+
+/// Gained ranges in order, neighbours joined.
+fn coalesced(mut ranges: Vec<LeafRange>) -> Vec<LeafRange> {
+    ranges.sort_unstable();
+    let mut joined: Vec<LeafRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if last.end() >= range.first => {
+                last.count = last.count.max(range.end().saturating_sub(last.first));
+            }
+            _ => joined.push(range),
+        }
+    }
+    joined
+}

@@ -1,0 +1,165 @@
+//! One simulated node: the real cores, its links and its player.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use shared::{
+    LeafRange, LeafSet,
+    limits::INITIAL_CREDIT_BYTES,
+    schedule::{
+        RequestIds,
+        uploader::{FreshWanted, Uploader},
+        viewer::{ChunkRequest, Viewer, ViewerConfig},
+    },
+    wire::{RefuseReason, RequestId},
+};
+
+use super::{ledger::Ledger, player::Player, scenario::Role, uplink::Uplink};
+
+/// A frame between two nodes. Its bytes are what the wire would carry, headers apart.
+#[derive(Debug, Clone)]
+pub(super) enum Message {
+    Request { epoch: u32, starting: bool, chunks: Vec<ChunkRequest> },
+    Cancel(Vec<RequestId>),
+    Flush(u32),
+    Refuse { id: RequestId, reason: RefuseReason },
+    Credit(u64),
+    Have { reset: bool, complete: bool, ranges: Rc<[LeafRange]>, backlog_ms: u32 },
+    Token(FreshWanted),
+    Assigned { id: RequestId, leaves: LeafRange },
+    NoFresh(RequestId),
+    Data { id: RequestId, leaves: LeafRange },
+}
+
+impl Message {
+    /// What it costs on the wire, unless it is data.
+    pub(super) fn control_bytes(&self) -> u64 {
+        match self {
+            Self::Request { chunks, .. } => 24 * chunks.len() as u64,
+            Self::Cancel(ids) => 24 * ids.len() as u64,
+            Self::Have { ranges, .. } => 50 + 4 * ranges.len() as u64,
+            Self::Flush(_) | Self::Refuse { .. } | Self::Credit(_) => 24,
+            Self::Token(_) | Self::Assigned { .. } | Self::NoFresh(_) => 20,
+            Self::Data { .. } => 0,
+        }
+    }
+}
+
+/// The other end of a link as a node knows it.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    /// When the last frame from it was here; frames of one link keep their order.
+    pub(super) last_arrival_us: u64,
+    pub(super) received_bytes: u64,
+    /// What it may send, as it was told.
+    pub(super) granted_bytes: u64,
+}
+
+impl Peer {
+    /// Data came; the new grant to tell, if it is worth telling.
+    pub(super) fn received(&mut self, bytes: u64) -> Option<u64> {
+        self.received_bytes += bytes;
+        let window_end = self.received_bytes + INITIAL_CREDIT_BYTES;
+        let is_news = window_end >= self.granted_bytes + INITIAL_CREDIT_BYTES / 4;
+        is_news.then(|| {
+            self.granted_bytes = window_end;
+            window_end
+        })
+    }
+}
+
+/// What a node is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NodeSpec {
+    pub(super) group: usize,
+    /// None for the origin.
+    pub(super) role: Option<Role>,
+    pub(super) up_bps: u64,
+    pub(super) down_bps: u64,
+    pub(super) joins_ms: u64,
+}
+
+impl NodeSpec {
+    pub(super) const fn is_origin(&self) -> bool {
+        self.role.is_none()
+    }
+
+    pub(super) const fn is_viewer(&self) -> bool {
+        matches!(self.role, Some(Role::Viewer | Role::Downloader | Role::FreeRider | Role::SecretFreeRider))
+    }
+
+    /// Whether it sends what it has.
+    pub(super) const fn uploads(&self) -> bool {
+        !matches!(self.role, Some(Role::FreeRider | Role::SecretFreeRider))
+    }
+}
+
+/// One node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) spec: NodeSpec,
+    pub(super) is_up: bool,
+    pub(super) viewer: Option<Viewer>,
+    pub(super) uploader: Uploader,
+    pub(super) uplink: Uplink,
+    pub(super) down_bytes_per_us: f64,
+    pub(super) down_free_us: u64,
+    pub(super) player: Option<Player>,
+    pub(super) links: BTreeMap<u32, Peer>,
+    /// Gained and not yet announced.
+    pub(super) news: Vec<LeafRange>,
+    pub(super) announces: bool,
+    /// When it is woken next, and when its player looks next.
+    pub(super) wake_us: Option<u64>,
+    pub(super) look_us: Option<u64>,
+    pub(super) ledger: Ledger,
+}
+
+impl Node {
+    pub(super) fn new(spec: NodeSpec, kernel_bytes: u64) -> Self {
+        let uploader = Uploader::new(0);
+        Self {
+            uploader: if spec.is_origin() { uploader.with_first_copies_first() } else { uploader },
+            uplink: Uplink::new(spec.up_bps, kernel_bytes),
+            down_bytes_per_us: spec.down_bps as f64 / 8_000_000.0,
+            down_free_us: 0,
+            spec,
+            is_up: false,
+            viewer: None,
+            player: None,
+            links: BTreeMap::new(),
+            news: Vec::new(),
+            announces: false,
+            wake_us: None,
+            look_us: None,
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// The node begins to fetch.
+    pub(super) fn open(&mut self, content: &Content, seed: u64, tokens: bool) {
+        let config = ViewerConfig {
+            bitrate_bps: content.rate_bps,
+            duration_ms: content.media_us / 1_000,
+            startup_ranges: vec![(0, shared::limits::LEAF_BYTES)],
+            tokens,
+            uploads: self.spec.uploads(),
+            ..ViewerConfig::new(content.size_bytes, seed, RequestIds::default())
+        };
+        self.viewer = Some(Viewer::new(config, LeafSet::new(content.leaf_count)));
+        self.ledger.open(content.leaf_count);
+    }
+
+    /// What it holds; none if that is everything.
+    pub(super) fn held(&self) -> Option<&LeafSet> {
+        self.viewer.as_ref().map(Viewer::held)
+    }
+}
+
+/// The one content of a world.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content {
+    pub(super) size_bytes: u64,
+    pub(super) leaf_count: u32,
+    pub(super) rate_bps: u64,
+    pub(super) media_us: u64,
+}

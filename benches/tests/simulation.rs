@@ -1,0 +1,59 @@
+//! Simulated swarms: invariants for any seed, and what a viewer may expect.
+//!
+//! A few seeds run here; `cargo run --release -p benches --bin simulate -- SCENARIO --seeds 1..100` runs many.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
+use benches::simulation::{Report, Scenario, scenario, simulate};
+
+#[test]
+fn the_same_seed_gives_the_same_report() {
+    let crowd = named("crowd");
+    let (once, again, other) = (simulate(&crowd, 5), simulate(&crowd, 5), simulate(&crowd, 6));
+    assert_eq!(serde_json::to_string(&once).unwrap(), serde_json::to_string(&again).unwrap());
+    assert_ne!(once.events, other.events);
+}
+
+#[test]
+fn nothing_stalls_and_nothing_breaks_where_supply_is_to_spare() {
+    for name in ["bulk", "dying-sources", "ten-seeks", "patient-seeks"] {
+        for seed in 1..=2 {
+            good(&simulate(&named(name), seed));
+        }
+    }
+}
+
+#[test]
+fn the_reference_crowd_streams_near_the_limit_of_the_wire() {
+    let mut crowd = named("crowd");
+    for (load, stalled_percent, worst_start_s) in [(0.6, 0.1, 3.0), (0.8, 0.5, 4.0), (0.9, 1.5, 5.0)] {
+        crowd.rate = scenario::Rate::OfMax(load);
+        let reports: Vec<Report> = (1..=1).map(|seed| simulate(&crowd, seed)).collect();
+        for report in &reports {
+            good(report);
+            assert!(report.finished == 8 && report.start_worst_s <= worst_start_s, "{report}");
+            assert!(report.stalled_percent <= stalled_percent, "{report}");
+            assert!(report.origin_copies <= 1.9 && report.received_ratio <= 1.05, "{report}");
+        }
+    }
+}
+
+#[test]
+fn a_swarm_survives_deaths_free_riders_and_the_loss_of_its_origin() {
+    for name in ["third-killed", "origin-killed", "free-riders", "unequal"] {
+        good(&simulate(&named(name), 1));
+    }
+}
+
+fn named(name: &str) -> Scenario {
+    scenario::find(name).unwrap()
+}
+
+/// A seed that fails is a command line.
+fn good(report: &Report) {
+    let (name, seed) = (report.scenario, report.seed);
+    assert!(
+        report.is_good(),
+        "{report}\nagain: cargo run --release -p benches --bin simulate -- {name} --seed {seed}"
+    );
+}
