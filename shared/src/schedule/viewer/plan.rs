@@ -397,12 +397,16 @@ impl Viewer {
         let mut from = range.start;
         loop {
             let leaf = self.taken.first_missing(from).filter(|leaf| *leaf < range.end)?;
-            let usable = self.sources.values().filter(|source| source.is_usable(self.now_ms));
-            let next = usable.filter_map(|source| source.have.first_held(leaf)).min()?;
-            if next == leaf {
-                return Some(leaf);
+            let mut next = None;
+            for source in self.sources.values().filter(|source| source.is_usable(self.now_ms)) {
+                if source.have.has(leaf) {
+                    return Some(leaf);
+                }
+                // Of sources that hold little, no more is looked at than up to what another holds.
+                let least = next.unwrap_or(range.end);
+                next = source.have.first_held_in(leaf..least).or(next);
             }
-            from = next;
+            from = next?;
         }
     }
 
