@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::{
     messages::{
         LeavesGained, ObserveStreams, OpenStream, ReaderId, ReaderNews, SubscribeStream, TooManyStreams,
+        UplinkState,
     },
     outputs::{report_stream, run_outputs},
     reader::{ContentReader, ReaderCell},
@@ -227,6 +228,14 @@ impl ChunkSchedulerActor {
         mailbox::post(&self.routes.unwanted, ContentUnwanted { content_id });
     }
 
+    /// The streams `node` is a source of, and as which.
+    fn streams_from(&mut self, node: NodeId) -> impl Iterator<Item = (&mut Stream, SourceId)> {
+        self.streams.values_mut().filter_map(move |stream| {
+            let source = stream.source(&node)?;
+            Some((stream, source))
+        })
+    }
+
     /// What lets a content start quickly is asked for beside its sources, and made use of when it comes.
     fn ask_hints(&self, ctx: &mut Context<Self>, content_id: ContentId) {
         let is_missing = self.streams.get(&content_id).is_some_and(|stream| !stream.content.is_complete());
@@ -384,8 +393,16 @@ impl Handler<SessionFrame> for ChunkSchedulerActor {
                     stream.viewer.refused(now_ms, source, refuse.id, refuse.reason);
                 }
             }
-            PeerMessage::Assigned(_) | PeerMessage::NoFresh(_) => {
-                tracing::debug!(?node, "a token's answer, but no token is out")
+            // Ids are this node's own: of all streams one at the most knows the token.
+            PeerMessage::Assigned(assigned) => {
+                for (stream, source) in self.streams_from(node) {
+                    stream.viewer.token_assigned(now_ms, source, assigned.id, assigned.leaves);
+                }
+            }
+            PeerMessage::NoFresh(answer) => {
+                for (stream, source) in self.streams_from(node) {
+                    stream.viewer.no_fresh(now_ms, source, answer.id);
+                }
             }
             PeerMessage::Open(_)
             | PeerMessage::Close(_)
@@ -393,6 +410,18 @@ impl Handler<SessionFrame> for ChunkSchedulerActor {
             | PeerMessage::Cancel(_)
             | PeerMessage::Flush(_)
             | PeerMessage::Token(_) => tracing::debug!(?node, "a viewer's frame sent to the viewer side"),
+        }
+        self.drive(ctx);
+    }
+}
+
+impl Handler<UplinkState> for ChunkSchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, uplink: UplinkState, ctx: &mut Self::Context) {
+        let now_ms = clock::now_ms();
+        for stream in self.streams.values_mut() {
+            stream.viewer.uplink(now_ms, uplink.bps, uplink.backlog_ms);
         }
         self.drive(ctx);
     }

@@ -27,6 +27,16 @@ pub struct OpenStream {
     pub content: Arc<Content>,
 }
 
+/// What this node's uplink carries, and how long a new request for something of it would wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct UplinkState {
+    /// Bits per second while busy, or 0 when unknown.
+    pub bps: u64,
+    /// Milliseconds.
+    pub backlog_ms: u32,
+}
+
 /// Every place for a content or a reader is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many streams are open; close one first")]

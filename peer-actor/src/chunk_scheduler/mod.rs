@@ -23,5 +23,6 @@ pub use actor::{ChunkSchedulerActor, SchedulerRoutes};
 pub use media_source::StreamSource;
 pub use messages::{
     LeavesGained, ObserveStreams, OpenStream, ReaderId, ReaderNews, SubscribeStream, TooManyStreams,
+    UplinkState,
 };
 pub use reader::{ContentReader, ReadError};

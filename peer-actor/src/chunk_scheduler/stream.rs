@@ -66,6 +66,7 @@ impl Stream {
         let mut config = ViewerConfig::new(content.size_bytes(), seed, request_ids);
         config.bitrate_bps = file.bitrate;
         config.duration_ms = file.duration_ms;
+        config.tokens = true;
         let viewer = Viewer::new(config, content.verified());
         Self {
             content,

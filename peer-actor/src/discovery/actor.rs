@@ -118,6 +118,7 @@ impl DiscoveryActor {
                 let routes = SessionRoutes {
                     events: ctx.address().recipient(),
                     to_viewer: None,
+                    haves: None,
                     // Told when the link has drained.
                     to_source: Some(ctx.address().recipient()),
                     to_tracker: Some(ctx.address().recipient()),

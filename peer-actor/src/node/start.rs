@@ -145,7 +145,10 @@ impl Mailboxes {
         let scheduler = ChunkSchedulerActor::new(wires.scheduler_routes(), traffic.clone(), common.seed);
         self.scheduler.run(scheduler);
 
-        let uploader_routes = UploaderRoutes { uplink: wires.planner.clone().recipient() };
+        let uploader_routes = UploaderRoutes {
+            uplink: wires.planner.clone().recipient(),
+            viewers: wires.scheduler.clone().recipient(),
+        };
         let uploader = UploaderActor::new(
             common.store.clone(),
             traffic.clone(),

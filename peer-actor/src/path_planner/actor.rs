@@ -10,7 +10,7 @@ use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, MessageResult,
     SpawnHandle, WrapFuture as _,
 };
-use shared::wire::GoodbyeReason;
+use shared::wire::{GoodbyeReason, Role};
 
 use super::{
     messages::{
@@ -161,10 +161,13 @@ impl PathPlannerActor {
         link: LinkHandle,
         events: LinkEvents,
     ) -> SessionId {
+        let (to_viewer, to_source) = (&self.routes.to_viewer, &self.routes.to_source);
+        let is_origin = self.config.local.role == Role::Origin;
         let routes = SessionRoutes {
             events: ctx.address().recipient(),
-            to_viewer: Some(self.routes.to_viewer.clone()),
-            to_source: Some(self.routes.to_source.clone()),
+            to_viewer: Some(to_viewer.clone()),
+            haves: Some(if is_origin { to_source.clone() } else { to_viewer.clone() }),
+            to_source: Some(to_source.clone()),
             to_tracker: None,
         };
         let local = self.config.local.clone();

@@ -35,6 +35,8 @@ pub struct SessionRoutes {
     pub events: Recipient<SessionEvent>,
     /// Frames that answer this node as a viewer.
     pub to_viewer: Option<Recipient<SessionFrame>>,
+    /// What the other end holds: of use to a viewer's side, or, at an origin, to the source's, which sends first what nobody has.
+    pub haves: Option<Recipient<SessionFrame>>,
     /// Frames that ask this node as a source, its credit, and the link having drained.
     pub to_source: Option<Recipient<SessionFrame>>,
     /// Frames of the tracker's conversation, in both directions.
@@ -165,9 +167,9 @@ impl SessionActor {
         let Some(remote) = self.remote.clone() else { return };
         let route = match &frame.message {
             Message::Link(LinkMessage::Credit(_)) => &self.routes.to_source,
+            Message::Peer(PeerMessage::Have(_)) => &self.routes.haves,
             Message::Peer(
-                PeerMessage::Have(_)
-                | PeerMessage::Data(_)
+                PeerMessage::Data(_)
                 | PeerMessage::Refuse(_)
                 | PeerMessage::Assigned(_)
                 | PeerMessage::NoFresh(_),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use shared::{
     ContentId, LeafRange, MediaKind,
     content::geometry::is_chunk,
-    schedule::uploader::{Uploader, UploaderOutput},
+    schedule::uploader::{FreshWanted, LinkId, Uploader, UploaderOutput},
     wire::{
         self, Frame, LinkMessage, Message, PeerMessage, ProofPair, RefuseReason, RequestId, Role, WantedChunk,
     },
@@ -22,7 +22,7 @@ use super::{
     order::ReadOrder,
 };
 use crate::{
-    chunk_scheduler::LeavesGained,
+    chunk_scheduler::{LeavesGained, UplinkState},
     clock,
     discovery::OwnFiles,
     mailbox,
@@ -43,12 +43,15 @@ const REPORT: Duration = Duration::from_secs(2);
 pub struct UploaderRoutes {
     /// What the uplink carried while busy.
     pub uplink: Recipient<UplinkMeasured>,
+    /// The same with what waits for it, for the viewers of this node, which fetch for it what others will ask for.
+    pub viewers: Recipient<UplinkState>,
 }
 
 /// All uploads of a node.
 #[derive(Debug)]
 pub struct UploaderActor {
     core: Uploader,
+    role: Role,
     announcer: Announcer,
     reads: ReadOrder<ChunkRead>,
     store: Store,
@@ -56,6 +59,7 @@ pub struct UploaderActor {
     routes: UploaderRoutes,
     links: BTreeMap<SessionId, (LinkHandle, Arc<Remote>)>,
     kinds: BTreeMap<ContentId, MediaKind>,
+    told_uplink: Option<UplinkState>,
     timer: Option<(u64, SpawnHandle)>,
 }
 
@@ -80,6 +84,7 @@ impl UploaderActor {
         let core = Uploader::new(upload_limit_bps);
         Self {
             core: if role == Role::Origin { core.with_first_copies_first() } else { core },
+            role,
             announcer: Announcer::default(),
             reads: ReadOrder::default(),
             store,
@@ -87,6 +92,7 @@ impl UploaderActor {
             routes,
             links: BTreeMap::new(),
             kinds: BTreeMap::new(),
+            told_uplink: None,
             timer: None,
         }
     }
@@ -102,15 +108,18 @@ impl UploaderActor {
         match message {
             PeerMessage::Open(open) => self.open(session, remote, link, open.content_id),
             PeerMessage::Close(close) => {
+                self.answer_in_kind(link, wire::Close { content_id: close.content_id });
                 self.announcer.unsubscribe(session, &close.content_id);
                 self.core.closed(now_ms, session.0, close.content_id);
             }
             PeerMessage::Request(request) => self.request(session, remote, link, &request),
             PeerMessage::Cancel(cancel) => self.core.cancel(now_ms, session.0, &cancel.ids),
             PeerMessage::Flush(flush) => self.core.flush(now_ms, session.0, flush.content_id, flush.epoch),
-            PeerMessage::Token(token) => send(link, wire::NoFresh { id: token.id }),
-            PeerMessage::Have(_)
-            | PeerMessage::Data(_)
+            PeerMessage::Token(token) => self.token(session, remote, link, &token),
+            PeerMessage::Have(have) => {
+                self.core.have(session.0, &have.content_id, have.reset, have.complete, &have.ranges);
+            }
+            PeerMessage::Data(_)
             | PeerMessage::Refuse(_)
             | PeerMessage::Assigned(_)
             | PeerMessage::NoFresh(_) => {
@@ -136,6 +145,7 @@ impl UploaderActor {
         }
         match self.content_for(remote, &content_id) {
             Some(content) => {
+                self.answer_in_kind(link, wire::Open { content_id });
                 for have in
                     first_haves(content_id, content.size_bytes(), &content.verified(), self.core.backlog_ms())
                 {
@@ -145,6 +155,28 @@ impl UploaderActor {
             // The viewer hears of the content as soon as something of it is here.
             None => send(link, wire::Refuse { id: 0, content_id, reason: RefuseReason::NotHere }),
         }
+    }
+
+    /// An origin follows what its viewers hold: what they open at it, it opens at them.
+    fn answer_in_kind(&self, link: &LinkHandle, frame: impl Into<Frame>) {
+        if self.role == Role::Origin {
+            send(link, frame);
+        }
+    }
+
+    fn token(&mut self, session: SessionId, remote: &Remote, link: &LinkHandle, token: &wire::Token) {
+        if self.content_for(remote, &token.content_id).is_none() {
+            return send(link, wire::NoFresh { id: token.id });
+        }
+        let wanted = FreshWanted {
+            id: token.id,
+            content_id: token.content_id,
+            epoch: token.epoch,
+            from_leaf: token.from_leaf,
+            forced_leaf: token.forced_leaf,
+            chunk_leaves: token.chunk_leaves,
+        };
+        self.core.token(clock::now_ms(), session.0, wanted);
     }
 
     fn request(&mut self, session: SessionId, remote: &Remote, link: &LinkHandle, request: &wire::Request) {
@@ -177,20 +209,12 @@ impl UploaderActor {
                     self.read(ctx, SessionId(link), content_id, id, leaves, proof_skip);
                 }
                 UploaderOutput::Refuse { link, content_id, id, reason } => {
-                    if let Some((link, _)) = self.links.get(&SessionId(link)) {
-                        send(link, wire::Refuse { id, content_id, reason });
-                    }
+                    self.send_to(link, wire::Refuse { id, content_id, reason });
                 }
                 UploaderOutput::Assigned { link, id, leaves } => {
-                    if let Some((link, _)) = self.links.get(&SessionId(link)) {
-                        send(link, wire::Assigned { id, leaves });
-                    }
+                    self.send_to(link, wire::Assigned { id, leaves });
                 }
-                UploaderOutput::NoFresh { link, id } => {
-                    if let Some((link, _)) = self.links.get(&SessionId(link)) {
-                        send(link, wire::NoFresh { id });
-                    }
-                }
+                UploaderOutput::NoFresh { link, id } => self.send_to(link, wire::NoFresh { id }),
             }
         }
         self.arm(ctx);
@@ -209,6 +233,12 @@ impl UploaderActor {
             actor.drive(ctx);
         });
         self.timer = Some((due.at_ms, timer));
+    }
+
+    fn send_to(&self, link: LinkId, frame: impl Into<Frame>) {
+        if let Some((link, _)) = self.links.get(&SessionId(link)) {
+            send(link, frame);
+        }
     }
 
     /// Reads and verifies a chunk off the actor thread.
@@ -259,6 +289,11 @@ impl UploaderActor {
 
     fn announce(&mut self, _: &mut Context<Self>) {
         let backlog_ms = self.core.backlog_ms();
+        let uplink = UplinkState { bps: self.core.uplink_bps(), backlog_ms };
+        if self.told_uplink != Some(uplink) {
+            self.told_uplink = Some(uplink);
+            mailbox::post(&self.routes.viewers, uplink);
+        }
         for (session, content_id, ranges) in self.announcer.take() {
             let Some((link, remote)) = self.links.get(&session) else { continue };
             let Some(content) = self.content_for(remote, &content_id) else { continue };
@@ -366,6 +401,7 @@ impl Handler<OwnFiles> for UploaderActor {
         let backlog_ms = self.core.backlog_ms();
         for file in &files.changed {
             self.kinds.insert(file.content_id, file.kind);
+            self.core.content(file.content_id, file.size_bytes, file.bitrate_bps);
             for session in self.announcer.subscribers(&file.content_id) {
                 let Some((link, remote)) = self.links.get(&session) else { continue };
                 let Some(content) = self.content_for(remote, &file.content_id) else { continue };
