@@ -76,6 +76,8 @@ pub enum LibraryCommand {
 pub enum PlayerCommand {
     /// Play or pause; at the end, play again.
     Toggle,
+    /// Stand still until the rest plays without a stop, or go on at once.
+    WaitUntilSmooth(bool),
     /// Go to a time.
     SeekMs(u64),
     /// Go forward or back.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     backend::{Answer, Request, dialog},
-    model::{library, settings::ThemeChoice, shares},
+    model::{library, settings::ThemeChoice, shares, toasts::ToastAction},
 };
 
 /// How often the position is redrawn while only sound plays.
@@ -142,7 +142,7 @@ impl App {
                         session.handle_source(source, &self.storage.settings, &self.waker, log);
                         if let Some(position_ms) = session.take_resume() {
                             let text = format!("Goes on at {}", crate::model::format::clock(position_ms));
-                            self.toasts.push(now, false, text);
+                            self.toasts.offer(now, text, ToastAction::StartOver);
                         }
                     }
                     Err(reason) => session.now_playing.failure = Some(reason),

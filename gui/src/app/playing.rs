@@ -68,7 +68,10 @@ impl App {
     }
 
     pub(super) fn apply_player(&mut self, ctx: &Context, command: PlayerCommand) {
-        let Some(session) = &self.session else { return };
+        let Some(session) = &mut self.session else { return };
+        // Whoever starts or stops it by hand has taken the wait into their own hands.
+        session.now_playing.waits_for_smooth &= command != PlayerCommand::Toggle;
+        let session = &*session;
         let play = session.now_playing.playback.clone();
         let seek = |ms: u64| {
             if let Some(player) = session.player() {
@@ -79,6 +82,11 @@ impl App {
             PlayerCommand::Toggle => {
                 if let Some(player) = session.player() {
                     player.toggle();
+                }
+            }
+            PlayerCommand::WaitUntilSmooth(waits) => {
+                if let Some(session) = &mut self.session {
+                    session.wait_until_smooth(waits);
                 }
             }
             PlayerCommand::SeekMs(ms) => seek(ms),
@@ -123,6 +131,7 @@ impl App {
 
     fn set_volume(&mut self, volume: f32) {
         let volume = volume.clamp(0.0, 1.0);
+        let is_louder = volume > self.storage.settings.volume;
         self.storage.settings.volume = volume;
         if let Some(session) = &mut self.session {
             session.now_playing.playback.volume = volume;
@@ -131,7 +140,7 @@ impl App {
             }
         }
         // Turning it up is asking to hear it.
-        if self.storage.settings.muted && volume > 0.0 {
+        if self.storage.settings.muted && is_louder {
             self.set_muted(false);
         }
     }

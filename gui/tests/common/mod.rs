@@ -117,6 +117,18 @@ impl Sample {
         self.playing.insert(playing)
     }
 
+    /// Half the rate the film needs, from two of three sources.
+    #[allow(dead_code, reason = "not every test waits")]
+    pub(crate) fn slow_down(&mut self) {
+        let Some(playing) = &mut self.playing else { return };
+        let Some(stream) = playing.stream.as_deref() else { return };
+        let mut slow = StreamSnapshot { download_bps: stream.bitrate / 2, ..stream.clone() };
+        slow.peers.truncate(3);
+        slow.peers[2].rate_bps = 0;
+        playing.rate_history = vec![slow.download_bps; 120];
+        playing.handle_stream(Arc::new(slow));
+    }
+
     pub(crate) fn scene(&self) -> Scene<'_> {
         Scene {
             kind: self.kind,
