@@ -56,6 +56,8 @@ pub struct NowPlaying {
     /// Whether it stands still by request until the rest plays without a stop.
     pub waits_for_smooth: bool,
     waiting_since: Option<f64>,
+    /// Whether this wait is or was long enough to be offered; so that the offer does not come and go with the rates.
+    offers_wait: bool,
 }
 
 /// A sentence over the picture, with its explanation.
@@ -100,6 +102,7 @@ impl NowPlaying {
             rate_history: Vec::new(),
             waits_for_smooth: false,
             waiting_since: None,
+            offers_wait: false,
         }
     }
 
@@ -118,6 +121,7 @@ impl NowPlaying {
         };
         self.waiting_since = is_waiting.then(|| self.waiting_since.unwrap_or(now));
         self.playback = playback;
+        self.offers_wait = is_waiting && (self.offers_wait || self.is_worth_waiting());
     }
 
     /// Takes the swarm's newest snapshot.
@@ -177,7 +181,7 @@ impl NowPlaying {
             detail: self.waiting_reason(),
             outlook: self.outlook(),
             is_failure: false,
-            choice: self.is_worth_waiting().then_some(WaitChoice::WaitUntilSmooth),
+            choice: self.offers_wait.then_some(WaitChoice::WaitUntilSmooth),
         })
     }
 
@@ -252,12 +256,17 @@ impl NowPlaying {
             return String::new();
         };
         let sources = swarm::senders(stream);
-        if stream.download_bps == 0 || sources.sending == 0 {
+        let rate_bps = self.recent_rate_bps();
+        if rate_bps == 0 || sources.sending == 0 {
             return String::new();
         }
-        let verb = if sources.connected == 1 { "source sends" } else { "sources send" };
-        let (have, need) = (format::rate(stream.download_bps), format::rate(stream.bitrate));
-        let sent = format!("{} of {} {verb} {have}, it needs {need}", sources.sending, sources.connected);
+        let who = match (sources.sending, sources.connected) {
+            (1, 1) => "The source sends".to_owned(),
+            (1, connected) => format!("1 of {connected} sources sends"),
+            (sending, connected) if sending == connected => format!("{connected} sources send"),
+            (sending, connected) => format!("{sending} of {connected} sources send"),
+        };
+        let sent = format!("{who} {}, it needs {}", format::rate(rate_bps), format::rate(stream.bitrate));
         match self.forecast() {
             Forecast::Wait { ms } if !self.waits_for_smooth => {
                 format!("{sent} · plays to the end without a stop in {}", format::about(ms))
@@ -293,16 +302,21 @@ impl NowPlaying {
     /// [`forecast`](Self::forecast) at a part of the rate.
     fn forecast_at(&self, part: f64) -> Forecast {
         let Some(stream) = &self.stream else { return Forecast::Unknown };
-        let lately = &self.rate_history[self.rate_history.len().saturating_sub(RATE_SAMPLES)..];
-        let mean = lately.iter().sum::<u64>().checked_div(lately.len() as u64);
         Outlook {
             timeline: &self.timeline,
             verified: &stream.verified_ranges,
             position_ms: self.playback.position_ms,
-            rate_bps: (mean.unwrap_or(stream.download_bps) as f64 * part) as u64,
+            rate_bps: (self.recent_rate_bps() as f64 * part) as u64,
             speed: self.playback.speed,
         }
         .forecast()
+    }
+
+    /// The mean rate of the last seconds, which jumps less than the present one.
+    fn recent_rate_bps(&self) -> u64 {
+        let lately = &self.rate_history[self.rate_history.len().saturating_sub(RATE_SAMPLES)..];
+        let mean = lately.iter().sum::<u64>().checked_div(lately.len() as u64);
+        mean.unwrap_or_else(|| self.stream.as_ref().map_or(0, |stream| stream.download_bps))
     }
 }
 
@@ -403,6 +417,7 @@ mod tests {
             ..stream()
         };
         now_playing.handle_stream(Arc::new(slow.clone()));
+        now_playing.handle_playback(0.1, snapshot(PlayerState::Buffering));
         let choice = |now_playing: &NowPlaying| now_playing.status_line(9.0).and_then(|line| line.choice);
         assert_eq!(choice(&now_playing), Some(WaitChoice::WaitUntilSmooth));
         now_playing.waits_for_smooth = true;

@@ -127,6 +127,7 @@ impl Sample {
         slow.peers[2].rate_bps = 0;
         playing.rate_history = vec![slow.download_bps; 120];
         playing.handle_stream(Arc::new(slow));
+        playing.handle_playback(1.0, playing.playback.clone());
     }
 
     pub(crate) fn scene(&self) -> Scene<'_> {
