@@ -171,3 +171,17 @@ fn going_on_where_it_was_left_can_be_declined() {
     harness.run_steps(2);
     assert!(harness.state().commands.contains(&Command::Player(PlayerCommand::SeekMs(0))));
 }
+
+#[test]
+fn music_can_be_shuffled_and_repeated() {
+    let mut sample = Sample::new(MediaKind::Audio);
+    sample.play(0, PlayerState::Playing);
+    let mut harness = harness(sample, [1280.0, 800.0], egui::Theme::Dark);
+    for (name, command) in
+        [("Shuffle (S)", PlayerCommand::ToggleShuffle), ("Repeat: off (R)", PlayerCommand::CycleRepeat)]
+    {
+        harness.get_by_label(name).click();
+        harness.run_steps(2);
+        assert!(harness.state().commands.contains(&Command::Player(command)), "{name}");
+    }
+}

@@ -100,6 +100,10 @@ pub enum PlayerCommand {
     Next,
     /// Play what comes before in the list, or start over.
     Previous,
+    /// Play the list in an order of chance, or in its own.
+    ToggleShuffle,
+    /// At the end: stop, the list again, the track again.
+    CycleRepeat,
     /// Stop and leave the swarm.
     Stop,
     /// Try again after a failure.

@@ -121,9 +121,7 @@ impl App {
     }
 
     pub(super) fn refresh_neighbours(&mut self) {
-        let Some(current) = self.session.as_ref().map(|session| session.file.content_id) else { return };
-        let has = |step| library::neighbour(&self.node().files, &self.order, &current, step).is_some();
-        let (has_previous, has_next) = (has(-1), has(1));
+        let (has_previous, has_next) = (self.neighbour(-1).is_some(), self.neighbour(1).is_some());
         if let Some(session) = &mut self.session {
             session.now_playing.has_previous = has_previous;
             session.now_playing.has_next = has_next;
@@ -167,9 +165,8 @@ impl App {
         if position.abs_diff(known) > REMEMBER_EVERY_MS && self.kind == MediaKind::Video {
             self.remember_position();
         }
-        // Music goes on by itself; a film that is over stays on its last picture.
-        if just_ended && self.kind == MediaKind::Audio {
-            self.step(ctx, 1);
+        if just_ended {
+            self.go_on(ctx);
         }
     }
 
@@ -210,7 +207,13 @@ impl App {
                 self.arrange();
             }
             LibraryCommand::Layout(layout) => self.storage.settings.layout = layout,
-            LibraryCommand::Play(content_id) => self.play(ctx, content_id),
+            LibraryCommand::Play(content_id) => {
+                // Pressed in the library, it is the library's list that plays; pressed elsewhere, the list stays.
+                if self.screen == Screen::Library {
+                    self.fill_queue(ctx, content_id);
+                }
+                self.play(ctx, content_id);
+            }
             LibraryCommand::WantCover(content_id) => {
                 // When there is no room for the request, the view asks again in the next frame.
                 if !self.covers.is_known(&content_id) && self.request(Request::Cover(content_id)) {

@@ -94,7 +94,7 @@ pub fn drop_ui(ui: &mut Ui) {
     let tokens = theme::of(ui);
     let rect = ui.ctx().content_rect();
     let painter = ui.ctx().layer_painter(egui::LayerId::new(Order::Tooltip, egui::Id::unique("drop")));
-    painter.rect_filled(rect, 0, tokens.background.gamma_multiply(0.9));
+    painter.rect_filled(rect, 0, tokens.background.gamma_multiply(0.96));
     painter.rect_stroke(
         rect.shrink(space::L),
         radius::L,
