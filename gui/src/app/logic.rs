@@ -46,6 +46,7 @@ impl App {
         self.play_wanted(ctx);
         self.toasts.handle_timeout(now);
         self.remember_window(ctx);
+        self.name_window(ctx);
         if self.screen == Screen::Console {
             self.console.refresh(&self.journal.lock());
         }
@@ -331,6 +332,16 @@ impl App {
                     Some(((inside.width() * zoom).round(), (inside.height() * zoom).round()));
             }
         });
+    }
+
+    /// Puts what plays into the window's title, where the desktop's task list shows it.
+    fn name_window(&mut self, ctx: &Context) {
+        let playing = self.session.as_ref().map(|session| session.now_playing.title.as_str());
+        let title = super::window_title(self.kind, playing);
+        if title != self.title {
+            ctx.send_viewport_cmd(ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
     }
 
     /// Out of the innermost thing.

@@ -37,6 +37,14 @@ use crate::{
     theme,
 };
 
+/// The window's title: what plays, then the program.
+pub fn window_title(kind: MediaKind, playing: Option<&str>) -> String {
+    match playing {
+        Some(title) => format!("{title} · Rusteze"),
+        None => format!("Rusteze · {kind}"),
+    }
+}
+
 /// The program behind the window.
 pub struct App {
     kind: MediaKind,
@@ -63,6 +71,8 @@ pub struct App {
     toasts: Toasts,
     chrome: Chrome,
     share_path: String,
+    /// The window's title as it was last set.
+    title: String,
     journal: SharedJournal,
     console: Console,
     shows_statistics: bool,
@@ -132,6 +142,7 @@ impl App {
             toasts: Toasts::default(),
             chrome: Chrome::default(),
             share_path: String::new(),
+            title: window_title(kind, None),
             journal,
             console: Console::default(),
             shows_statistics: false,
