@@ -13,7 +13,7 @@ use std::{
 use egui::{ScreenshotCallback, Theme, Vec2, ViewportCommand, vec2};
 use gui::{
     app::{command::Screen, ui},
-    model::library::Layout,
+    model::{library::Layout, toasts::ToastAction},
     theme,
 };
 use media::PlayerState;
@@ -155,6 +155,11 @@ fn pages(ctx: &egui::Context, kind: MediaKind, add: &mut AddPage<'_>) {
         sample.shows_statistics = true;
     });
     add("buffering", &|sample| start(sample, PlayerState::Buffering));
+    add("slow", &|sample| {
+        start(sample, PlayerState::Buffering);
+        sample.slow_down();
+        sample.toasts.offer(100.0, "Goes on at 2:58", ToastAction::StartOver);
+    });
     add("opening", &|sample| {
         sample.play(1, PlayerState::Opening);
         if let Some(playing) = &mut sample.playing {

@@ -34,7 +34,7 @@ fn run() -> anyhow::Result<()> {
     let both = stderr.and_then(journal.clone());
     tracing_subscriber::registry().with(both.with_filter(filter)).init();
     let config = options.peer.resolve()?;
-    let title = format!("Rusteze · {}", config.kind);
+    let title = gui::app::window_title(config.kind, None);
     let remembered = gui::app::remembered(&config.data_dir);
     let viewport = egui::ViewportBuilder::default()
         .with_title(&title)

@@ -12,7 +12,10 @@ use egui_kittest::{
     Harness, Node,
     kittest::{NodeT as _, Queryable as _},
 };
-use gui::app::command::{Command, LibraryCommand, PlayerCommand, Screen};
+use gui::{
+    app::command::{Command, LibraryCommand, PlayerCommand, Screen},
+    theme::size,
+};
 use media::PlayerState;
 use page::{Page, SCREENS, harness};
 use shared::MediaKind;
@@ -56,6 +59,50 @@ fn the_tab_key_reaches_every_control() {
             assert!(missed.is_empty(), "Tab does not reach {missed:?} of {kind} {screen:?}");
         }
     }
+}
+
+#[test]
+fn no_control_of_a_page_lies_on_another_and_none_outside_the_window() {
+    for size in [[1280.0, 800.0], [800.0, 500.0], [640.0, 420.0]] {
+        for kind in [MediaKind::Video, MediaKind::Audio] {
+            for screen in SCREENS {
+                let page = format!("{kind} {screen:?} at {size:?}");
+                let mut sample = Sample::new(kind);
+                sample.play(1, PlayerState::Playing);
+                sample.screen = screen;
+                let harness = harness(sample, size, egui::Theme::Dark);
+                let placed = placed_controls(&harness, size[1]);
+                for (index, (name, rect)) in placed.iter().enumerate() {
+                    let is_inside = rect.left() >= 0.0 && rect.right() <= size[0];
+                    assert!(is_inside, "{name:?} of {page} is cut off");
+                    for (other, other_rect) in &placed[index + 1..] {
+                        assert!(!rect.intersects(*other_rect), "{name:?} and {other:?} of {page} overlap");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Names and places of the controls that are seen whole.
+fn placed_controls(harness: &Harness<'_, Page>, window_height: f32) -> Vec<(String, egui::Rect)> {
+    let bar_top = window_height - size::PLAYER_BAR;
+    controls(harness)
+        .map(|control| (name_of(&control), control.rect().shrink(1.0)))
+        .filter(|(name, rect)| rect.is_positive() && !is_ground(name))
+        // What scrolls may go on behind the bar below it, where it is not drawn.
+        .filter(|(name, rect)| !scrolls(name) || rect.bottom() < bar_top)
+        .collect()
+}
+
+/// The rows of lists.
+fn scrolls(name: &str) -> bool {
+    ["Play ", "Stop sharing "].iter().any(|start| name.starts_with(start))
+}
+
+/// What other controls may lie on: the picture, and fields with a button in them.
+fn is_ground(name: &str) -> bool {
+    name.starts_with("Picture of") || name == "Search the library" || name == "Filter the log"
 }
 
 #[test]

@@ -8,7 +8,10 @@ use common::Sample;
 use egui_kittest::kittest::Queryable as _;
 use gui::{
     app::command::{Command, LibraryCommand, PlayerCommand, Screen, SharesCommand, WindowCommand},
-    model::library::{self, Layout},
+    model::{
+        library::{self, Layout},
+        toasts::ToastAction,
+    },
 };
 use media::PlayerState;
 use page::{SCREENS, harness};
@@ -138,4 +141,47 @@ fn a_failure_offers_another_try() {
     harness.get_by_label("Close").click();
     harness.run_steps(2);
     assert!(harness.state().commands.contains(&Command::Player(PlayerCommand::Stop)));
+}
+
+#[test]
+fn a_slow_film_offers_to_wait_and_to_play_at_once() {
+    let mut sample = Sample::new(MediaKind::Video);
+    sample.play(0, PlayerState::Buffering);
+    sample.slow_down();
+    let mut harness = harness(sample, [1280.0, 800.0], egui::Theme::Dark);
+    harness.get_by_label("Wait until it plays through").click();
+    harness.run_steps(2);
+    assert!(harness.state().commands.contains(&Command::Player(PlayerCommand::WaitUntilSmooth(true))));
+    if let Some(playing) = &mut harness.state_mut().sample.playing {
+        playing.waits_for_smooth = true;
+    }
+    harness.run_steps(2);
+    harness.get_by_label("Play now").click();
+    harness.run_steps(2);
+    assert!(harness.state().commands.contains(&Command::Player(PlayerCommand::WaitUntilSmooth(false))));
+}
+
+#[test]
+fn going_on_where_it_was_left_can_be_declined() {
+    let mut sample = Sample::new(MediaKind::Video);
+    sample.play(0, PlayerState::Playing);
+    sample.toasts.offer(100.0, "Goes on at 2:58", ToastAction::StartOver);
+    let mut harness = harness(sample, [1280.0, 800.0], egui::Theme::Dark);
+    harness.get_by_label("Start over").click();
+    harness.run_steps(2);
+    assert!(harness.state().commands.contains(&Command::Player(PlayerCommand::SeekMs(0))));
+}
+
+#[test]
+fn music_can_be_shuffled_and_repeated() {
+    let mut sample = Sample::new(MediaKind::Audio);
+    sample.play(0, PlayerState::Playing);
+    let mut harness = harness(sample, [1280.0, 800.0], egui::Theme::Dark);
+    for (name, command) in
+        [("Shuffle (S)", PlayerCommand::ToggleShuffle), ("Repeat: off (R)", PlayerCommand::CycleRepeat)]
+    {
+        harness.get_by_label(name).click();
+        harness.run_steps(2);
+        assert!(harness.state().commands.contains(&Command::Player(command)), "{name}");
+    }
 }

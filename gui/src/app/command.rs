@@ -76,6 +76,8 @@ pub enum LibraryCommand {
 pub enum PlayerCommand {
     /// Play or pause; at the end, play again.
     Toggle,
+    /// Stand still until the rest plays without a stop, or go on at once.
+    WaitUntilSmooth(bool),
     /// Go to a time.
     SeekMs(u64),
     /// Go forward or back.
@@ -98,6 +100,10 @@ pub enum PlayerCommand {
     Next,
     /// Play what comes before in the list, or start over.
     Previous,
+    /// Play the list in an order of chance, or in its own.
+    ToggleShuffle,
+    /// At the end: stop, the list again, the track again.
+    CycleRepeat,
     /// Stop and leave the swarm.
     Stop,
     /// Try again after a failure.

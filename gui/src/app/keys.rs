@@ -128,6 +128,18 @@ pub static BINDINGS: &[Binding] = &[
         ],
     },
     Binding {
+        section: "Playback",
+        caps: &["R"],
+        what: "Repeat: off, all, one",
+        keys: &[(NONE, Key::R, player(PlayerCommand::CycleRepeat))],
+    },
+    Binding {
+        section: "Playback",
+        caps: &["S"],
+        what: "Shuffle",
+        keys: &[(NONE, Key::S, player(PlayerCommand::ToggleShuffle))],
+    },
+    Binding {
         section: "Sound and picture",
         caps: &["↑", "↓"],
         what: "Louder, quieter",

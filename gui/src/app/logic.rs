@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     backend::{Answer, Request, dialog},
-    model::{library, settings::ThemeChoice, shares},
+    model::{library, settings::ThemeChoice, shares, toasts::ToastAction},
 };
 
 /// How often the position is redrawn while only sound plays.
@@ -46,6 +46,7 @@ impl App {
         self.play_wanted(ctx);
         self.toasts.handle_timeout(now);
         self.remember_window(ctx);
+        self.name_window(ctx);
         if self.screen == Screen::Console {
             self.console.refresh(&self.journal.lock());
         }
@@ -121,9 +122,7 @@ impl App {
     }
 
     pub(super) fn refresh_neighbours(&mut self) {
-        let Some(current) = self.session.as_ref().map(|session| session.file.content_id) else { return };
-        let has = |step| library::neighbour(&self.node().files, &self.order, &current, step).is_some();
-        let (has_previous, has_next) = (has(-1), has(1));
+        let (has_previous, has_next) = (self.neighbour(-1).is_some(), self.neighbour(1).is_some());
         if let Some(session) = &mut self.session {
             session.now_playing.has_previous = has_previous;
             session.now_playing.has_next = has_next;
@@ -142,7 +141,7 @@ impl App {
                         session.handle_source(source, &self.storage.settings, &self.waker, log);
                         if let Some(position_ms) = session.take_resume() {
                             let text = format!("Goes on at {}", crate::model::format::clock(position_ms));
-                            self.toasts.push(now, false, text);
+                            self.toasts.offer(now, text, ToastAction::StartOver);
                         }
                     }
                     Err(reason) => session.now_playing.failure = Some(reason),
@@ -167,9 +166,8 @@ impl App {
         if position.abs_diff(known) > REMEMBER_EVERY_MS && self.kind == MediaKind::Video {
             self.remember_position();
         }
-        // Music goes on by itself; a film that is over stays on its last picture.
-        if just_ended && self.kind == MediaKind::Audio {
-            self.step(ctx, 1);
+        if just_ended {
+            self.go_on(ctx);
         }
     }
 
@@ -210,7 +208,13 @@ impl App {
                 self.arrange();
             }
             LibraryCommand::Layout(layout) => self.storage.settings.layout = layout,
-            LibraryCommand::Play(content_id) => self.play(ctx, content_id),
+            LibraryCommand::Play(content_id) => {
+                // Pressed in the library, it is the library's list that plays; pressed elsewhere, the list stays.
+                if self.screen == Screen::Library {
+                    self.fill_queue(ctx, content_id);
+                }
+                self.play(ctx, content_id);
+            }
             LibraryCommand::WantCover(content_id) => {
                 // When there is no room for the request, the view asks again in the next frame.
                 if !self.covers.is_known(&content_id) && self.request(Request::Cover(content_id)) {
@@ -328,6 +332,16 @@ impl App {
                     Some(((inside.width() * zoom).round(), (inside.height() * zoom).round()));
             }
         });
+    }
+
+    /// Puts what plays into the window's title, where the desktop's task list shows it.
+    fn name_window(&mut self, ctx: &Context) {
+        let playing = self.session.as_ref().map(|session| session.now_playing.title.as_str());
+        let title = super::window_title(self.kind, playing);
+        if title != self.title {
+            ctx.send_viewport_cmd(ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
     }
 
     /// Out of the innermost thing.

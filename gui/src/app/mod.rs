@@ -32,10 +32,18 @@ use crate::{
         thread::Backend,
         updates::{Updates, Waker},
     },
-    model::{chrome::Chrome, console::Console, library::Query, toasts::Toasts},
+    model::{chrome::Chrome, console::Console, library::Query, queue::Queue, toasts::Toasts},
     options::WindowOptions,
     theme,
 };
+
+/// The window's title: what plays, then the program.
+pub fn window_title(kind: MediaKind, playing: Option<&str>) -> String {
+    match playing {
+        Some(title) => format!("{title} · Rusteze"),
+        None => format!("Rusteze · {kind}"),
+    }
+}
 
 /// The program behind the window.
 pub struct App {
@@ -53,6 +61,7 @@ pub struct App {
     screen: Screen,
     query: Query,
     order: Vec<usize>,
+    queue: Queue,
     covers: Covers,
     session: Option<Session>,
     next_ticket: Ticket,
@@ -62,6 +71,8 @@ pub struct App {
     toasts: Toasts,
     chrome: Chrome,
     share_path: String,
+    /// The window's title as it was last set.
+    title: String,
     journal: SharedJournal,
     console: Console,
     shows_statistics: bool,
@@ -122,6 +133,7 @@ impl App {
             screen: Screen::Library,
             query,
             order: Vec::new(),
+            queue: Queue::default(),
             covers: Covers::default(),
             session: None,
             next_ticket: 0,
@@ -130,6 +142,7 @@ impl App {
             toasts: Toasts::default(),
             chrome: Chrome::default(),
             share_path: String::new(),
+            title: window_title(kind, None),
             journal,
             console: Console::default(),
             shows_statistics: false,
@@ -154,6 +167,7 @@ impl App {
             failure: self.failure.as_deref(),
             query: &self.query,
             order: &self.order,
+            queue: &self.queue,
             covers: &self.covers,
             playing: self.session.as_ref().map(|session| &session.now_playing),
             video: self.session.as_ref().and_then(Session::video),

@@ -10,7 +10,11 @@ use super::{
     command::{LibraryCommand, PlayerCommand, Screen},
     session::Session,
 };
-use crate::{backend::Request, model::library, views::transport::SPEEDS};
+use crate::{
+    backend::Request,
+    model::{library, queue::Repeat},
+    views::transport::SPEEDS,
+};
 
 /// Going back within this of the start goes to the item before; later it starts over.
 const RESTART_MS: u64 = 3_000;
@@ -51,6 +55,9 @@ impl App {
             self.apply_library(ctx, LibraryCommand::WantCover(content_id));
         }
         self.session = Some(session);
+        if !self.queue.items().contains(&content_id) {
+            self.fill_queue(ctx, content_id);
+        }
         self.refresh_neighbours();
         // Music plays on beside whatever page somebody is at; a film wants to be seen.
         if self.kind == MediaKind::Video {
@@ -58,17 +65,63 @@ impl App {
         }
     }
 
-    pub(super) fn step(&mut self, ctx: &Context, step: isize) {
-        let Some(current) = self.session.as_ref().map(|session| session.file.content_id) else { return };
-        let next =
-            library::neighbour(&self.node().files, &self.order, &current, step).map(|file| file.content_id);
-        if let Some(content_id) = next {
-            self.play(ctx, content_id);
+    /// Makes the library's list, as it is shown, what plays around `content_id`.
+    pub(super) fn fill_queue(&mut self, ctx: &Context, content_id: ContentId) {
+        let files = &self.node().files;
+        let list = self.order.iter().filter_map(|index| files.get(*index)).map(|file| file.content_id);
+        let list = list.collect();
+        let seed = self.shuffle_seed(ctx);
+        self.queue.fill(list, content_id, seed);
+        self.refresh_neighbours();
+    }
+
+    /// What plays after (1) or before (-1) what plays now.
+    pub(super) fn neighbour(&self, step: isize) -> Option<ContentId> {
+        let current = self.session.as_ref()?.file.content_id;
+        let wraps = self.storage.settings.repeat != Repeat::Off;
+        let files = &self.node().files;
+        self.queue.neighbour(&current, step, wraps, |id| files.iter().any(|file| file.content_id == *id))
+    }
+
+    /// At the end of a file: again, the next, or nothing.
+    pub(super) fn go_on(&mut self, ctx: &Context) {
+        let is_music = self.kind == MediaKind::Audio;
+        match self.storage.settings.repeat {
+            Repeat::One => self.start_over(),
+            // Music goes on by itself; a film that is over stays on its last picture.
+            Repeat::Off | Repeat::All if is_music => self.step(ctx, 1),
+            Repeat::All if self.neighbour(1).is_none() => self.start_over(),
+            Repeat::Off | Repeat::All => {}
         }
     }
 
+    fn step(&mut self, ctx: &Context, step: isize) {
+        match self.neighbour(step) {
+            Some(content_id) => self.play(ctx, content_id),
+            // The only file of a list that repeats.
+            None if self.storage.settings.repeat == Repeat::All => self.start_over(),
+            None => {}
+        }
+    }
+
+    fn start_over(&self) {
+        if let Some(player) = self.session.as_ref().and_then(Session::player) {
+            player.play();
+            player.seek_ms(0);
+        }
+    }
+
+    fn shuffle_seed(&self, ctx: &Context) -> Option<u64> {
+        // When somebody presses a button is chance enough for an order of tracks.
+        let seed = ctx.input(|input| input.time).to_bits();
+        self.storage.settings.is_shuffled.then_some(seed)
+    }
+
     pub(super) fn apply_player(&mut self, ctx: &Context, command: PlayerCommand) {
-        let Some(session) = &self.session else { return };
+        let Some(session) = &mut self.session else { return };
+        // Whoever starts or stops it by hand has taken the wait into their own hands.
+        session.now_playing.waits_for_smooth &= command != PlayerCommand::Toggle;
+        let session = &*session;
         let play = session.now_playing.playback.clone();
         let seek = |ms: u64| {
             if let Some(player) = session.player() {
@@ -79,6 +132,11 @@ impl App {
             PlayerCommand::Toggle => {
                 if let Some(player) = session.player() {
                     player.toggle();
+                }
+            }
+            PlayerCommand::WaitUntilSmooth(waits) => {
+                if let Some(session) = &mut self.session {
+                    session.wait_until_smooth(waits);
                 }
             }
             PlayerCommand::SeekMs(ms) => seek(ms),
@@ -107,6 +165,17 @@ impl App {
                 self.stop();
                 self.navigate(ctx, Screen::Library);
             }
+            PlayerCommand::ToggleShuffle => {
+                let current = session.file.content_id;
+                self.storage.settings.is_shuffled = !self.storage.settings.is_shuffled;
+                let seed = self.shuffle_seed(ctx);
+                self.queue.shuffle(Some(&current), seed);
+                self.refresh_neighbours();
+            }
+            PlayerCommand::CycleRepeat => {
+                self.storage.settings.repeat = self.storage.settings.repeat.next();
+                self.refresh_neighbours();
+            }
             PlayerCommand::CopyLink => {
                 let content_id = session.file.content_id;
                 self.apply_library(ctx, LibraryCommand::CopyLink(content_id));
@@ -123,6 +192,7 @@ impl App {
 
     fn set_volume(&mut self, volume: f32) {
         let volume = volume.clamp(0.0, 1.0);
+        let is_louder = volume > self.storage.settings.volume;
         self.storage.settings.volume = volume;
         if let Some(session) = &mut self.session {
             session.now_playing.playback.volume = volume;
@@ -131,7 +201,7 @@ impl App {
             }
         }
         // Turning it up is asking to hear it.
-        if self.storage.settings.muted && volume > 0.0 {
+        if self.storage.settings.muted && is_louder {
             self.set_muted(false);
         }
     }

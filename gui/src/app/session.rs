@@ -112,9 +112,19 @@ impl Session {
         let has_ended = snapshot.state == PlayerState::Ended;
         self.now_playing.handle_playback(now, snapshot);
         self.take_frame(ctx);
+        if self.now_playing.waits_for_smooth && self.now_playing.is_smooth() {
+            self.wait_until_smooth(false);
+        }
         let just_ended = has_ended && !self.has_ended;
         self.has_ended = has_ended;
         just_ended
+    }
+
+    /// Stands still until the rest plays without a stop, or goes on.
+    pub(super) fn wait_until_smooth(&mut self, waits: bool) {
+        let Some(player) = &self.player else { return };
+        self.now_playing.waits_for_smooth = waits;
+        if waits { player.pause() } else { player.play() }
     }
 
     /// Ends the player on a thread of its own, since joining its threads takes a moment.

@@ -10,7 +10,10 @@ use super::{
     covers::Covers,
 };
 use crate::{
-    model::{console::Console, library::Query, player::NowPlaying, settings::Settings, toasts::Toasts},
+    model::{
+        console::Console, library::Query, player::NowPlaying, queue::Queue, settings::Settings,
+        toasts::Toasts,
+    },
     theme::{self, size, space},
     views,
 };
@@ -32,6 +35,8 @@ pub struct Scene<'a> {
     pub query: &'a Query,
     /// Indices of the files shown, in order.
     pub order: &'a [usize],
+    /// What plays after what.
+    pub queue: &'a Queue,
     /// Covers that are here.
     pub covers: &'a Covers,
     /// What is played.

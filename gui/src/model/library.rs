@@ -178,19 +178,6 @@ pub fn find<'a>(files: &'a [NetworkFile], order: &[usize], wanted: &str) -> Opti
         .or_else(|| files.iter().find(|file| matches_all(file, std::slice::from_ref(&lower))))
 }
 
-/// What plays after (`step` 1) or before (`step` -1) `current` in the order shown.
-pub fn neighbour<'a>(
-    files: &'a [NetworkFile],
-    order: &[usize],
-    current: &ContentId,
-    step: isize,
-) -> Option<&'a NetworkFile> {
-    let position =
-        order.iter().position(|index| files.get(*index).is_some_and(|f| f.content_id == *current))?;
-    let next = position.checked_add_signed(step)?;
-    files.get(*order.get(next)?)
-}
-
 fn matches_all(file: &NetworkFile, words: &[String]) -> bool {
     let fields = [&file.name, &file.title, &file.artist, &file.album];
     words.iter().all(|word| fields.iter().any(|field| field.to_lowercase().contains(word.as_str())))
@@ -292,17 +279,6 @@ mod tests {
         assert_eq!(parse_link("beta"), None);
         let unknown = Query { search: link(&ContentId([9; 32])), ..Query::default() };
         assert_eq!(arrange(&files, &unknown), [] as [usize; 0]);
-    }
-
-    #[test]
-    fn neighbours_end_at_the_ends_of_the_list() {
-        let files = [file(1, "a"), file(2, "b")];
-        let order = [1, 0];
-        let next = |current: usize, step| neighbour(&files, &order, &files[current].content_id, step);
-        assert_eq!(next(1, 1).map(|f| f.name.as_str()), Some("a"));
-        assert_eq!(next(1, -1), None);
-        assert_eq!(next(0, 1), None);
-        assert_eq!(neighbour(&files, &order, &ContentId([9; 32]), 1), None);
     }
 
     fn file(id: u8, name: &str) -> NetworkFile {

@@ -12,6 +12,7 @@ pub mod library;
 pub mod piece_map;
 pub mod playback;
 pub mod player;
+pub mod queue;
 pub mod settings;
 pub mod shares;
 pub mod swarm;

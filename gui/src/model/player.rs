@@ -19,6 +19,10 @@ use media::{PlayerSnapshot, PlayerState};
 
 /// How long a wait may last before it is mentioned.
 pub const GRACE_SECONDS: f64 = 0.4;
+/// The part of the rate that a promise relies on.
+const SURE: f64 = 0.9;
+/// A wait shorter than this is over before anybody has chosen.
+const WORTH_WAITING_MS: u64 = 3_000;
 /// Rates a forecast is made from: the last five seconds.
 const RATE_SAMPLES: usize = 10;
 
@@ -49,7 +53,11 @@ pub struct NowPlaying {
     pub has_next: bool,
     /// Download rates, oldest first, in bits per second.
     pub rate_history: Vec<u64>,
+    /// Whether it stands still by request until the rest plays without a stop.
+    pub waits_for_smooth: bool,
     waiting_since: Option<f64>,
+    /// Whether this wait is or was long enough to be offered; so that the offer does not come and go with the rates.
+    offers_wait: bool,
 }
 
 /// A sentence over the picture, with its explanation.
@@ -63,6 +71,17 @@ pub struct StatusLine {
     pub outlook: String,
     /// Whether it is over for good.
     pub is_failure: bool,
+    /// What the person may choose about the wait.
+    pub choice: Option<WaitChoice>,
+}
+
+/// What can be chosen about a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitChoice {
+    /// Stand still until the rest plays without a stop.
+    WaitUntilSmooth,
+    /// Play at once, with what is here.
+    PlayNow,
 }
 
 impl NowPlaying {
@@ -81,7 +100,9 @@ impl NowPlaying {
             has_previous: false,
             has_next: false,
             rate_history: Vec::new(),
+            waits_for_smooth: false,
             waiting_since: None,
+            offers_wait: false,
         }
     }
 
@@ -100,6 +121,7 @@ impl NowPlaying {
         };
         self.waiting_since = is_waiting.then(|| self.waiting_since.unwrap_or(now));
         self.playback = playback;
+        self.offers_wait = is_waiting && (self.offers_wait || self.is_worth_waiting());
     }
 
     /// Takes the swarm's newest snapshot.
@@ -129,6 +151,16 @@ impl NowPlaying {
                 detail: failure,
                 outlook: String::new(),
                 is_failure: true,
+                choice: None,
+            });
+        }
+        if self.waits_for_smooth {
+            return Some(StatusLine {
+                headline: "Filling up".to_owned(),
+                detail: self.smooth_words(),
+                outlook: self.outlook(),
+                is_failure: false,
+                choice: Some(WaitChoice::PlayNow),
             });
         }
         let since = self.waiting_since?;
@@ -149,6 +181,7 @@ impl NowPlaying {
             detail: self.waiting_reason(),
             outlook: self.outlook(),
             is_failure: false,
+            choice: self.offers_wait.then_some(WaitChoice::WaitUntilSmooth),
         })
     }
 
@@ -223,33 +256,67 @@ impl NowPlaying {
             return String::new();
         };
         let sources = swarm::senders(stream);
-        if stream.download_bps == 0 || sources.sending == 0 {
+        let rate_bps = self.recent_rate_bps();
+        if rate_bps == 0 || sources.sending == 0 {
             return String::new();
         }
-        let verb = if sources.connected == 1 { "source sends" } else { "sources send" };
-        let (have, need) = (format::rate(stream.download_bps), format::rate(stream.bitrate));
-        let sent = format!("{} of {} {verb} {have}, it needs {need}", sources.sending, sources.connected);
+        let who = match (sources.sending, sources.connected) {
+            (1, 1) => "The source sends".to_owned(),
+            (1, connected) => format!("1 of {connected} sources sends"),
+            (sending, connected) if sending == connected => format!("{connected} sources send"),
+            (sending, connected) => format!("{sending} of {connected} sources send"),
+        };
+        let sent = format!("{who} {}, it needs {}", format::rate(rate_bps), format::rate(stream.bitrate));
         match self.forecast() {
-            Forecast::Wait { ms } => {
+            Forecast::Wait { ms } if !self.waits_for_smooth => {
                 format!("{sent} · plays to the end without a stop in {}", format::about(ms))
             }
-            Forecast::Complete | Forecast::Smooth | Forecast::Unknown => sent,
+            Forecast::Wait { .. } | Forecast::Complete | Forecast::Smooth | Forecast::Unknown => sent,
         }
+    }
+
+    /// Whether a wait for the rest has reached its end: it comes fast enough, or no more of it comes before it is played.
+    pub fn is_smooth(&self) -> bool {
+        let is_resting =
+            self.stream.as_ref().is_some_and(|stream| stream.complete || swarm::is_resting(stream));
+        is_resting || matches!(self.forecast_at(SURE), Forecast::Complete | Forecast::Smooth)
     }
 
     /// What to expect of the rest at the rate of the last seconds.
     pub fn forecast(&self) -> Forecast {
+        self.forecast_at(1.0)
+    }
+
+    fn is_worth_waiting(&self) -> bool {
+        matches!(self.forecast(), Forecast::Wait { ms: WORTH_WAITING_MS.. })
+    }
+
+    fn smooth_words(&self) -> String {
+        match self.forecast_at(SURE) {
+            Forecast::Wait { ms } => format!("Plays to the end without a stop in {}", format::about(ms)),
+            Forecast::Complete | Forecast::Smooth => "Going on".to_owned(),
+            Forecast::Unknown => "Nothing arrives right now".to_owned(),
+        }
+    }
+
+    /// [`forecast`](Self::forecast) at a part of the rate.
+    fn forecast_at(&self, part: f64) -> Forecast {
         let Some(stream) = &self.stream else { return Forecast::Unknown };
-        let lately = &self.rate_history[self.rate_history.len().saturating_sub(RATE_SAMPLES)..];
-        let mean = lately.iter().sum::<u64>().checked_div(lately.len() as u64);
         Outlook {
             timeline: &self.timeline,
             verified: &stream.verified_ranges,
             position_ms: self.playback.position_ms,
-            rate_bps: mean.unwrap_or(stream.download_bps),
+            rate_bps: (self.recent_rate_bps() as f64 * part) as u64,
             speed: self.playback.speed,
         }
         .forecast()
+    }
+
+    /// The mean rate of the last seconds, which jumps less than the present one.
+    fn recent_rate_bps(&self) -> u64 {
+        let lately = &self.rate_history[self.rate_history.len().saturating_sub(RATE_SAMPLES)..];
+        let mean = lately.iter().sum::<u64>().checked_div(lately.len() as u64);
+        mean.unwrap_or_else(|| self.stream.as_ref().map_or(0, |stream| stream.download_bps))
     }
 }
 
@@ -337,6 +404,29 @@ mod tests {
         let words =
             "2 of 3 sources send 400 bit/s, it needs 800 bit/s · plays to the end without a stop in 4 s";
         assert_eq!(outlook.as_deref(), Some(words));
+    }
+
+    #[test]
+    fn who_waits_by_choice_goes_on_when_the_rest_comes_fast_enough() {
+        let mut now_playing = NowPlaying::new(&file());
+        now_playing.handle_playback(0.0, snapshot(PlayerState::Buffering));
+        let slow = StreamSnapshot {
+            verified_ranges: vec![(0, 300)],
+            peers: vec![peer(400)],
+            download_bps: 400,
+            ..stream()
+        };
+        now_playing.handle_stream(Arc::new(slow.clone()));
+        now_playing.handle_playback(0.1, snapshot(PlayerState::Buffering));
+        let choice = |now_playing: &NowPlaying| now_playing.status_line(9.0).and_then(|line| line.choice);
+        assert_eq!(choice(&now_playing), Some(WaitChoice::WaitUntilSmooth));
+        now_playing.waits_for_smooth = true;
+        now_playing.handle_playback(1.0, snapshot(PlayerState::Paused));
+        assert_eq!(choice(&now_playing), Some(WaitChoice::PlayNow));
+        assert!(!now_playing.is_smooth());
+        let more = StreamSnapshot { verified_ranges: vec![(0, 600)], ..slow };
+        now_playing.handle_stream(Arc::new(more));
+        assert!(now_playing.is_smooth());
     }
 
     #[test]

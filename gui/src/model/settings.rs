@@ -6,7 +6,10 @@
 use serde::{Deserialize, Serialize};
 use shared::ContentId;
 
-use super::library::{Layout, SortKey};
+use super::{
+    library::{Layout, SortKey},
+    queue::Repeat,
+};
 
 /// The most positions remembered; the longest unused go first.
 pub const MAX_POSITIONS: usize = 200;
@@ -53,6 +56,10 @@ pub struct Settings {
     pub is_descending: bool,
     /// Whether the network panel is open beside the player.
     pub shows_network: bool,
+    /// What happens at the end of a track.
+    pub repeat: Repeat,
+    /// Whether the list is played in an order of chance.
+    pub is_shuffled: bool,
     /// How large everything is; 1 is as the desktop has it.
     pub zoom: f32,
     /// Width and height of the window when it does not fill the screen, in the desktop's units.
@@ -73,6 +80,8 @@ impl Default for Settings {
             sort: SortKey::Name,
             is_descending: false,
             shows_network: false,
+            repeat: Repeat::Off,
+            is_shuffled: false,
             zoom: 1.0,
             window_size: None,
             is_maximized: false,

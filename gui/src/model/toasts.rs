@@ -26,6 +26,22 @@ pub enum Source {
 /// Names one toast.
 pub type ToastId = (Source, u64);
 
+/// What a message offers to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToastAction {
+    /// Play from the beginning instead.
+    StartOver,
+}
+
+impl ToastAction {
+    /// What its button says.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::StartOver => "Start over",
+        }
+    }
+}
+
 /// One message on screen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Toast {
@@ -35,6 +51,8 @@ pub struct Toast {
     pub is_error: bool,
     /// One sentence a person can act on.
     pub text: String,
+    /// What it offers to do.
+    pub action: Option<ToastAction>,
     expires: f64,
 }
 
@@ -63,6 +81,15 @@ impl Toasts {
         self.insert(now, (Source::Window, self.window_next), is_error, text.into());
     }
 
+    /// Says something that can be answered by one click.
+    pub fn offer(&mut self, now: f64, text: impl Into<String>, action: ToastAction) {
+        self.push(now, false, text);
+        let id = (Source::Window, self.window_next);
+        if let Some(toast) = self.shown.get_mut(&id) {
+            toast.action = Some(action);
+        }
+    }
+
     /// Takes a toast away at once.
     pub fn dismiss(&mut self, id: ToastId) {
         self.shown.remove(&id);
@@ -87,7 +114,7 @@ impl Toasts {
         // The same sentence again renews the toast instead of stacking up.
         self.shown.retain(|_, toast| toast.text != text);
         let expires = now + if is_error { ERROR_SECONDS } else { INFO_SECONDS };
-        self.shown.insert(id, Toast { id, is_error, text, expires });
+        self.shown.insert(id, Toast { id, is_error, text, action: None, expires });
         while self.shown.len() > MAX_TOASTS {
             let oldest =
                 self.shown.values().min_by(|a, b| a.expires.total_cmp(&b.expires)).map(|toast| toast.id);
@@ -109,6 +136,15 @@ mod tests {
         toasts.dismiss((Source::Node, 1));
         toasts.handle_notices(1.0, &notices);
         assert_eq!(toasts.iter().map(|t| t.text.as_str()).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn an_offer_keeps_its_action_until_it_goes() {
+        let mut toasts = Toasts::default();
+        toasts.offer(0.0, "Goes on at 0:35", ToastAction::StartOver);
+        assert_eq!(toasts.iter().map(|t| t.action).collect::<Vec<_>>(), [Some(ToastAction::StartOver)]);
+        toasts.handle_timeout(INFO_SECONDS);
+        assert_eq!(toasts.iter().count(), 0);
     }
 
     #[test]

@@ -109,9 +109,8 @@ fn queue_ui(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, commands: &mut
     ui.spacing_mut().item_spacing.y = 0.0;
     ui.with_layout(Layout::top_down(egui::Align::Min), |ui| {
         let mut area = ScrollArea::vertical().auto_shrink(false);
-        let current = scene.order.iter().position(|index| {
-            scene.node.files.get(*index).is_some_and(|file| file.content_id == playing.content_id)
-        });
+        let items = scene.queue.items();
+        let current = items.iter().position(|id| *id == playing.content_id);
         // The current track comes into view when it changes, and stays where the person scrolls after that.
         let shown = egui::Id::unique("queue_shown");
         let before = ui.data(|data| data.get_temp::<shared::ContentId>(shown));
@@ -119,15 +118,25 @@ fn queue_ui(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, commands: &mut
             area = area.vertical_scroll_offset((current as f32 - 1.0).max(0.0) * row);
             ui.data_mut(|data| data.insert_temp(shown, playing.content_id));
         }
-        area.show_rows(ui, row, scene.order.len(), |ui, visible| {
-            for position in visible {
-                let file = scene.order.get(position).and_then(|index| scene.node.files.get(*index));
-                if let Some(file) = file {
-                    queue_row(ui, scene, file, file.content_id == playing.content_id, row, commands);
+        area.show_rows(ui, row, items.len(), |ui, visible| {
+            for id in visible.filter_map(|position| items.get(position)) {
+                match scene.node.files.iter().find(|file| file.content_id == *id) {
+                    Some(file) => queue_row(ui, scene, file, *id == playing.content_id, row, commands),
+                    None => gone_row(ui, row),
                 }
             }
         });
     });
+}
+
+/// The place of a file that has left the network since the list began.
+fn gone_row(ui: &mut Ui, height: f32) {
+    let tokens = theme::of(ui);
+    let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width() - space::S, height), Sense::hover());
+    let at = pos2(rect.left() + 36.0 + space::S + space::M, rect.center().y);
+    let width = rect.right() - at.x;
+    let words = "No longer on the network";
+    text::paint(ui, at, Align2::LEFT_CENTER, words, theme::caption(), tokens.text_faint, width);
 }
 
 fn queue_row(

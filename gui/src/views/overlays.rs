@@ -8,11 +8,11 @@ use egui::{
 
 use crate::{
     app::{
-        command::{Command, Commands, WindowCommand},
+        command::{Command, Commands, PlayerCommand, WindowCommand},
         keys,
         ui::Scene,
     },
-    model::toasts::Toast,
+    model::toasts::{Toast, ToastAction},
     theme::{self, radius, size, space},
     widgets::{
         controls,
@@ -35,6 +35,9 @@ pub fn toasts_ui(ui: &mut Ui, scene: &Scene<'_>, commands: &mut Commands) {
         .anchor(Align2::RIGHT_BOTTOM, vec2(-space::L, -lift))
         .show(ui.ctx(), |ui| {
             ui.set_width(width);
+            if scene.is_cinema() {
+                theme::force_dark(ui);
+            }
             for toast in toasts {
                 toast_ui(ui, toast, commands);
             }
@@ -62,7 +65,8 @@ fn toast_ui(ui: &mut Ui, toast: &Toast, commands: &mut Commands) {
                     icon,
                     ink,
                 );
-                let room = ui.available_width() - size::CONTROL - space::S;
+                let action = toast.action.map_or(0.0, |_| 104.0 + space::S);
+                let room = ui.available_width() - size::CONTROL - space::S - action;
                 ui.allocate_ui_with_layout(
                     vec2(room, size::CONTROL),
                     Layout::left_to_right(Align::Center),
@@ -71,6 +75,13 @@ fn toast_ui(ui: &mut Ui, toast: &Toast, commands: &mut Commands) {
                         text::paragraph(ui, &toast.text, theme::body(), tokens.text);
                     },
                 );
+                if let Some(action) = toast.action
+                    && controls::secondary_button(ui, None, action.label()).clicked()
+                {
+                    let ToastAction::StartOver = action;
+                    commands.push(Command::Player(PlayerCommand::SeekMs(0)));
+                    commands.push(Command::Window(WindowCommand::Dismiss(toast.id)));
+                }
                 if controls::icon_button(ui, Icon::Close, "Dismiss").clicked() {
                     commands.push(Command::Window(WindowCommand::Dismiss(toast.id)));
                 }
@@ -83,7 +94,7 @@ pub fn drop_ui(ui: &mut Ui) {
     let tokens = theme::of(ui);
     let rect = ui.ctx().content_rect();
     let painter = ui.ctx().layer_painter(egui::LayerId::new(Order::Tooltip, egui::Id::unique("drop")));
-    painter.rect_filled(rect, 0, tokens.background.gamma_multiply(0.9));
+    painter.rect_filled(rect, 0, tokens.background.gamma_multiply(0.96));
     painter.rect_stroke(
         rect.shrink(space::L),
         radius::L,

@@ -107,7 +107,8 @@ fn picture(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, rect: Rect, com
         cover::paint(ui, square, radius::L, None, &playing.content_id, playing.kind);
     }
     let is_stopped = matches!(playing.playback.state, PlayerState::Paused | PlayerState::Ended);
-    let shown = ui.ctx().animate_bool(egui::Id::unique("paused"), is_stopped && playing.failure.is_none());
+    let has_card = playing.failure.is_some() || playing.waits_for_smooth;
+    let shown = ui.ctx().animate_bool(egui::Id::unique("paused"), is_stopped && !has_card);
     if shown > 0.0 {
         let ground = Color32::from_black_alpha((140.0 * shown) as u8);
         ui.painter().circle_filled(rect.center(), 38.0, ground);

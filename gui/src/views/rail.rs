@@ -21,6 +21,10 @@ use crate::{
 
 /// Height of a page's entry.
 const ITEM: f32 = 40.0;
+/// Its height in the lowest window.
+const MIN_ITEM: f32 = 26.0;
+/// Height of the two rates.
+const RATES: f32 = 48.0;
 
 /// Draws the rail; `is_narrow` leaves the words away.
 pub fn rail_ui(ui: &mut Ui, scene: &Scene<'_>, is_narrow: bool, commands: &mut Commands) {
@@ -39,20 +43,25 @@ pub fn rail_ui(ui: &mut Ui, scene: &Scene<'_>, is_narrow: bool, commands: &mut C
     items.push((Screen::Shares, Icon::Shares, "Sharing"));
     items.push((Screen::Settings, Icon::Settings, "Settings"));
     items.push((Screen::Console, Icon::Terminal, "Console"));
+    // The pages get what a low window has; what else is in the rail gets what they leave.
+    let chip = if is_narrow { size::CONTROL } else { 20.0 };
+    let room = ui.available_height() - chip - space::S;
+    let height = (room / items.len() as f32 - space::XS).clamp(MIN_ITEM, ITEM);
+    let left_over = room - items.len() as f32 * (height + space::XS);
     for (screen, icon, label) in items {
-        if item(ui, icon, label, scene.screen == screen, is_narrow).clicked() {
+        if item(ui, icon, label, scene.screen == screen, is_narrow, height).clicked() {
             commands.push(Command::Navigate(screen));
         }
     }
     ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
         ui.spacing_mut().item_spacing.y = space::XS;
         tracker_chip(ui, scene, is_narrow);
-        if !is_narrow && ui.available_height() >= 2.0 * 16.0 + 2.0 * space::XS {
+        if !is_narrow && left_over >= RATES {
             rates(ui, scene);
         }
-        // In a low window the pages come first; the key for the table works all the same.
-        let has_room = ui.available_height() >= ITEM + space::XS;
-        if has_room && item(ui, Icon::Keyboard, "Shortcuts", false, is_narrow).clicked() {
+        let with_rates = if is_narrow { 0.0 } else { RATES };
+        let has_room = left_over >= with_rates + ITEM + space::S;
+        if has_room && item(ui, Icon::Keyboard, "Shortcuts", false, is_narrow, ITEM).clicked() {
             commands.push(Command::Window(WindowCommand::ToggleHelp));
         }
     });
@@ -110,9 +119,9 @@ fn mark(ui: &Ui, rect: Rect) {
     }
 }
 
-fn item(ui: &mut Ui, icon: Icon, label: &str, is_selected: bool, is_narrow: bool) -> Response {
+fn item(ui: &mut Ui, icon: Icon, label: &str, is_selected: bool, is_narrow: bool, height: f32) -> Response {
     let tokens = theme::of(ui);
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ITEM), Sense::click());
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), height), Sense::click());
     let name = label.to_owned();
     response.widget_info(move || WidgetInfo::selected(Role::Button, true, is_selected, name.clone()));
     if is_selected || response.hovered() {

@@ -8,7 +8,7 @@ use egui::{Galley, Rect, Role, Stroke, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use crate::{
     app::command::{Command, Commands, PlayerCommand},
-    model::player::StatusLine,
+    model::player::{StatusLine, WaitChoice},
     theme::{self, radius, size, space},
     widgets::{
         controls,
@@ -32,8 +32,9 @@ pub fn status_ui(ui: &mut Ui, rect: Rect, line: &StatusLine, commands: &mut Comm
         [headline, detail, outlook].into_iter().filter(|galley| !galley.is_empty()).collect();
     let text_height = lines.iter().map(|galley| galley.size().y + space::XS).sum::<f32>() - space::XS;
     let text_width = lines.iter().map(|galley| galley.size().x).fold(0.0, f32::max);
-    let buttons = if line.is_failure { size::FIELD + space::M } else { 0.0 };
-    let least = if line.is_failure { 320.0_f32.min(most) } else { 220.0_f32.min(most) };
+    let has_buttons = line.is_failure || line.choice.is_some();
+    let buttons = if has_buttons { size::FIELD + space::M } else { 0.0 };
+    let least = if has_buttons { 320.0_f32.min(most) } else { 220.0_f32.min(most) };
     let width = (text_width + 2.0 * space::L + MARK + space::M).clamp(least, most);
     let card =
         Rect::from_center_size(rect.center(), vec2(width, text_height.max(MARK) + buttons + 2.0 * space::L));
@@ -56,17 +57,31 @@ pub fn status_ui(ui: &mut Ui, rect: Rect, line: &StatusLine, commands: &mut Comm
         ui.painter().galley(pos2(left, top), galley, tokens.text);
         top += height + space::XS;
     }
-    if line.is_failure {
+    if has_buttons {
         let row = Rect::from_min_max(pos2(left, inner.bottom() - size::FIELD), inner.max);
         let layout = egui::Layout::left_to_right(egui::Align::Center);
-        ui.scope_builder(UiBuilder::new().max_rect(row).layout(layout), |ui| {
-            if controls::primary_button(ui, Icon::Replay, "Try again").clicked() {
-                commands.push(Command::Player(PlayerCommand::Retry));
-            }
-            if controls::secondary_button(ui, None, "Close").clicked() {
-                commands.push(Command::Player(PlayerCommand::Stop));
-            }
-        });
+        let room = UiBuilder::new().max_rect(row).layout(layout);
+        ui.scope_builder(room, |ui| actions(ui, line, commands));
+    }
+}
+
+fn actions(ui: &mut Ui, line: &StatusLine, commands: &mut Commands) {
+    if line.is_failure {
+        if controls::primary_button(ui, Icon::Replay, "Try again").clicked() {
+            commands.push(Command::Player(PlayerCommand::Retry));
+        }
+        if controls::secondary_button(ui, None, "Close").clicked() {
+            commands.push(Command::Player(PlayerCommand::Stop));
+        }
+    }
+    let (label, waits) = match line.choice {
+        Some(WaitChoice::WaitUntilSmooth) => ("Wait until it plays through", true),
+        Some(WaitChoice::PlayNow) => ("Play now", false),
+        None => return,
+    };
+    let icon = if waits { Icon::Pause } else { Icon::Play };
+    if controls::secondary_button(ui, Some(icon), label).clicked() {
+        commands.push(Command::Player(PlayerCommand::WaitUntilSmooth(waits)));
     }
 }
 

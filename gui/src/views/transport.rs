@@ -11,7 +11,7 @@ use crate::{
         command::{Command, Commands, PlayerCommand, Screen, WindowCommand},
         ui::Scene,
     },
-    model::{format, player::NowPlaying},
+    model::{format, player::NowPlaying, queue::Repeat},
     theme::{self, radius, size, space},
     widgets::{
         controls, cover,
@@ -44,9 +44,17 @@ pub fn bar_ui(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, commands: &m
             vec2(ui.available_width(), 42.0),
             Layout::left_to_right(Align::Center),
             |ui| {
-                let buttons = 2.0 * size::CONTROL + 40.0 + 2.0 * space::S;
+                let is_music = playing.kind == shared::MediaKind::Audio && ui.available_width() > 230.0;
+                let controls = if is_music { 4.0 } else { 2.0 };
+                let buttons = controls * (size::CONTROL + space::S) + 40.0;
                 ui.add_space(((ui.available_width() - buttons) / 2.0).max(0.0));
+                if is_music {
+                    shuffle_button(ui, scene, commands);
+                }
                 play_buttons(ui, playing, 40.0, commands);
+                if is_music {
+                    repeat_button(ui, scene, commands);
+                }
             },
         );
         seek_row(ui, playing, commands);
@@ -63,6 +71,26 @@ pub fn bar_ui(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, commands: &m
             volume(ui, playing, side > 230.0, commands);
         },
     );
+}
+
+fn shuffle_button(ui: &mut Ui, scene: &Scene<'_>, commands: &mut Commands) {
+    let is_on = scene.settings.is_shuffled;
+    let name = if is_on { "Shuffle off (S)" } else { "Shuffle (S)" };
+    if controls::icon_toggle(ui, Icon::Shuffle, name, is_on).clicked() {
+        commands.push(Command::Player(PlayerCommand::ToggleShuffle));
+    }
+}
+
+fn repeat_button(ui: &mut Ui, scene: &Scene<'_>, commands: &mut Commands) {
+    let repeat = scene.settings.repeat;
+    let (icon, name) = match repeat {
+        Repeat::Off => (Icon::Repeat, "Repeat: off (R)"),
+        Repeat::All => (Icon::Repeat, "Repeat: the list (R)"),
+        Repeat::One => (Icon::RepeatOne, "Repeat: this track (R)"),
+    };
+    if controls::icon_toggle(ui, icon, name, repeat != Repeat::Off).clicked() {
+        commands.push(Command::Player(PlayerCommand::CycleRepeat));
+    }
 }
 
 /// Previous, play, next.

@@ -103,7 +103,10 @@ fn text_button(
     let name = label.to_owned();
     response.widget_info(move || WidgetInfo::labeled(Role::Button, true, name.clone()));
     let fill = if response.hovered() { fills[1] } else { fills[0] };
-    ui.painter().rect_filled(rect, radius::M, fill);
+    // A hair line keeps a quiet button a button on every ground.
+    let is_quiet = fills[0] == theme::of(ui).raised;
+    let edge = if is_quiet { theme::of(ui).border } else { Color32::TRANSPARENT };
+    ui.painter().rect(rect, radius::M, fill, Stroke::new(1.0, edge), StrokeKind::Inside);
     focus_ring(ui, &response, rect);
     let mut x = rect.left() + space::L;
     if let Some(icon) = icon {

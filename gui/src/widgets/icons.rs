@@ -32,10 +32,13 @@ pub enum Icon {
     Play,
     Previous,
     Remove,
+    Repeat,
+    RepeatOne,
     Replay,
     Search,
     Settings,
     Shares,
+    Shuffle,
     SortDown,
     SortUp,
     Terminal,
@@ -48,6 +51,7 @@ pub enum Icon {
 }
 
 /// One stroke or shape of an icon.
+#[derive(Clone, Copy)]
 enum Part {
     /// An open line through points.
     Line(&'static [(f32, f32)]),
@@ -223,6 +227,10 @@ fn parts(icon: Icon) -> &'static [Part] {
             &[Solid(&[(17.5, 6.5), (17.5, 17.5), (9.0, 12.0)]), Line(&[(6.0, 6.0), (6.0, 18.0)])]
         }
         Icon::Remove => &[Line(&[(5.0, 12.0), (19.0, 12.0)])],
+        Icon::Repeat => &REPEAT,
+        Icon::RepeatOne => {
+            &[REPEAT[0], REPEAT[1], REPEAT[2], REPEAT[3], Line(&[(11.0, 10.8), (12.4, 9.8), (12.4, 14.2)])]
+        }
         Icon::Replay => &[Arc(12.0, 12.5, 7.5, -60.0, 220.0), Line(&[(16.6, 2.6), (15.9, 6.2), (19.6, 7.0)])],
         Icon::Search => &[Ring(10.8, 10.8, 6.0), Line(&[(15.4, 15.4), (19.8, 19.8)])],
         Icon::Settings => &[
@@ -237,6 +245,13 @@ fn parts(icon: Icon) -> &'static [Part] {
             Line(&[(12.0, 15.0), (12.0, 4.5)]),
             Line(&[(7.8, 8.6), (12.0, 4.4), (16.2, 8.6)]),
             Line(&[(4.5, 14.0), (4.5, 19.5), (19.5, 19.5), (19.5, 14.0)]),
+        ],
+        Icon::Shuffle => &[
+            Line(&[(3.5, 7.0), (7.5, 7.0), (15.5, 17.0), (20.0, 17.0)]),
+            Line(&[(3.5, 17.0), (7.5, 17.0), (9.6, 14.4)]),
+            Line(&[(13.4, 9.6), (15.5, 7.0), (20.0, 7.0)]),
+            Line(&[(17.4, 4.2), (20.2, 7.0), (17.4, 9.8)]),
+            Line(&[(17.4, 14.2), (20.2, 17.0), (17.4, 19.8)]),
         ],
         Icon::SortDown => {
             &[Line(&[(12.0, 5.0), (12.0, 19.0)]), Line(&[(6.5, 13.5), (12.0, 19.0), (17.5, 13.5)])]
@@ -273,3 +288,10 @@ fn parts(icon: Icon) -> &'static [Part] {
 
 const SPEAKER: Part =
     Part::Line(&[(3.8, 9.6), (6.8, 9.6), (11.0, 5.6), (11.0, 18.4), (6.8, 14.4), (3.8, 14.4), (3.8, 9.6)]);
+
+const REPEAT: [Part; 4] = [
+    Part::Line(&[(4.0, 11.5), (4.0, 9.5), (6.0, 7.0), (19.5, 7.0)]),
+    Part::Line(&[(17.0, 4.2), (19.8, 7.0), (17.0, 9.8)]),
+    Part::Line(&[(20.0, 12.5), (20.0, 14.5), (18.0, 17.0), (4.5, 17.0)]),
+    Part::Line(&[(7.0, 14.2), (4.2, 17.0), (7.0, 19.8)]),
+];

@@ -11,6 +11,7 @@ use gui::{
         library::{self, Query},
         playback,
         player::NowPlaying,
+        queue::Queue,
         settings::Settings,
         toasts::Toasts,
     },
@@ -31,6 +32,7 @@ pub(crate) struct Sample {
     pub node: NodeSnapshot,
     pub query: Query,
     pub order: Vec<usize>,
+    pub queue: Queue,
     pub covers: Covers,
     pub playing: Option<NowPlaying>,
     pub video: Option<egui::TextureHandle>,
@@ -55,6 +57,7 @@ impl Sample {
             node,
             query: Query::default(),
             order,
+            queue: Queue::default(),
             covers: Covers::default(),
             playing: None,
             video: None,
@@ -94,6 +97,8 @@ impl Sample {
     pub(crate) fn play(&mut self, index: usize, state: PlayerState) -> &mut NowPlaying {
         self.screen = Screen::Player;
         let file = self.node.files[index].clone();
+        let list = self.order.iter().map(|index| self.node.files[*index].content_id).collect();
+        self.queue.fill(list, file.content_id, None);
         let mut playing = NowPlaying::new(&file);
         playing.has_next = true;
         playing.rate_history = (0..120_u64).map(|i| 6_000_000 + (i * i * 7_919) % 5_000_000).collect();
@@ -117,6 +122,19 @@ impl Sample {
         self.playing.insert(playing)
     }
 
+    /// Half the rate the film needs, from two of three sources.
+    #[allow(dead_code, reason = "not every test waits")]
+    pub(crate) fn slow_down(&mut self) {
+        let Some(playing) = &mut self.playing else { return };
+        let Some(stream) = playing.stream.as_deref() else { return };
+        let mut slow = StreamSnapshot { download_bps: stream.bitrate / 2, ..stream.clone() };
+        slow.peers.truncate(3);
+        slow.peers[2].rate_bps = 0;
+        playing.rate_history = vec![slow.download_bps; 120];
+        playing.handle_stream(Arc::new(slow));
+        playing.handle_playback(1.0, playing.playback.clone());
+    }
+
     pub(crate) fn scene(&self) -> Scene<'_> {
         Scene {
             kind: self.kind,
@@ -126,6 +144,7 @@ impl Sample {
             failure: None,
             query: &self.query,
             order: &self.order,
+            queue: &self.queue,
             covers: &self.covers,
             playing: self.playing.as_ref(),
             video: self.video.as_ref(),
