@@ -264,7 +264,7 @@ impl ChunkSchedulerActor {
         let cell = Arc::<ReaderCell>::default();
         stream.readers.insert(id, cell.clone());
         stream.idle_since_ms = None;
-        stream.viewer.reader_moved(clock::now_ms(), id.0, 0, false);
+        // The core hears of the reader when it says where it is: what is asked for a place where nobody reads is in the way.
         Ok(ContentReader::new(id, stream.content.clone(), stream.file.clone(), cell, scheduler))
     }
 }

@@ -10,8 +10,11 @@ use shared::{
 use super::{messages::PathSnapshot, score::Contender};
 use crate::session::SessionId;
 
-/// How long a link nobody needs is kept.
+/// How long a link that is not used is kept: one this node opened a content for and needs no more, or any one while places are short.
 pub(super) const IDLE_MS: u64 = 60_000;
+/// How long a link is kept that only the other end has a use for: a viewer that is paused moves nothing, and goes on at once when it is
+/// not paused any more.
+const GUEST_IDLE_MS: u64 = 15 * 60_000;
 
 /// Numbers a dial within this planner; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +39,8 @@ pub(super) struct Neighbour {
     /// The other end said that another connection replaces the lost one: until then the users of links are told nothing.
     pub(super) pending_down_ms: Option<u64>,
     pub(super) banned_ms: Option<u64>,
+    /// Whether a plan ever named it; else it is here for its own sake.
+    pub(super) was_wanted: bool,
 }
 
 /// An open session in use.
@@ -94,7 +99,14 @@ impl Neighbour {
             next_upgrade_ms: now_ms,
             pending_down_ms: None,
             banned_ms: None,
+            was_wanted: false,
         }
+    }
+
+    /// When its link has been without use for too long.
+    pub(super) fn idle_at_ms(&self) -> Option<u64> {
+        let patience_ms = if self.was_wanted { IDLE_MS } else { GUEST_IDLE_MS };
+        self.live.as_ref().map(|live| live.used_ms + patience_ms)
     }
 
     pub(super) const fn is_banned(&self) -> bool {
@@ -116,8 +128,7 @@ impl Neighbour {
         });
         let spare = self.spare.as_ref().map(|(_, due_ms)| (*due_ms, "spare link"));
         let down = self.pending_down_ms.map(|due_ms| (due_ms, "link not replaced"));
-        let idle =
-            self.live.as_ref().filter(|_| !is_wanted).map(|live| (live.used_ms + IDLE_MS, "idle link"));
+        let idle = self.idle_at_ms().filter(|_| !is_wanted).map(|due_ms| (due_ms, "idle link"));
         [step, spare, down, idle].into_iter().flatten().min_by_key(|(due_ms, _)| *due_ms)
     }
 

@@ -121,6 +121,7 @@ impl PathPlannerState {
                 neighbour.next_upgrade_ms = now_ms;
             }
             neighbour.role = source.role;
+            neighbour.was_wanted = true;
             neighbour.rate_hint_bps = source.rate_bps;
             if neighbour.live.is_none() {
                 neighbour.rtt_us = source.rtt_us;
@@ -192,6 +193,7 @@ impl PathPlannerState {
         if let Some(try_id) = try_id {
             self.tries.remove(&try_id);
         }
+        self.make_room(now_ms);
         let links = self.neighbours.values().filter(|neighbour| neighbour.live.is_some()).count();
         let has_room = self.neighbours.len() < MAX_NEIGHBOURS || self.neighbours.contains_key(&node);
         let is_known_live = self.neighbours.get(&node).is_some_and(|known| known.live.is_some());
@@ -357,8 +359,22 @@ impl PathPlannerState {
         if let Some((spare, _)) = neighbour.spare.take_if(|(_, due_ms)| *due_ms <= now_ms) {
             return self.go_live(now_ms, node, spare);
         }
-        let is_idle = |live: &Live| !is_wanted && live.used_ms + IDLE_MS <= now_ms;
-        if neighbour.live.as_ref().is_some_and(is_idle) {
+        if !is_wanted && neighbour.idle_at_ms().is_some_and(|due_ms| due_ms <= now_ms) {
+            self.drop_link(node, GoodbyeReason::Idle);
+        }
+    }
+
+    /// When every place for a link is taken, the one that has been without use for longest, and for long, is given up.
+    fn make_room(&mut self, now_ms: u64) {
+        let live =
+            self.neighbours.iter().filter_map(|(node, known)| Some((known.live.as_ref()?.used_ms, *node)));
+        if live.clone().count() < MAX_LINKS {
+            return;
+        }
+        let unused = live
+            .filter(|(used_ms, node)| used_ms + IDLE_MS <= now_ms && self.wants.rank(node).is_none())
+            .min();
+        if let Some((_, node)) = unused {
             self.drop_link(node, GoodbyeReason::Idle);
         }
     }

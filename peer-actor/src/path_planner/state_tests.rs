@@ -369,15 +369,15 @@ fn the_number_of_remembered_bans_is_bounded() {
 }
 
 #[test]
-fn a_link_nobody_needs_is_closed_and_a_used_one_is_not() {
+fn a_link_without_use_outlives_a_pause_of_the_viewer_at_its_end_but_not_for_ever() {
     let mut world = World::new();
     let (used, _) = world.comes_in(SMALL);
     let (unused, _) = world.comes_in(LARGE);
-    for look in 1..=12 {
+    for look in 1..=100 {
         let outputs = world.pass(10_000);
         world.state.handle_traffic(world.now_ms, used, look * 100_000);
         world.state.handle_traffic(world.now_ms, unused, look * 200);
-        if look == 6 {
+        if look == 90 {
             assert_eq!(closes(&outputs), [(unused, GoodbyeReason::Idle)]);
             assert_eq!(downs(&outputs), [LARGE]);
         } else {
@@ -421,6 +421,24 @@ fn links_are_bounded() {
         .sum();
     assert_eq!(up, MAX_LINKS);
     assert!(dials(&world.plan(vec![source(LARGE, PathKind::Direct)])).is_empty());
+}
+
+#[test]
+fn where_places_are_short_a_newcomer_takes_that_of_the_link_longest_without_use() {
+    let mut world = World::new();
+    let guests: Vec<SessionId> = (0..MAX_LINKS as u16)
+        .map(|n| {
+            let mut id = [0; 32];
+            id[..2].copy_from_slice(&n.to_be_bytes());
+            world.comes_in(NodeId(id)).0
+        })
+        .collect();
+    world.pass(IDLE_MS);
+    guests.iter().skip(1).for_each(|guest| world.state.handle_traffic(world.now_ms, *guest, 1 << 20));
+    let (_, outputs) = world.comes_in(LARGE);
+    assert_eq!(closes(&outputs), [(guests[0], GoodbyeReason::Idle)]);
+    assert_eq!(ups(&outputs).len(), 1);
+    assert!(ups(&world.comes_in(NodeId([0xab; 32])).1).is_empty(), "the others are in use");
 }
 
 #[test]

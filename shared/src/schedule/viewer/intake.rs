@@ -29,7 +29,7 @@ impl Viewer {
             source.traits.rate_hint_bps = rate_hint_bps;
         }
         if rtt_us > 0 {
-            source.traits.rtt_hint_us = rtt_us;
+            source.measured_rtt(rtt_us);
         }
     }
 

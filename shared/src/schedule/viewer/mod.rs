@@ -55,6 +55,8 @@ const STARTING_MS: u64 = 10_000;
 const STALL_MS: u64 = 300;
 /// How far beyond what is taken a reader may move without that being a seek: what a demuxer skips.
 const SKIP_BYTES: u64 = 128 << 10;
+/// A reader that jumps to what was asked for by a deadline this near finds it on its way.
+const COMING_MS: u64 = 1_000;
 /// How often things are looked at while a reader waits, and otherwise.
 const BLOCKED_TICK_MS: u64 = 50;
 const TICK_MS: u64 = 100;
@@ -202,10 +204,19 @@ impl Viewer {
         }
     }
 
-    /// A reader is gone; what only it wanted is no longer wanted.
+    /// A reader is gone; what only it wanted is no longer wanted, and taken back as far as it is not on its way.
     pub fn reader_closed(&mut self, now_ms: u64, reader: ReaderId) {
         self.touch(now_ms);
-        self.readers.remove(&reader);
+        if self.readers.remove(&reader).is_none() || self.keep_whole {
+            return;
+        }
+        let windows = self.readers.values().map(|reader| self.window(reader));
+        let wanted: Vec<_> = windows.chain(self.startup.iter().map(|leaves| leaves.leaves())).collect();
+        let is_wanted = |leaves: LeafRange| {
+            wanted.iter().any(|wanted| wanted.start < leaves.end() && leaves.first < wanted.end)
+        };
+        let unwanted = self.flights.iter().filter(|(_, flight)| !is_wanted(flight.leaves)).map(|(id, _)| id);
+        self.cancel(unwanted.collect());
     }
 
     /// Whether everything is to be fetched, in the background beyond the readers.
@@ -288,13 +299,23 @@ impl Viewer {
             .collect()
     }
 
-    /// Whether going from `from` to `to` leaves what is there or on its way.
+    /// Whether going from `from` to `to` passes over what is missing, to where nothing is nor is about to come.
     fn is_jump(&self, from: u64, to: u64) -> bool {
-        if self.is_expected(to) {
+        if to >= self.config.size_bytes || self.held.has(leaf_of(to)) {
             return false;
         }
-        let reach = self.taken.first_missing(leaf_of(from)).unwrap_or(self.leaf_count);
-        to < from || to > LeafRange::new(0, reach).bytes(self.config.size_bytes).end.max(from) + SKIP_BYTES
+        let reach = self.held.first_missing(leaf_of(from)).unwrap_or(self.leaf_count);
+        let reads_on_to = LeafRange::new(0, reach).bytes(self.config.size_bytes).end.max(from) + SKIP_BYTES;
+        (to < from || to > reads_on_to) && !self.is_coming(leaf_of(to))
+    }
+
+    /// Whether `leaf` was asked for as something that is needed about now, or is being verified. What was asked for a later time would
+    /// come in its turn, behind all that was needed before it.
+    fn is_coming(&self, leaf: LeafIndex) -> bool {
+        let leaf = LeafRange::new(leaf, 1);
+        let soon_ms = self.now_ms + COMING_MS;
+        self.flights.overlapping(leaf).any(|(_, flight)| flight.deadline_ms <= soon_ms)
+            || self.verifying.iter().any(|(_, leaves)| leaves.contains(leaf.first))
     }
 
     /// Whether the byte at `position` is held or on its way, or is none of the content's.

@@ -20,15 +20,19 @@ use crate::{
 
 /// Deadlines within this are near.
 const NEAR_MS: u64 = 10_000;
-/// Media that may be outstanding near, over all sources together.
+/// Media that may be outstanding near, over all sources together, in a crowd: there uploaders have more to do than to wait for requests,
+/// and choose by deadline among what is queued.
 const NEAR_MEDIA_MS: u64 = 2_000;
-/// What a pipeline holds beyond a round trip, near and far.
-const NEAR_AHEAD_MS: f64 = 150.0;
-const FAR_AHEAD_MS: f64 = 100.0;
+/// What a pipeline holds beyond a round trip, near and far: enough that a late planning does not leave the link idle, and little, because
+/// a reader that jumps waits for what is on its way.
+const NEAR_AHEAD_MS: f64 = 60.0;
+const FAR_AHEAD_MS: f64 = 40.0;
 /// A peer that delivers within this is as good as the origin.
 const PEER_WAIT_MS: f64 = 800.0;
-/// With less slack than this, whoever is fastest is asked, origin or not.
+/// With less slack than this, whoever is fastest is asked, origin or not: in a crowd, where an origin's uplink is for what nobody else
+/// has, and where there is supply to spare, so that a buffer is built with everything there is.
 const ANY_SOURCE_SLACK_MS: i64 = 1_000;
+const ANY_SOURCE_SPARE_SLACK_MS: i64 = 5_000;
 /// With more slack than this, viewers spread over what only the origin has instead of all asking for the same.
 const SPREAD_SLACK_MS: i64 = 3_000;
 /// What a request costs that no reader waits for.
@@ -53,6 +57,7 @@ enum Zone {
 struct Round {
     usual: f64,
     near_floor_bytes: u64,
+    is_crowd: bool,
     tries: u32,
     asks: BTreeMap<SourceId, Vec<ChunkRequest>>,
 }
@@ -82,9 +87,12 @@ impl Viewer {
     pub(super) fn plan(&mut self) {
         self.unmet = false;
         let usable = self.sources.values().filter(|source| source.is_usable(self.now_ms)).count() as u64;
+        let is_crowd = self.is_crowd();
+        let near_bytes = if is_crowd { self.timeline.bytes_in(NEAR_MEDIA_MS) } else { 0 };
         let mut round = Round {
             usual: self.usual_bytes_per_ms(),
-            near_floor_bytes: self.timeline.bytes_in(NEAR_MEDIA_MS) / usable.max(1),
+            near_floor_bytes: near_bytes / usable.max(1),
+            is_crowd,
             tries: MAX_TRIES,
             asks: BTreeMap::new(),
         };
@@ -221,13 +229,15 @@ impl Viewer {
                 .min_by(f64::total_cmp)
         };
         let peer_ms = least(false);
-        if peer_ms.is_none() && zone == Zone::Near && slack_ms > SPREAD_SLACK_MS && self.is_crowd() {
+        if peer_ms.is_none() && zone == Zone::Near && slack_ms > SPREAD_SLACK_MS && round.is_crowd {
             return None;
         }
         let good_enough_ms =
             if zone == Zone::Far { slack_ms as f64 } else { PEER_WAIT_MS.min(slack_ms as f64) };
+        let spares_origins_from_ms =
+            if round.is_crowd { ANY_SOURCE_SLACK_MS } else { ANY_SOURCE_SPARE_SLACK_MS };
         let peers_do = zone != Zone::Background
-            && slack_ms >= ANY_SOURCE_SLACK_MS
+            && slack_ms >= spares_origins_from_ms
             && peer_ms.is_some_and(|ms| ms <= good_enough_ms);
         let least_ms = if peers_do { peer_ms? } else { least(true)? };
         let (ms, id, _) = holders()
@@ -321,7 +331,7 @@ impl Viewer {
     }
 
     /// The leaves that are fetched for a reader.
-    fn window(&self, reader: &Reader) -> Range<LeafIndex> {
+    pub(super) fn window(&self, reader: &Reader) -> Range<LeafIndex> {
         let size = self.config.size_bytes;
         if reader.position >= size {
             return self.leaf_count..self.leaf_count;

@@ -12,8 +12,8 @@ use crate::{
     wire::RequestId,
 };
 
-/// A chunk should take about this long on the link it crosses.
-const CHUNK_MS: f64 = 100.0;
+/// A chunk should take about this long on the link it crosses: what is on its way when a reader jumps is not taken back.
+const CHUNK_MS: f64 = 25.0;
 /// Chunk size while a link is unknown.
 const FIRST_CHUNK_LEAVES: u32 = 2;
 /// The most that is outstanding at one source.
@@ -26,6 +26,8 @@ const MAX_FLOOR_MS: f64 = 1_000.0;
 pub(super) const DEFAULT_BYTES_PER_MS: f64 = 1_000.0;
 /// A quickest answer that took longer says more of a queue than of a round trip.
 const MAX_GUESSED_RTT_MS: u64 = 400;
+/// By how much the least round trip rises at a longer measurement, at the least.
+const MIN_RTT_STEP_US: u32 = 200;
 /// Silence with requests outstanding that does not make a source suspect yet.
 const PATIENCE_MS: u64 = 300;
 /// Silence with requests outstanding after which a source is snubbed.
@@ -47,6 +49,8 @@ pub(super) struct Source {
     pub(super) heard_ms: u64,
     /// The shortest time from a request to its data: a round trip and a little more.
     quickest_ms: Option<u64>,
+    /// The least round trip measured lately, in microseconds; 0 when none was. The others waited in a queue that is ours to keep short.
+    least_rtt_us: u32,
     backlog_ms: u64,
     backlog_at_ms: u64,
     retry_at_ms: u64,
@@ -67,6 +71,7 @@ impl Source {
             outstanding: BTreeMap::new(),
             heard_ms: now_ms,
             quickest_ms: None,
+            least_rtt_us: traits.rtt_hint_us,
             backlog_ms: 0,
             backlog_at_ms: now_ms,
             retry_at_ms: 0,
@@ -74,6 +79,14 @@ impl Source {
             snubbed_until_ms: None,
             snub_ms: SNUB_FIRST_MS,
         }
+    }
+
+    /// The round trip was measured. A longer one than the least counts a little, so that a path that became longer is believed in time.
+    pub(super) fn measured_rtt(&mut self, rtt_us: u32) {
+        self.traits.rtt_hint_us = rtt_us;
+        let least_us = self.least_rtt_us;
+        self.least_rtt_us =
+            if least_us == 0 { rtt_us } else { rtt_us.min(least_us + (least_us / 16).max(MIN_RTT_STEP_US)) };
     }
 
     pub(super) fn announce_backlog(&mut self, now_ms: u64, backlog_ms: u32) {
@@ -163,9 +176,9 @@ impl Source {
             }
     }
 
-    /// The round trip: as given, else no longer than the quickest answer took.
+    /// The round trip through empty queues: as measured, else no longer than the quickest answer took.
     pub(super) fn rtt_ms(&self) -> f64 {
-        match self.traits.rtt_hint_us {
+        match self.least_rtt_us {
             0 => self.quickest_ms.unwrap_or(0).min(MAX_GUESSED_RTT_MS) as f64,
             known_us => f64::from(known_us) / 1_000.0,
         }
@@ -212,7 +225,8 @@ impl Source {
 
     /// How many leaves a chunk from here should have; a power of two.
     pub(super) fn chunk_leaves(&self, usual: f64) -> u32 {
-        let known = self.goodput.bytes_per_ms().is_some() || self.traits.rate_hint_bps > 0;
+        // The first arrival tells nothing of the rate: a shaper lets a burst through.
+        let known = self.goodput.is_measured() || self.traits.rate_hint_bps > 0;
         if !known || self.is_snubbed() {
             return FIRST_CHUNK_LEAVES;
         }
