@@ -38,6 +38,11 @@ impl Buffer {
         Self { memory, len }
     }
 
+    /// Forgets all but the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// The written buffer, to be shared.
     pub fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
