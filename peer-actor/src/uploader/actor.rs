@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient, SpawnHandle};
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient};
 use bytes::Bytes;
 use shared::{
     ContentId, LeafRange, MediaKind,
@@ -26,6 +26,7 @@ use crate::{
     path_planner::{LinkChanged, UplinkMeasured},
     session::{Remote, SessionFrame, SessionId},
     store::{Content, ReadChunkError, Store},
+    timer::Timer,
     traffic::Traffic,
     transport::LinkHandle,
 };
@@ -52,7 +53,7 @@ pub struct UploaderActor {
     routes: UploaderRoutes,
     links: BTreeMap<SessionId, (LinkHandle, Arc<Remote>)>,
     kinds: BTreeMap<ContentId, MediaKind>,
-    timer: Option<(u64, SpawnHandle)>,
+    timer: Timer,
 }
 
 /// A chunk read for a request.
@@ -81,7 +82,7 @@ impl UploaderActor {
             routes,
             links: BTreeMap::new(),
             kinds: BTreeMap::new(),
-            timer: None,
+            timer: Timer::default(),
         }
     }
 
@@ -176,22 +177,8 @@ impl UploaderActor {
                 }
             }
         }
-        self.arm(ctx);
-    }
-
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(due) = self.core.poll_timeout(clock::now_ms()) else { return };
-        if let Some((armed_ms, timer)) = self.timer {
-            if armed_ms <= due.at_ms {
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let timer = ctx.run_later(clock::until_ms(due.at_ms), |actor, ctx| {
-            actor.timer = None;
-            actor.drive(ctx);
-        });
-        self.timer = Some((due.at_ms, timer));
+        let due_ms = self.core.poll_timeout(clock::now_ms()).map(|due| due.at_ms);
+        self.timer.arm_ms(ctx, due_ms, Self::drive);
     }
 
     /// Reads and verifies a chunk off the actor thread.
