@@ -4,7 +4,8 @@
 #   KIND=video|audio scripts/demo.sh
 #
 # With a display the window stays until it is closed. Without one it is drawn by Xvfb, with a null sound device if PulseAudio
-# is there, and screenshots are taken: SHOTS="5 10 20" are the seconds at which.
+# is there, and screenshots are taken: SHOTS="5 10 15 18 20" are the seconds at which. From one to the next the window is worked by
+# its keys: first the player, then its pieces and peers, then the library beside it, the transfers, the shortcuts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +15,7 @@ data=demo-data
 run=$data/run
 library=$data/library
 bin=${CARGO_TARGET_DIR:-target}/debug
-read -ra shots <<<"${SHOTS:-5 10 20}"
+read -ra shots <<<"${SHOTS:-5 10 15 18 20}"
 
 # The size of the window as it first opens.
 screen=1180x760
@@ -111,7 +112,7 @@ sources() {
     END { print (n ? "" : "nothing yet") }'
 }
 
-rm -rf "$run"
+rm -rf "$run" "$data/screenshots"
 mkdir -p "$run" "$data/screenshots"
 scripts/library.sh "$library"
 
@@ -152,14 +153,22 @@ if [[ -z $is_headless ]]; then
   exit 0
 fi
 
+# The key that leads from each picture to the next, and what the picture then shows.
+keys=("" p Escape ctrl+3 question)
+pages=(player network library transfers shortcuts)
 passed=0
+number=0
 for at in "${shots[@]}"; do
   sleep $((at - passed))
   passed=$at
   kill -0 "$client" 2>/dev/null || { echo "demo: the client ended; the end of $run/client.log:" >&2; tail -n 20 "$run/client.log" >&2; exit 1; }
   # A pointer that moves brings up the player's controls.
   xdotool mousemove 590 $((380 + at)) 2>/dev/null && sleep 0.4 || true
-  shot=$data/screenshots/$kind-${at}s.png
+  key=${keys[number]:-} page=${pages[number]:-last}
+  # No window manager gives the window the keyboard here.
+  [[ -z $key ]] || { xdotool search --class rusteze windowfocus key "$key" 2>/dev/null && sleep 0.8 || true; }
+  number=$((number + 1))
+  shot=$data/screenshots/$kind-$number-$page.png
   ffmpeg -hide_banner -loglevel error -nostdin -y -f x11grab -video_size $screen -i "$DISPLAY" -frames:v 1 "$shot"
   echo "demo: after $at s   $shot   received $(sources "$gateway")"
 done

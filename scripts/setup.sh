@@ -9,7 +9,7 @@ set -euo pipefail
 build=(build-essential pkg-config clang libclang-dev libasound2-dev
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev)
 demo=(ffmpeg xvfb xdotool libgl1 libegl1 libgl1-mesa-dri libx11-6 libx11-xcb1 libxcursor1 libxi6 libxrandr2
-  libxkbcommon0 libxkbcommon-x11-0 pulseaudio libasound2-plugins)
+  libxkbcommon0 libxkbcommon-x11-0 libfontconfig1 pulseaudio libasound2-plugins)
 test=(ffmpeg curl iproute2 nftables pulseaudio pulseaudio-utils libasound2-plugins)
 
 wanted=()

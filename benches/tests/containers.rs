@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 #![expect(clippy::print_stdout, reason = "what was measured is part of the result")]
 
-use std::{path::PathBuf, process::Command, time::Instant};
+use std::{
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use benches::harness::{Lab, Peer, PeerSpec, http, media};
 
@@ -32,6 +36,7 @@ fn every_container_of(kind: &'static str) {
         let content_id = file["content_id"].as_str().unwrap();
         assert_eq!(content_id, media::content_id(clip).unwrap(), "{name} is named by its BLAKE3 hash");
         read_while_arriving(&viewer, name, content_id, kind);
+        play_while_arriving(&viewer, name, content_id);
         let body = http::get(viewer.gateway, &format!("/stream/{content_id}"), &[])
             .unwrap()
             .expect(200)
@@ -90,6 +95,20 @@ fn read_while_arriving(viewer: &Peer, name: &str, content_id: &str, kind: &str) 
         println!("{name}: {decoded} frames from {position} s after {} ms", begun.elapsed().as_millis());
         assert!(decoded >= 4, "{name} at {position}: {frames}");
     }
+}
+
+/// A player with a window and sound, both of which lead nowhere, plays from the third second and seeks by itself to get there.
+fn play_while_arriving(viewer: &Peer, name: &str, content_id: &str) {
+    let begun = Instant::now();
+    let played = Command::new("ffplay")
+        .args(["-v", "error", "-nostats", "-autoexit", "-ss", "3", "-t", "1", &viewer.url(content_id)])
+        .envs([("SDL_VIDEODRIVER", "dummy"), ("SDL_AUDIODRIVER", "dummy")])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&played.stderr);
+    println!("{name}: ffplay played a second from 3 s in {} ms", begun.elapsed().as_millis());
+    assert!(played.status.success(), "{name}: {errors}");
+    assert!(begun.elapsed() >= Duration::from_millis(900), "{name}: it ended before it had played: {errors}");
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {

@@ -87,6 +87,16 @@ fn every_frame_of_a_transport_stream_is_shown_once_while_it_arrives() -> Result<
     every_frame_once("ts")
 }
 
+#[test]
+fn every_frame_of_a_mov_is_shown_once_while_it_arrives() -> Result<()> {
+    every_frame_once("mov")
+}
+
+#[test]
+fn every_frame_of_an_avi_is_shown_once_while_it_arrives() -> Result<()> {
+    every_frame_once("avi")
+}
+
 /// Plays as fast as the bytes arrive, in virtual time: nothing can be late by accident, so nothing may be left out.
 fn every_frame_once(ending: &str) -> Result<()> {
     const SECONDS: u32 = 8;

@@ -111,6 +111,12 @@ type AddPage<'a> = dyn FnMut(&str, &dyn Fn(&mut Sample)) + 'a;
 
 fn pages(ctx: &egui::Context, kind: MediaKind, add: &mut AddPage<'_>) {
     add("library", &|_| {});
+    add("languages", &|sample| {
+        sample.speak_many_languages();
+        sample.play(0, PlayerState::Playing);
+        sample.screen = Screen::Library;
+        sample.settings.layout = if kind == MediaKind::Audio { Layout::List } else { Layout::Grid };
+    });
     add("list", &|sample| {
         sample.settings.layout = Layout::List;
         sample.play(1, PlayerState::Playing);
@@ -133,6 +139,8 @@ fn pages(ctx: &egui::Context, kind: MediaKind, add: &mut AddPage<'_>) {
         sample.node.shares.clear();
     });
     add("settings", &|sample| sample.screen = Screen::Settings);
+    add("transfers", &|sample| sample.screen = Screen::Transfers);
+    add("console", &|sample| sample.screen = Screen::Console);
     add("help", &|sample| sample.shows_help = true);
     add("drop", &|sample| sample.is_dropping = true);
     let film = ctx.load_texture("film", sample::landscape(1280, 544, 150), egui::TextureOptions::LINEAR);

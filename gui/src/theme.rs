@@ -1,13 +1,13 @@
 //! Design tokens: every colour, distance and type size of the window, dark and light.
 //!
 //! Invariant: no other file names a colour value or a font size. Pictures over video always use the dark tokens, because a
-//! film is dark whatever the desktop is. Draws nothing.
+//! film is dark whatever the desktop is.
 
 use std::sync::Arc;
 
 use egui::{
-    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Shadow, Stroke,
-    Style, TextStyle, Ui, Visuals, epaint::text::VariationCoords, style::WidgetVisuals,
+    Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Margin, Mesh, Painter,
+    Rect, Shadow, Stroke, Style, TextStyle, Ui, Visuals, epaint::text::VariationCoords, style::WidgetVisuals,
 };
 
 /// Distances between and within things, one scale.
@@ -161,6 +161,36 @@ pub static DARK: Tokens = Tokens {
     shadow: Color32::from_black_alpha(110),
 };
 
+/// The dark appearance over a picture, whatever is in the picture.
+pub static CINEMA: Tokens = Tokens {
+    is_dark: true,
+    background: Color32::from_rgb(0x10, 0x11, 0x14),
+    chrome: Color32::from_rgb(0x0b, 0x0c, 0x0e),
+    surface: Color32::from_rgb(0x18, 0x1a, 0x1f),
+    raised: Color32::from_rgb(0x22, 0x25, 0x2b),
+    hover: Color32::from_rgba_unmultiplied_const(0xff, 0xff, 0xff, 0x24),
+    selected: Color32::from_rgba_unmultiplied_const(0xff, 0xff, 0xff, 0x38),
+    border: Color32::from_rgb(0x2b, 0x2e, 0x36),
+    text: Color32::WHITE,
+    text_muted: Color32::from_rgb(0xe2, 0xe4, 0xe9),
+    text_faint: Color32::from_rgb(0xc4, 0xc8, 0xd0),
+    accent: Color32::from_rgb(0xff, 0x7d, 0x4d),
+    accent_hover: Color32::from_rgb(0xff, 0x95, 0x6c),
+    on_accent: Color32::from_rgb(0x1d, 0x0d, 0x06),
+    positive: Color32::from_rgb(0x4c, 0xc3, 0x8a),
+    warning: Color32::from_rgb(0xf0, 0xb9, 0x4a),
+    danger: Color32::from_rgb(0xf4, 0x6d, 0x75),
+    track: Color32::from_rgba_unmultiplied_const(0xff, 0xff, 0xff, 0x40),
+    buffered: Color32::from_rgba_unmultiplied_const(0xff, 0xff, 0xff, 0x78),
+    piece_verified: Color32::from_rgb(0xff, 0x7d, 0x4d),
+    piece_partial: Color32::from_rgb(0xf7, 0xd0, 0x6b),
+    piece_requested: Color32::from_rgb(0x57, 0xa6, 0xff),
+    piece_available: Color32::from_rgb(0x4d, 0x54, 0x62),
+    piece_missing: Color32::from_rgb(0x25, 0x28, 0x2f),
+    scrim: Color32::from_black_alpha(150),
+    shadow: Color32::from_black_alpha(110),
+};
+
 /// The light appearance.
 pub static LIGHT: Tokens = Tokens {
     is_dark: false,
@@ -198,12 +228,19 @@ pub fn of(ui: &Ui) -> &'static Tokens {
 
 /// The tokens that belong to `visuals`.
 pub fn of_visuals(visuals: &Visuals) -> &'static Tokens {
-    if visuals.dark_mode { &DARK } else { &LIGHT }
+    let text = visuals.override_text_color;
+    let of_text = [&DARK, &LIGHT, &CINEMA].into_iter().find(|tokens| text == Some(tokens.text));
+    of_text.unwrap_or(if visuals.dark_mode { &DARK } else { &LIGHT })
 }
 
-/// Makes everything drawn in `ui` from here on use the dark tokens, for controls over video.
+/// Makes everything drawn in `ui` from here on use the dark tokens, for controls beside video.
 pub fn force_dark(ui: &mut Ui) {
     *ui.visuals_mut() = visuals(&DARK);
+}
+
+/// Makes everything drawn in `ui` from here on readable on any picture: the dark tokens, brighter and see-through.
+pub fn force_cinema(ui: &mut Ui) {
+    *ui.visuals_mut() = visuals(&CINEMA);
 }
 
 /// Installs fonts and both appearances.
@@ -216,6 +253,11 @@ pub fn install(ctx: &Context) {
 /// Small print.
 pub fn caption() -> FontId {
     FontId::new(type_size::CAPTION, FontFamily::Proportional)
+}
+
+/// What a program writes, in columns.
+pub fn code() -> FontId {
+    FontId::monospace(type_size::CAPTION)
 }
 
 /// Ordinary text.
@@ -253,6 +295,25 @@ pub fn placeholder(id: &shared::ContentId, is_dark: bool) -> [Color32; 2] {
         .map(|(h, v)| Color32::from(egui::ecolor::HsvaGamma { h, s: saturation, v, a: 1.0 }))
 }
 
+/// The colour of a cover as a ground to read on: dim in the dark, pale in the light.
+pub fn ground_of(tint: Color32, is_dark: bool) -> Color32 {
+    let color = egui::ecolor::HsvaGamma::from(tint);
+    let (s, v) = if is_dark { (color.s.min(0.6), color.v.min(0.24)) } else { (color.s.min(0.18), 0.95) };
+    Color32::from(egui::ecolor::HsvaGamma { h: color.h, s, v, a: 1.0 })
+}
+
+/// Paints a vertical gradient.
+pub fn shade(painter: &Painter, rect: Rect, top: Color32, bottom: Color32) {
+    let mut mesh = Mesh::default();
+    mesh.colored_vertex(rect.left_top(), top);
+    mesh.colored_vertex(rect.right_top(), top);
+    mesh.colored_vertex(rect.left_bottom(), bottom);
+    mesh.colored_vertex(rect.right_bottom(), bottom);
+    mesh.add_triangle(0, 1, 2);
+    mesh.add_triangle(1, 2, 3);
+    painter.add(mesh);
+}
+
 fn medium() -> FontFamily {
     FontFamily::Name("medium".into())
 }
@@ -286,7 +347,7 @@ fn style(tokens: &Tokens) -> Style {
         (TextStyle::Body, body()),
         (TextStyle::Button, body_strong()),
         (TextStyle::Heading, heading()),
-        (TextStyle::Monospace, FontId::monospace(type_size::CAPTION)),
+        (TextStyle::Monospace, code()),
     ]
     .into();
     style.spacing.item_spacing = egui::vec2(space::S, space::S);
@@ -358,6 +419,27 @@ mod tests {
                 assert!(contrast(tokens.accent, ground) > 3.0);
             }
             assert!(contrast(tokens.on_accent, tokens.accent) > 4.5);
+        }
+    }
+
+    #[test]
+    fn names_are_readable_on_the_colour_of_any_cover() {
+        for tokens in [&DARK, &LIGHT] {
+            for hue in 0..36 {
+                for (s, v) in [(1.0, 1.0), (0.0, 1.0), (1.0, 0.4), (0.5, 0.8)] {
+                    let tint = egui::ecolor::HsvaGamma { h: hue as f32 / 36.0, s, v, a: 1.0 };
+                    let ground = ground_of(Color32::from(tint), tokens.is_dark);
+                    assert!(contrast(tokens.text, ground) > 7.0, "{tint:?}");
+                    assert!(contrast(tokens.text_muted, ground) > 4.0, "{tint:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_appearance_is_recognised_by_its_visuals() {
+        for tokens in [&DARK, &LIGHT, &CINEMA] {
+            assert!(std::ptr::eq(of_visuals(&visuals(tokens)), tokens));
         }
     }
 

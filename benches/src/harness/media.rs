@@ -153,6 +153,8 @@ pub fn numbered(ending: &str, seconds: u32, sound: Sound) -> Result<PathBuf> {
     let vp8 = ["-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "3M"];
     let codecs: Vec<&str> = match (ending, sound) {
         ("webm", _) => [&vp8[..], &["-c:a", "libopus"]].concat(),
+        // AVI knows no presentation times: pictures are stored in the order in which they are shown.
+        ("avi", _) => vec!["-c:v", "mpeg4", "-b:v", "3M", "-c:a", "libmp3lame"],
         ("mkv", Sound::Beeps) => [&h264[..], &["-c:a", "flac"]].concat(),
         _ => [&h264[..], &["-c:a", "aac"]].concat(),
     };

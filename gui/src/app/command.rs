@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use shared::ContentId;
 
 use crate::model::{
+    journal::Severity,
     library::{Layout, SortKey},
     settings::ThemeChoice,
     toasts::ToastId,
@@ -20,10 +21,14 @@ pub enum Screen {
     Library,
     /// What is being played.
     Player,
+    /// What is fetched and passed on right now.
+    Transfers,
     /// What this computer gives.
     Shares,
     /// Appearance and facts.
     Settings,
+    /// The program's own log.
+    Console,
 }
 
 /// Anything a person can ask for.
@@ -37,6 +42,8 @@ pub enum Command {
     Player(PlayerCommand),
     /// Something about shared folders.
     Shares(SharesCommand),
+    /// Something about the log.
+    Console(ConsoleCommand),
     /// Something about the window.
     Window(WindowCommand),
 }
@@ -56,6 +63,10 @@ pub enum LibraryCommand {
     Play(ContentId),
     /// A cover came into view and is not known yet.
     WantCover(ContentId),
+    /// Copy the link by which any client of the network finds this.
+    CopyLink(ContentId),
+    /// Copy the address at which other players on this computer can play this.
+    CopyAddress(ContentId),
     /// Move the keyboard to the search field.
     FocusSearch,
 }
@@ -91,6 +102,8 @@ pub enum PlayerCommand {
     Stop,
     /// Try again after a failure.
     Retry,
+    /// Copy the link of what is played.
+    CopyLink,
 }
 
 /// Commands of the shares page.
@@ -108,6 +121,17 @@ pub enum SharesCommand {
     Remove(String),
 }
 
+/// Commands of the console.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConsoleCommand {
+    /// Show lines with these words.
+    Words(String),
+    /// Show lines at least this serious.
+    Severity(Severity),
+    /// Copy the lines that are shown.
+    Copy,
+}
+
 /// Commands of the window itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum WindowCommand {
@@ -121,6 +145,8 @@ pub enum WindowCommand {
     ToggleStatistics,
     /// The table of shortcuts.
     ToggleHelp,
+    /// Everything larger (1), smaller (-1) or as it was (0).
+    Zoom(i32),
     /// Take a toast away.
     Dismiss(ToastId),
     /// Out of whatever is innermost: help, full screen, search, player.

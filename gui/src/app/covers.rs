@@ -4,11 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use egui::{ColorImage, Context, TextureHandle, TextureOptions};
+use egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions, ecolor::HsvaGamma};
 use shared::ContentId;
 
 /// The most covers kept: some 250 kB each.
 pub const MAX_COVERS: usize = 192;
+
+/// Pixels looked at for the colour of a cover.
+const SAMPLES: usize = 4_096;
+/// Kinds of hue told apart.
+const HUES: usize = 12;
 
 /// The covers known to the window.
 #[derive(Default)]
@@ -19,6 +24,7 @@ pub struct Covers {
 
 struct Slot {
     texture: Option<TextureHandle>,
+    tint: Option<Color32>,
     last_wanted: u64,
 }
 
@@ -34,6 +40,11 @@ impl Covers {
         self.known.get(content_id)?.texture.as_ref()
     }
 
+    /// The colour of the cover as a whole, if it is here and has one.
+    pub fn tint(&self, content_id: &ContentId) -> Option<Color32> {
+        self.known.get(content_id)?.tint
+    }
+
     /// Whether it was asked for already.
     pub fn is_known(&self, content_id: &ContentId) -> bool {
         self.known.contains_key(content_id)
@@ -42,7 +53,7 @@ impl Covers {
     /// Notes that it was asked for, and forgets the longest unseen if there are too many.
     pub fn handle_wanted(&mut self, content_id: ContentId) {
         self.clock += 1;
-        self.known.insert(content_id, Slot { texture: None, last_wanted: self.clock });
+        self.known.insert(content_id, Slot { texture: None, tint: None, last_wanted: self.clock });
         while self.known.len() > MAX_COVERS {
             let oldest = self.known.iter().min_by_key(|(_, slot)| slot.last_wanted).map(|(id, _)| *id);
             let Some(oldest) = oldest else { break };
@@ -54,9 +65,30 @@ impl Covers {
     pub fn handle_cover(&mut self, ctx: &Context, content_id: ContentId, image: Option<ColorImage>) {
         if let Some(slot) = self.known.get_mut(&content_id) {
             let name = format!("cover {}", content_id.short());
+            slot.tint = image.as_ref().and_then(tint);
             slot.texture = image.map(|image| ctx.load_texture(name, image, TextureOptions::LINEAR));
         }
     }
+}
+
+/// The colour most of the picture's colourful pixels share; of a gray picture, its gray.
+fn tint(image: &ColorImage) -> Option<Color32> {
+    let step = (image.pixels.len() / SAMPLES).max(1);
+    // The last slot is for what has no hue.
+    let mut slots = [[0.0_f32; 4]; HUES + 1];
+    for pixel in image.pixels.iter().step_by(step) {
+        let color = HsvaGamma::from(*pixel);
+        let colourful = color.s * color.v;
+        let is_gray = colourful < 0.15;
+        let slot = if is_gray { HUES } else { (color.h * HUES as f32) as usize % HUES };
+        let weight = if is_gray { 0.02 } else { colourful };
+        for (total, channel) in slots[slot].iter_mut().zip([pixel.r(), pixel.g(), pixel.b(), 1]) {
+            *total += f32::from(channel) * weight;
+        }
+    }
+    let [r, g, b, weight] = slots.into_iter().max_by(|a, b| a[3].total_cmp(&b[3]))?;
+    let mean = |total: f32| (total / weight) as u8;
+    (weight > 0.0).then(|| Color32::from_rgb(mean(r), mean(g), mean(b)))
 }
 
 #[cfg(test)]
@@ -71,6 +103,16 @@ mod tests {
         }
         assert!(!covers.is_known(&id(0)));
         assert!(covers.is_known(&id(1)) && covers.is_known(&id(MAX_COVERS)));
+    }
+
+    #[test]
+    fn the_colour_of_a_cover_is_that_of_its_colourful_part() {
+        let gray = vec![Color32::from_gray(128); 90];
+        let red = vec![Color32::from_rgb(200, 20, 20); 10];
+        let image = ColorImage::new([10, 10], gray.into_iter().chain(red).collect());
+        let color = tint(&image).unwrap();
+        assert!(color.r() > 190 && color.g() < 40, "{color:?}");
+        assert_eq!(tint(&ColorImage::new([0, 0], vec![])), None);
     }
 
     #[test]

@@ -177,13 +177,32 @@ pub static BINDINGS: &[Binding] = &[
     },
     Binding {
         section: "Window",
-        caps: &["Ctrl", "1", "…", "4"],
-        what: "Library, player, sharing, settings",
+        caps: &["Ctrl", "1", "…", "6"],
+        what: "The pages, from top to bottom",
         keys: &[
             (CTRL, Key::Num1, Action::Go(Screen::Library)),
             (CTRL, Key::Num2, Action::Go(Screen::Player)),
-            (CTRL, Key::Num3, Action::Go(Screen::Shares)),
-            (CTRL, Key::Num4, Action::Go(Screen::Settings)),
+            (CTRL, Key::Num3, Action::Go(Screen::Transfers)),
+            (CTRL, Key::Num4, Action::Go(Screen::Shares)),
+            (CTRL, Key::Num5, Action::Go(Screen::Settings)),
+            (CTRL, Key::Num6, Action::Go(Screen::Console)),
+        ],
+    },
+    Binding {
+        section: "Window",
+        caps: &["Ctrl", "L"],
+        what: "Copy the link of what plays",
+        keys: &[(CTRL, Key::L, player(PlayerCommand::CopyLink))],
+    },
+    Binding {
+        section: "Window",
+        caps: &["Ctrl", "+", "−", "0"],
+        what: "Larger, smaller, natural size",
+        keys: &[
+            (CTRL, Key::Plus, Action::Window(WindowCommand::Zoom(1))),
+            (CTRL, Key::Equals, Action::Window(WindowCommand::Zoom(1))),
+            (CTRL, Key::Minus, Action::Window(WindowCommand::Zoom(-1))),
+            (CTRL, Key::Num0, Action::Window(WindowCommand::Zoom(0))),
         ],
     },
     Binding {

@@ -10,20 +10,18 @@ use shared::{ContentId, MediaKind};
 
 use super::{
     App,
-    command::{Command, LibraryCommand, PlayerCommand, Screen, SharesCommand, WindowCommand},
+    command::{Command, ConsoleCommand, LibraryCommand, Screen, SharesCommand, WindowCommand},
     input,
-    session::Session,
 };
 use crate::{
     backend::{Answer, Request, dialog},
     model::{library, settings::ThemeChoice, shares},
-    views::transport::SPEEDS,
 };
 
-/// Going back within this of the start goes to the item before; later it starts over.
-const RESTART_MS: u64 = 3_000;
 /// How often the position is redrawn while only sound plays.
 const POSITION_EVERY: Duration = Duration::from_millis(200);
+/// How often the log is looked at while it is shown.
+const CONSOLE_EVERY: Duration = Duration::from_millis(500);
 /// How often the position is remembered.
 const REMEMBER_EVERY_MS: u64 = 5_000;
 
@@ -47,6 +45,10 @@ impl App {
         self.update_session(ctx, now);
         self.play_wanted(ctx);
         self.toasts.handle_timeout(now);
+        self.remember_window(ctx);
+        if self.screen == Screen::Console {
+            self.console.refresh(&self.journal.lock());
+        }
     }
 
     /// Does what a view or a key asked for.
@@ -56,6 +58,7 @@ impl App {
             Command::Library(command) => self.apply_library(ctx, command),
             Command::Player(command) => self.apply_player(ctx, command),
             Command::Shares(command) => self.apply_shares(ctx, command),
+            Command::Console(command) => self.apply_console(ctx, command),
             Command::Window(command) => self.apply_window(ctx, command),
         }
     }
@@ -67,6 +70,9 @@ impl App {
         waits.extend(self.toasts.poll_timeout().map(|at| at - now));
         waits.extend(self.storage.handle_timeout(now));
         waits.extend(self.capture.as_mut().map(|capture| capture.handle_timeout(ctx, now)));
+        if self.screen == Screen::Console {
+            waits.push(CONSOLE_EVERY.as_secs_f64());
+        }
         if let Some(session) = &self.session {
             waits.extend(session.now_playing.mentions_in(now));
             if self.kind == MediaKind::Video && self.screen == Screen::Player {
@@ -114,7 +120,7 @@ impl App {
         self.refresh_neighbours();
     }
 
-    fn refresh_neighbours(&mut self) {
+    pub(super) fn refresh_neighbours(&mut self) {
         let Some(current) = self.session.as_ref().map(|session| session.file.content_id) else { return };
         let has = |step| library::neighbour(&self.node().files, &self.order, &current, step).is_some();
         let (has_previous, has_next) = (has(-1), has(1));
@@ -167,7 +173,7 @@ impl App {
         }
     }
 
-    fn remember_position(&mut self) {
+    pub(super) fn remember_position(&mut self) {
         let Some(session) = &self.session else { return };
         if self.kind == MediaKind::Video && session.player().is_some() {
             let play = &session.now_playing.playback;
@@ -179,57 +185,7 @@ impl App {
         }
     }
 
-    fn play_wanted(&mut self, ctx: &Context) {
-        let Some(wanted) = &self.wanted else { return };
-        let found = library::find(&self.node().files, &self.order, wanted).map(|file| file.content_id);
-        if let Some(content_id) = found {
-            self.wanted = None;
-            self.play(ctx, content_id);
-        }
-    }
-
-    fn play(&mut self, ctx: &Context, content_id: ContentId) {
-        let is_current = self.session.as_ref().is_some_and(|session| session.file.content_id == content_id);
-        let has_failed = self.session.as_ref().is_some_and(|session| session.now_playing.has_failed());
-        if is_current && !has_failed {
-            self.navigate(ctx, Screen::Player);
-            return;
-        }
-        let Some(file) = self.node().files.iter().find(|file| file.content_id == content_id).cloned() else {
-            return;
-        };
-        let speed = self.session.as_ref().map_or(1.0, |session| session.now_playing.playback.speed);
-        self.remember_position();
-        if let Some(last) = self.session.take() {
-            last.close();
-        }
-        self.next_ticket += 1;
-        let ticket = self.next_ticket;
-        let mut session = Session::new(ticket, &file, &self.storage.settings, speed);
-        if !self.request(Request::Open { ticket, content_id }) {
-            session.now_playing.failure = Some("This client is too busy; try again in a moment.".to_owned());
-        }
-        if file.has_cover && !self.covers.is_known(&content_id) {
-            self.apply_library(ctx, LibraryCommand::WantCover(content_id));
-        }
-        self.session = Some(session);
-        self.refresh_neighbours();
-        // The next track of a queue does not pull anybody out of the library.
-        if self.kind == MediaKind::Video || !is_current && self.screen != Screen::Library {
-            self.navigate(ctx, Screen::Player);
-        }
-    }
-
-    fn step(&mut self, ctx: &Context, step: isize) {
-        let Some(current) = self.session.as_ref().map(|session| session.file.content_id) else { return };
-        let next =
-            library::neighbour(&self.node().files, &self.order, &current, step).map(|file| file.content_id);
-        if let Some(content_id) = next {
-            self.play(ctx, content_id);
-        }
-    }
-
-    fn navigate(&mut self, ctx: &Context, screen: Screen) {
+    pub(super) fn navigate(&mut self, ctx: &Context, screen: Screen) {
         if self.screen == Screen::Player && screen != Screen::Player && input::is_fullscreen(ctx) {
             ctx.send_viewport_cmd(ViewportCommand::Fullscreen(false));
         }
@@ -237,7 +193,7 @@ impl App {
         self.chrome.handle_activity(ctx.input(|input| input.time));
     }
 
-    fn apply_library(&mut self, ctx: &Context, command: LibraryCommand) {
+    pub(super) fn apply_library(&mut self, ctx: &Context, command: LibraryCommand) {
         match command {
             LibraryCommand::Search(words) => {
                 self.query.search = words;
@@ -261,6 +217,13 @@ impl App {
                     self.covers.handle_wanted(content_id);
                 }
             }
+            LibraryCommand::CopyLink(content_id) => {
+                ctx.copy_text(library::link(&content_id));
+                let text =
+                    "Link copied. Any client of this network finds the file by it: paste it into the search.";
+                self.toasts.push(now(ctx), false, text);
+            }
+            LibraryCommand::CopyAddress(content_id) => self.copy_address(ctx, &content_id),
             LibraryCommand::FocusSearch => {
                 self.navigate(ctx, Screen::Library);
                 self.focus_search = true;
@@ -268,88 +231,30 @@ impl App {
         }
     }
 
-    fn apply_player(&mut self, ctx: &Context, command: PlayerCommand) {
-        let Some(session) = &self.session else { return };
-        let play = session.now_playing.playback.clone();
-        let seek = |ms: u64| {
-            if let Some(player) = session.player() {
-                player.seek_ms(ms);
-            }
+    /// The gateway's address of a content, for players outside this window.
+    fn copy_address(&mut self, ctx: &Context, content_id: &ContentId) {
+        let Some(gateway) = &self.node().gateway_url else {
+            let text = "This client runs without a gateway for other players.";
+            self.toasts.push(now(ctx), true, text);
+            return;
         };
+        ctx.copy_text(format!("{}/stream/{content_id}", gateway.trim_end_matches('/')));
+        let text = "Address copied. VLC, mpv and browsers on this computer play it while it arrives.";
+        self.toasts.push(now(ctx), false, text);
+    }
+
+    fn apply_console(&mut self, ctx: &Context, command: ConsoleCommand) {
         match command {
-            PlayerCommand::Toggle => {
-                if let Some(player) = session.player() {
-                    player.toggle();
-                }
-            }
-            PlayerCommand::SeekMs(ms) => seek(ms),
-            PlayerCommand::SeekByMs(step) => {
-                let wanted = play.position_ms.saturating_add_signed(step);
-                seek(if play.duration_ms > 0 { wanted.min(play.duration_ms) } else { wanted });
-            }
-            PlayerCommand::SeekFraction(fraction) => {
-                seek((play.duration_ms as f64 * f64::from(fraction)) as u64)
-            }
-            PlayerCommand::SeekFileFraction(fraction) => {
-                let byte = (session.file.size as f64 * f64::from(fraction)) as u64;
-                seek(session.now_playing.timeline.ms_of(byte));
-            }
-            PlayerCommand::Volume(volume) => self.set_volume(volume),
-            PlayerCommand::VolumeBy(step) => self.set_volume(play.volume + step),
-            PlayerCommand::ToggleMute => self.set_muted(!play.muted),
-            PlayerCommand::Speed(speed) => self.set_speed(speed),
-            PlayerCommand::SpeedStep(step) => self.set_speed(next_speed(play.speed, step)),
-            PlayerCommand::Next => self.step(ctx, 1),
-            PlayerCommand::Previous if play.position_ms > RESTART_MS || !session.now_playing.has_previous => {
-                seek(0)
-            }
-            PlayerCommand::Previous => self.step(ctx, -1),
-            PlayerCommand::Stop => {
-                self.stop();
-                self.navigate(ctx, Screen::Library);
-            }
-            PlayerCommand::Retry => {
-                let content_id = session.file.content_id;
-                if let Some(failed) = &mut self.session {
-                    failed.now_playing.failure.get_or_insert_default();
-                }
-                self.play(ctx, content_id);
+            ConsoleCommand::Words(words) => self.console.words = words,
+            ConsoleCommand::Severity(severity) => self.console.severity = severity,
+            ConsoleCommand::Copy => {
+                ctx.copy_text(self.console.to_text());
+                let count = self.console.lines().len() as u64;
+                let text = format!("{} copied", crate::model::format::count(count, "line", "lines"));
+                self.toasts.push(now(ctx), false, text);
             }
         }
-    }
-
-    fn set_volume(&mut self, volume: f32) {
-        let volume = volume.clamp(0.0, 1.0);
-        self.storage.settings.volume = volume;
-        if let Some(session) = &mut self.session {
-            session.now_playing.playback.volume = volume;
-            if let Some(player) = session.player() {
-                player.set_volume(volume);
-            }
-        }
-        // Turning it up is asking to hear it.
-        if self.storage.settings.muted && volume > 0.0 {
-            self.set_muted(false);
-        }
-    }
-
-    fn set_muted(&mut self, muted: bool) {
-        self.storage.settings.muted = muted;
-        if let Some(session) = &mut self.session {
-            session.now_playing.playback.muted = muted;
-            if let Some(player) = session.player() {
-                player.set_muted(muted);
-            }
-        }
-    }
-
-    fn set_speed(&mut self, speed: f32) {
-        if let Some(session) = &mut self.session {
-            session.now_playing.playback.speed = speed;
-            if let Some(player) = session.player() {
-                player.set_speed(speed);
-            }
-        }
+        self.console.refresh(&self.journal.lock());
     }
 
     fn apply_shares(&mut self, ctx: &Context, command: SharesCommand) {
@@ -390,13 +295,39 @@ impl App {
                 ctx.send_viewport_cmd(ViewportCommand::Fullscreen(!input::is_fullscreen(ctx)));
             }
             WindowCommand::ToggleNetwork => {
-                self.storage.settings.shows_network = !self.storage.settings.shows_network;
+                let is_seen = self.screen == Screen::Player && self.storage.settings.shows_network;
+                self.storage.settings.shows_network = !is_seen;
+                // The panel is part of the player: asking for it from another page is asking for both.
+                if self.session.is_some() {
+                    self.navigate(ctx, Screen::Player);
+                }
             }
             WindowCommand::ToggleStatistics => self.shows_statistics = !self.shows_statistics,
+            WindowCommand::Zoom(step) => {
+                self.storage.settings.zoom = self.storage.settings.zoom_step(step);
+                ctx.set_zoom_factor(self.storage.settings.zoom);
+            }
             WindowCommand::ToggleHelp => self.shows_help = !self.shows_help,
             WindowCommand::Dismiss(toast) => self.toasts.dismiss(toast),
             WindowCommand::Leave => self.leave(ctx),
         }
+    }
+
+    /// Notes how large the window is, so that it opens like that again.
+    fn remember_window(&mut self, ctx: &Context) {
+        let zoom = ctx.zoom_factor();
+        let settings = &mut self.storage.settings;
+        ctx.input(|input| {
+            let viewport = input.viewport();
+            if viewport.fullscreen.unwrap_or(false) || viewport.minimized.unwrap_or(false) {
+                return;
+            }
+            settings.is_maximized = viewport.maximized.unwrap_or(false);
+            if let Some(inside) = viewport.inner_rect.filter(|_| !settings.is_maximized) {
+                settings.window_size =
+                    Some(((inside.width() * zoom).round(), (inside.height() * zoom).round()));
+            }
+        });
     }
 
     /// Out of the innermost thing.
@@ -415,7 +346,7 @@ impl App {
         }
     }
 
-    fn request(&self, request: Request) -> bool {
+    pub(super) fn request(&self, request: Request) -> bool {
         let is_sent = self.backend.send(request);
         if !is_sent {
             tracing::warn!("the node takes no request right now");
@@ -424,22 +355,6 @@ impl App {
     }
 }
 
-/// The next speed of the menu in a direction.
-fn next_speed(speed: f32, step: i32) -> f32 {
-    let current = SPEEDS.iter().position(|choice| *choice >= speed - 0.01).unwrap_or(SPEEDS.len() - 1);
-    let next = current.saturating_add_signed(step as isize).min(SPEEDS.len() - 1);
-    SPEEDS.get(next).copied().unwrap_or(1.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn speeds_step_through_the_menu_and_stop_at_its_ends() {
-        assert_eq!(next_speed(1.0, 1), 1.25);
-        assert_eq!(next_speed(1.0, -1), 0.75);
-        assert_eq!(next_speed(2.0, 1), 2.0);
-        assert_eq!(next_speed(0.5, -1), 0.5);
-    }
+fn now(ctx: &Context) -> f64 {
+    ctx.input(|input| input.time)
 }

@@ -5,12 +5,14 @@
 pub mod command;
 pub mod covers;
 pub mod icon;
+pub mod journal;
 pub mod keys;
 pub mod ui;
 
 mod capture;
 mod input;
 mod logic;
+mod playing;
 mod session;
 mod storage;
 
@@ -19,14 +21,18 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use peer_actor::config::PeerConfig;
 use shared::{MediaKind, snapshot::NodeSnapshot};
 
-use self::{capture::Capture, command::Screen, covers::Covers, session::Session, storage::Storage};
+pub use self::storage::remembered;
+use self::{
+    capture::Capture, command::Screen, covers::Covers, journal::SharedJournal, session::Session,
+    storage::Storage,
+};
 use crate::{
     backend::{
         Ticket,
         thread::Backend,
         updates::{Updates, Waker},
     },
-    model::{chrome::Chrome, library::Query, toasts::Toasts},
+    model::{chrome::Chrome, console::Console, library::Query, toasts::Toasts},
     options::WindowOptions,
     theme,
 };
@@ -56,6 +62,8 @@ pub struct App {
     toasts: Toasts,
     chrome: Chrome,
     share_path: String,
+    journal: SharedJournal,
+    console: Console,
     shows_statistics: bool,
     shows_help: bool,
     focus_search: bool,
@@ -70,7 +78,12 @@ impl std::fmt::Debug for App {
 
 impl App {
     /// Starts the node and makes the window ready.
-    pub fn start(ctx: &egui::Context, config: PeerConfig, options: WindowOptions) -> std::io::Result<Self> {
+    pub fn start(
+        ctx: &egui::Context,
+        config: PeerConfig,
+        options: WindowOptions,
+        journal: SharedJournal,
+    ) -> std::io::Result<Self> {
         theme::install(ctx);
         let repaint = ctx.clone();
         // A delay above zero costs one pass instead of two; every waker asks this way.
@@ -84,6 +97,9 @@ impl App {
             storage.settings.shows_network = true;
         }
         ctx.set_theme(logic::theme_preference(storage.settings.theme));
+        // Zooming is a command like any other, listed and remembered.
+        ctx.options_mut(|options| options.zoom_with_keyboard = false);
+        ctx.set_zoom_factor(storage.settings.zoom);
         let (kind, data_dir) = (config.kind, config.data_dir.clone());
         let (tracker_url, upload_limit_bps) =
             (config.tracker_url.clone(), config.upload_limit_bps.unwrap_or(0));
@@ -114,6 +130,8 @@ impl App {
             toasts: Toasts::default(),
             chrome: Chrome::default(),
             share_path: String::new(),
+            journal,
+            console: Console::default(),
             shows_statistics: false,
             shows_help: false,
             focus_search: false,
@@ -142,6 +160,7 @@ impl App {
             settings: &self.storage.settings,
             toasts: &self.toasts,
             share_path: &self.share_path,
+            console: &self.console,
             shows_controls: self.chrome.is_visible(now, input::is_chrome_held(self, ctx)),
             shows_statistics: self.shows_statistics,
             shows_help: self.shows_help,

@@ -12,6 +12,11 @@ use crate::model::settings::Settings;
 /// Changes are written when nothing has changed for this long.
 const SETTLE_SECONDS: f64 = 2.0;
 
+/// What is remembered in a client's data folder, or defaults.
+pub fn remembered(data_dir: &Path) -> Settings {
+    Storage::load(data_dir).settings
+}
+
 /// Settings and their file.
 #[derive(Debug)]
 pub(super) struct Storage {

@@ -10,7 +10,7 @@ use super::{
     covers::Covers,
 };
 use crate::{
-    model::{library::Query, player::NowPlaying, settings::Settings, toasts::Toasts},
+    model::{console::Console, library::Query, player::NowPlaying, settings::Settings, toasts::Toasts},
     theme::{self, size, space},
     views,
 };
@@ -44,6 +44,8 @@ pub struct Scene<'a> {
     pub toasts: &'a Toasts,
     /// The path being typed on the shares page.
     pub share_path: &'a str,
+    /// The log as it is shown.
+    pub console: &'a Console,
     /// Whether the controls over a film are visible.
     pub shows_controls: bool,
     /// Whether the statistics are.
@@ -126,8 +128,10 @@ fn pages(ui: &mut Ui, scene: &Scene<'_>, commands: &mut Commands) {
         |ui| match scene.screen {
             Screen::Library => views::library::library_ui(ui, scene, commands),
             Screen::Player => views::player::nothing_ui(ui, scene, commands),
+            Screen::Transfers => views::transfers::transfers_ui(ui, scene, commands),
             Screen::Shares => views::shares::shares_ui(ui, scene, commands),
             Screen::Settings => views::settings::settings_ui(ui, scene, commands),
+            Screen::Console => views::console::console_ui(ui, scene, commands),
         },
     );
 }

@@ -42,6 +42,17 @@ pub fn round_trip(micros: u64) -> String {
     }
 }
 
+/// `a moment`, `8 s`, `40 s`, `3 min`, `2 h`: a wait nobody can know to the second, rounded up.
+pub fn about(ms: u64) -> String {
+    match ms.div_ceil(1000) {
+        0..=1 => "a moment".to_owned(),
+        seconds @ 2..=9 => format!("{seconds} s"),
+        seconds @ 10..=89 => format!("{} s", seconds.next_multiple_of(5)),
+        seconds @ 90..=5_399 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{} h", seconds.div_ceil(3600)),
+    }
+}
+
 /// `1×`, `1.25×`.
 pub fn speed(factor: f32) -> String {
     let text = format!("{factor:.2}");
@@ -100,6 +111,15 @@ mod tests {
     fn one_is_singular() {
         assert_eq!(count(1, "peer", "peers"), "1 peer");
         assert_eq!(count(0, "peer", "peers"), "0 peers");
+    }
+
+    #[test]
+    fn a_wait_is_told_as_exactly_as_it_can_be_known() {
+        assert_eq!(about(0), "a moment");
+        assert_eq!(about(3_100), "4 s");
+        assert_eq!(about(42_000), "45 s");
+        assert_eq!(about(90_000), "2 min");
+        assert_eq!(about(5_400_000), "2 h");
     }
 
     #[test]

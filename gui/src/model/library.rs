@@ -10,6 +10,8 @@ use shared::{ContentId, MediaKind, snapshot::NetworkFile};
 
 use super::format;
 
+const LINK_SCHEME: &str = "rusteze:";
+
 /// What the list is ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,8 +64,23 @@ pub struct Query {
     pub is_descending: bool,
 }
 
+/// The link by which any client of the network finds a content: in its search field, or after `--play`.
+pub fn link(content_id: &ContentId) -> String {
+    format!("{LINK_SCHEME}{content_id}")
+}
+
+/// The content a link, a gateway's address or a bare id names.
+pub fn parse_link(text: &str) -> Option<ContentId> {
+    let text = text.trim();
+    let id = text.strip_prefix(LINK_SCHEME).or_else(|| text.rsplit_once("/stream/").map(|(_, id)| id));
+    id.unwrap_or(text).parse().ok()
+}
+
 /// Indices into `files` of what `query` selects, in its order.
 pub fn arrange(files: &[NetworkFile], query: &Query) -> Vec<usize> {
+    if let Some(content_id) = parse_link(&query.search) {
+        return files.iter().position(|file| file.content_id == content_id).into_iter().collect();
+    }
     let words: Vec<String> = query.search.split_whitespace().map(str::to_lowercase).collect();
     let mut rows: Vec<(usize, String)> = files
         .iter()
@@ -132,12 +149,26 @@ pub fn availability(file: &NetworkFile) -> String {
     }
 }
 
+/// Who has all of it, as a sentence.
+pub fn who_has(file: &NetworkFile) -> String {
+    let peers = u64::from(file.sources).saturating_sub(u64::from(file.at_origin));
+    let peers_words = format::count(peers, "peer", "peers");
+    let have = if peers == 1 { "has" } else { "have" };
+    let others = match (file.at_origin, peers) {
+        (true, 0) => "The tracker has all of it".to_owned(),
+        (true, _) => format!("The tracker and {peers_words} have all of it"),
+        (false, 0) => "Nobody who has all of it is there right now".to_owned(),
+        (false, _) => format!("{peers_words} {have} all of it"),
+    };
+    if file.is_local { format!("On this computer. {others}") } else { others }
+}
+
 /// Finds what `--play` names: an id, `first`, a file name, a title, or else the first file whose text contains it.
 pub fn find<'a>(files: &'a [NetworkFile], order: &[usize], wanted: &str) -> Option<&'a NetworkFile> {
     if wanted.eq_ignore_ascii_case("first") {
         return order.first().and_then(|index| files.get(*index));
     }
-    if let Ok(content_id) = wanted.parse::<ContentId>() {
+    if let Some(content_id) = parse_link(wanted) {
         return files.iter().find(|file| file.content_id == content_id);
     }
     let lower = wanted.to_lowercase();
@@ -234,6 +265,33 @@ mod tests {
         assert_eq!(found("beta"), Some("Beta.mp4"));
         assert_eq!(found("lph"), Some("Alpha.mp4"));
         assert_eq!(found("gamma"), None);
+    }
+
+    #[test]
+    fn who_has_it_is_told_as_a_sentence() {
+        let mut file = file(1, "x");
+        file.sources = 3;
+        assert_eq!(who_has(&file), "3 peers have all of it");
+        file.at_origin = true;
+        assert_eq!(who_has(&file), "The tracker and 2 peers have all of it");
+        file.sources = 1;
+        assert_eq!(who_has(&file), "The tracker has all of it");
+        (file.sources, file.at_origin) = (0, false);
+        assert_eq!(who_has(&file), "Nobody who has all of it is there right now");
+    }
+
+    #[test]
+    fn a_link_finds_its_file_in_the_search_and_for_play() {
+        let files = [file(1, "Alpha.mp4"), file(2, "Beta.mp4")];
+        let id = files[1].content_id;
+        for text in [link(&id), format!(" {id} "), format!("http://127.0.0.1:8080/stream/{id}")] {
+            assert_eq!(parse_link(&text), Some(id));
+            assert_eq!(arrange(&files, &Query { search: text.clone(), ..Query::default() }), [1]);
+            assert_eq!(find(&files, &[0, 1], &text).map(|file| file.name.as_str()), Some("Beta.mp4"));
+        }
+        assert_eq!(parse_link("beta"), None);
+        let unknown = Query { search: link(&ContentId([9; 32])), ..Query::default() };
+        assert_eq!(arrange(&files, &unknown), [] as [usize; 0]);
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! owns, nothing draws, nothing reads a clock.
 
 pub mod chrome;
+pub mod console;
+pub mod forecast;
 pub mod format;
+pub mod journal;
 pub mod library;
 pub mod piece_map;
 pub mod playback;
@@ -14,3 +17,4 @@ pub mod shares;
 pub mod swarm;
 pub mod timeline;
 pub mod toasts;
+pub mod transfers;

@@ -8,14 +8,19 @@ use std::sync::Arc;
 use shared::{
     ContentId, MediaKind,
     snapshot::{NetworkFile, StreamSnapshot},
-    wire::Role,
 };
 
-use super::{format, library, playback, timeline::Timeline};
+use super::{
+    forecast::{Forecast, Outlook},
+    format, library, playback, swarm,
+    timeline::Timeline,
+};
 use media::{PlayerSnapshot, PlayerState};
 
 /// How long a wait may last before it is mentioned.
 pub const GRACE_SECONDS: f64 = 0.4;
+/// Rates a forecast is made from: the last five seconds.
+const RATE_SAMPLES: usize = 10;
 
 /// The content being played, as the views see it.
 #[derive(Debug, Clone)]
@@ -54,6 +59,8 @@ pub struct StatusLine {
     pub headline: String,
     /// Why, and what is being done about it.
     pub detail: String,
+    /// What the sources send and what to expect of it; empty when there is nothing to say.
+    pub outlook: String,
     /// Whether it is over for good.
     pub is_failure: bool,
 }
@@ -120,6 +127,7 @@ impl NowPlaying {
             return Some(StatusLine {
                 headline: "This cannot be played".to_owned(),
                 detail: failure,
+                outlook: String::new(),
                 is_failure: true,
             });
         }
@@ -136,7 +144,12 @@ impl NowPlaying {
             | PlayerState::Ended
             | PlayerState::Failed => "Buffering…",
         };
-        Some(StatusLine { headline: headline.to_owned(), detail: self.waiting_reason(), is_failure: false })
+        Some(StatusLine {
+            headline: headline.to_owned(),
+            detail: self.waiting_reason(),
+            outlook: self.outlook(),
+            is_failure: false,
+        })
     }
 
     /// Seconds until a wait that has begun will be mentioned.
@@ -185,24 +198,65 @@ impl NowPlaying {
         let Some(stream) = &self.stream else {
             return "Asking the tracker who has it".to_owned();
         };
-        if let Some(reason) = &stream.waiting {
-            return reason.clone();
+        let sources = swarm::senders(stream);
+        match (sources.connected, sources.known) {
+            (0, 0) if stream.complete => "Reading it from this computer".to_owned(),
+            (0, 0) => "Looking for somebody who has it".to_owned(),
+            (0, known) => format!("Connecting to {}", format::count(known, "source", "sources")),
+            (connected, _) => match (&stream.waiting, sources.sending) {
+                (Some(reason), _) => sentence(reason),
+                (None, 0) => {
+                    format!("Waiting for {} to answer", format::count(connected, "source", "sources"))
+                }
+                (None, sending) if sending < connected => {
+                    let waited_for = connected - sending;
+                    format!("Waiting for {waited_for} of {}", format::count(connected, "source", "sources"))
+                }
+                (None, _) => "The next part is on its way".to_owned(),
+            },
         }
-        let connected = stream.peers.iter().filter(|peer| peer.connected && !peer.banned);
-        let peers = connected.clone().filter(|peer| peer.role == Role::Peer).count() as u64;
-        let has_origin = connected.clone().any(|peer| peer.role == Role::Origin);
-        let sources = match (peers, has_origin) {
-            (0, false) => return "Connecting to the nodes that have it".to_owned(),
-            (0, true) => "the tracker's library".to_owned(),
-            (peers, false) => format::count(peers, "peer", "peers"),
-            (peers, true) => format!("{} and the tracker's library", format::count(peers, "peer", "peers")),
-        };
-        if stream.download_bps > 0 && stream.download_bps < stream.bitrate {
-            let (have, need) = (format::rate(stream.download_bps), format::rate(stream.bitrate));
-            return format!("{sources} send {have}; this file needs {need}");
-        }
-        format!("Waiting for bytes from {sources}")
     }
+
+    /// What the sources send against what the file needs, and when that is enough.
+    fn outlook(&self) -> String {
+        let Some(stream) = self.stream.as_ref().filter(|stream| !stream.complete) else {
+            return String::new();
+        };
+        let sources = swarm::senders(stream);
+        if stream.download_bps == 0 || sources.sending == 0 {
+            return String::new();
+        }
+        let verb = if sources.connected == 1 { "source sends" } else { "sources send" };
+        let (have, need) = (format::rate(stream.download_bps), format::rate(stream.bitrate));
+        let sent = format!("{} of {} {verb} {have}, it needs {need}", sources.sending, sources.connected);
+        match self.forecast() {
+            Forecast::Wait { ms } => {
+                format!("{sent} · plays to the end without a stop in {}", format::about(ms))
+            }
+            Forecast::Complete | Forecast::Smooth | Forecast::Unknown => sent,
+        }
+    }
+
+    /// What to expect of the rest at the rate of the last seconds.
+    pub fn forecast(&self) -> Forecast {
+        let Some(stream) = &self.stream else { return Forecast::Unknown };
+        let lately = &self.rate_history[self.rate_history.len().saturating_sub(RATE_SAMPLES)..];
+        let mean = lately.iter().sum::<u64>().checked_div(lately.len() as u64);
+        Outlook {
+            timeline: &self.timeline,
+            verified: &stream.verified_ranges,
+            position_ms: self.playback.position_ms,
+            rate_bps: mean.unwrap_or(stream.download_bps),
+            speed: self.playback.speed,
+        }
+        .forecast()
+    }
+}
+
+/// `reason` as a sentence of its own.
+fn sentence(reason: &str) -> String {
+    let mut letters = reason.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn picture_text(play: &PlayerSnapshot) -> String {
@@ -219,6 +273,12 @@ fn sound_text(play: &PlayerSnapshot) -> String {
 
 #[cfg(test)]
 mod tests {
+    use shared::{
+        NodeId,
+        snapshot::PeerSnapshot,
+        wire::{PathKind, Role},
+    };
+
     use super::*;
 
     #[test]
@@ -249,11 +309,34 @@ mod tests {
         };
         assert_eq!(detail(&now_playing), "Asking the tracker who has it");
         now_playing.handle_stream(Arc::new(stream()));
-        assert_eq!(detail(&now_playing), "Connecting to the nodes that have it");
+        assert_eq!(detail(&now_playing), "Looking for somebody who has it");
         let mut waiting = stream();
+        waiting.peers = vec![peer(0), peer(300), peer(100)];
+        now_playing.handle_stream(Arc::new(waiting.clone()));
+        assert_eq!(detail(&now_playing), "Waiting for 1 of 3 sources");
         waiting.waiting = Some("no peer has this part".to_owned());
+        now_playing.handle_stream(Arc::new(waiting.clone()));
+        assert_eq!(detail(&now_playing), "No peer has this part");
+        for peer in &mut waiting.peers {
+            peer.connected = false;
+        }
         now_playing.handle_stream(Arc::new(waiting));
-        assert_eq!(detail(&now_playing), "no peer has this part");
+        assert_eq!(detail(&now_playing), "Connecting to 3 sources");
+    }
+
+    #[test]
+    fn a_wait_says_what_is_sent_and_when_that_is_enough() {
+        let mut now_playing = NowPlaying::new(&file());
+        now_playing.handle_playback(0.0, snapshot(PlayerState::Buffering));
+        let mut slow = stream();
+        slow.verified_ranges = vec![(0, 300)];
+        slow.peers = vec![peer(0), peer(300), peer(100)];
+        slow.download_bps = 400;
+        now_playing.handle_stream(Arc::new(slow));
+        let outlook = now_playing.status_line(9.0).map(|line| line.outlook);
+        let words =
+            "2 of 3 sources send 400 bit/s, it needs 800 bit/s · plays to the end without a stop in 4 s";
+        assert_eq!(outlook.as_deref(), Some(words));
     }
 
     #[test]
@@ -274,6 +357,23 @@ mod tests {
         now_playing.handle_playback(0.0, snapshot(PlayerState::Opening));
         assert_eq!(now_playing.playback.duration_ms, 10_000);
         assert_eq!(now_playing.buffered, [(0.0, 0.5)]);
+    }
+
+    fn peer(rate_bps: u64) -> PeerSnapshot {
+        PeerSnapshot {
+            node: NodeId([rate_bps as u8; 32]),
+            role: Role::Peer,
+            path: PathKind::Direct,
+            address: String::new(),
+            connected: true,
+            rtt_us: 0,
+            rate_bps,
+            received_bytes: 0,
+            sent_bytes: 0,
+            in_flight: 0,
+            leaves: 0,
+            banned: false,
+        }
     }
 
     fn snapshot(state: PlayerState) -> PlayerSnapshot {

@@ -9,6 +9,9 @@ use shared::{
     wire::{PathKind, Role},
 };
 
+/// With this much ahead a stream that stands still rests rather than waits.
+const WELL_AHEAD_MS: u64 = 5_000;
+
 /// How bytes got here, as people see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
@@ -74,12 +77,45 @@ pub fn rows(peers: &[PeerSnapshot]) -> Vec<usize> {
     rows
 }
 
+/// How many sources are known, connected and sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Senders {
+    /// Known and not banned.
+    pub known: u64,
+    /// Of those, connected.
+    pub connected: u64,
+    /// Of those, sending now.
+    pub sending: u64,
+}
+
+/// Counts the sources of a stream.
+pub fn senders(stream: &StreamSnapshot) -> Senders {
+    let mut senders = Senders::default();
+    for peer in stream.peers.iter().filter(|peer| !peer.banned) {
+        senders.known += 1;
+        senders.connected += u64::from(peer.connected);
+        senders.sending += u64::from(peer.connected && peer.rate_bps > 0);
+    }
+    senders
+}
+
+/// Whether nothing arrives because nothing is needed yet.
+pub fn is_resting(stream: &StreamSnapshot) -> bool {
+    !stream.complete
+        && stream.download_bps == 0
+        && stream.waiting.is_none()
+        && stream.buffered_ahead_ms >= WELL_AHEAD_MS
+}
+
 /// How many are connected, as a sentence.
 pub fn headline(stream: &StreamSnapshot) -> String {
-    let connected = stream.peers.iter().filter(|peer| peer.connected).count();
-    match (stream.complete, connected) {
+    let sources = senders(stream);
+    match (stream.complete, sources.connected) {
         (true, 0) => "All of it is on this computer".to_owned(),
         (_, 0) => "Nobody connected yet".to_owned(),
+        (false, connected) if sources.sending < connected && !is_resting(stream) => {
+            format!("{} of {connected} sending", sources.sending)
+        }
         (_, 1) => "1 source connected".to_owned(),
         (_, many) => format!("{many} sources connected"),
     }

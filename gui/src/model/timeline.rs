@@ -42,6 +42,16 @@ impl Timeline {
         self.points.last().map_or(0, |point| point.0)
     }
 
+    /// Bytes of the content, or 0 when its length is unknown.
+    pub fn size_bytes(&self) -> u64 {
+        self.points.last().map_or(0, |point| point.1)
+    }
+
+    /// The bytes strictly between `start` and `end` at which the relation bends.
+    pub fn bytes_within(&self, start: u64, end: u64) -> impl Iterator<Item = u64> {
+        self.points.iter().map(|point| point.1).filter(move |byte| (start + 1..end).contains(byte))
+    }
+
     /// When the byte is played.
     pub fn ms_of(&self, byte: u64) -> u64 {
         interpolate(&self.points, byte, |point| (point.1, point.0))

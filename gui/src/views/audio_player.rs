@@ -7,7 +7,7 @@ use egui::{
     vec2,
 };
 
-use super::{player, swarm};
+use super::{file_menu, player, status, swarm};
 use crate::{
     app::{
         command::{Command, Commands, LibraryCommand, WindowCommand},
@@ -36,9 +36,20 @@ pub fn audio_player_ui(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, com
     CentralPanel::no_frame().frame(Frame::new().fill(tokens.background).inner_margin(margin)).show(
         ui,
         |ui| {
+            glow(ui, scene, playing);
             track(ui, scene, playing, commands);
         },
     );
+}
+
+/// The colour of the cover behind it, going over into the page.
+fn glow(ui: &Ui, scene: &Scene<'_>, playing: &NowPlaying) {
+    let tokens = theme::of(ui);
+    let tint = scene.covers.tint(&playing.content_id);
+    let tint = tint.unwrap_or_else(|| theme::placeholder(&playing.content_id, tokens.is_dark)[0]);
+    let page = ui.max_rect().expand(space::XL);
+    let top = theme::ground_of(tint, tokens.is_dark);
+    theme::shade(ui.painter(), page, top, tokens.background);
 }
 
 fn track(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, commands: &mut Commands) {
@@ -67,7 +78,7 @@ fn track(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, commands: &mut Co
         room.width(),
     );
     if let Some(line) = playing.status_line(scene.now) {
-        player::status_ui(ui, picture, &line, commands);
+        status::status_ui(ui, picture, &line, commands);
     }
     if scene.shows_statistics {
         player::statistics_ui(ui, playing, room);
@@ -169,4 +180,5 @@ fn queue_row(
     if response.clicked() {
         commands.push(Command::Library(LibraryCommand::Play(file.content_id)));
     }
+    file_menu::attach(&response, file.content_id, commands);
 }

@@ -3,19 +3,19 @@
 //! Draws only. Everything over the picture uses the dark tokens, whatever the desktop is.
 
 use egui::{
-    Align, Align2, CentralPanel, Color32, CursorIcon, Frame, Layout, Margin, Mesh, Panel, Rect, RichText,
-    Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2,
+    Align, Align2, CentralPanel, Color32, CursorIcon, Frame, Layout, Margin, Panel, Rect, Role, Sense, Ui,
+    UiBuilder, WidgetInfo, pos2, vec2,
 };
 
 use media::PlayerState;
 
-use super::{swarm, transport};
+use super::{file_menu, status::status_ui, swarm, transport};
 use crate::{
     app::{
         command::{Command, Commands, PlayerCommand, Screen, WindowCommand},
         ui::Scene,
     },
-    model::player::{NowPlaying, StatusLine},
+    model::player::NowPlaying,
     theme::{self, radius, size, space},
     widgets::{
         controls, cover,
@@ -47,6 +47,7 @@ pub fn player_ui(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, commands:
         if shown > 0.0 {
             let mut over = ui.new_child(UiBuilder::new().max_rect(rect));
             over.set_opacity(shown);
+            theme::force_cinema(&mut over);
             top_bar(&mut over, playing, rect, commands);
             bottom_bar(&mut over, scene, playing, rect, commands);
         } else {
@@ -86,6 +87,7 @@ fn picture(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, rect: Rect, com
     if response.double_clicked() {
         commands.push(Command::Window(WindowCommand::ToggleFullscreen));
     }
+    file_menu::attach_to_playing(&response, playing.content_id, commands);
     if response.hovered() {
         let wheel = ui.input(|input| input.smooth_scroll_delta().y);
         if wheel != 0.0 {
@@ -127,7 +129,7 @@ fn fit(picture: egui::Vec2, room: Rect) -> Rect {
 fn top_bar(ui: &mut Ui, playing: &NowPlaying, rect: Rect, commands: &mut Commands) {
     let tokens = theme::of(ui);
     let bar = rect.with_max_y(rect.top() + 84.0);
-    shade(ui, bar, Color32::from_black_alpha(170), Color32::TRANSPARENT);
+    theme::shade(ui.painter(), bar, Color32::from_black_alpha(170), Color32::TRANSPARENT);
     let row =
         Rect::from_min_size(bar.min + vec2(space::M, space::M), vec2(bar.width() - 2.0 * space::M, 40.0));
     ui.scope_builder(UiBuilder::new().max_rect(row).layout(Layout::left_to_right(Align::Center)), |ui| {
@@ -147,8 +149,16 @@ fn top_bar(ui: &mut Ui, playing: &NowPlaying, rect: Rect, commands: &mut Command
 }
 
 fn bottom_bar(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, rect: Rect, commands: &mut Commands) {
-    let bar = rect.with_min_y(rect.bottom() - 132.0);
-    shade(ui, bar, Color32::TRANSPARENT, Color32::from_black_alpha(215));
+    let bar = rect.with_min_y(rect.bottom() - 150.0);
+    // In two steps, so that it is dark where the words are and soft where it begins.
+    let knee = bar.top() + 56.0;
+    theme::shade(ui.painter(), bar.with_max_y(knee), Color32::TRANSPARENT, Color32::from_black_alpha(150));
+    theme::shade(
+        ui.painter(),
+        bar.with_min_y(knee),
+        Color32::from_black_alpha(150),
+        Color32::from_black_alpha(225),
+    );
     let inner = Rect::from_min_max(
         pos2(bar.left() + space::L, bar.bottom() - 84.0),
         pos2(bar.right() - space::L, bar.bottom() - space::M),
@@ -195,65 +205,6 @@ fn window_buttons(ui: &mut Ui, scene: &Scene<'_>, is_narrow: bool, commands: &mu
     }
 }
 
-/// What is being waited for, or what went wrong, in the middle of `rect`.
-pub fn status_ui(ui: &mut Ui, rect: Rect, line: &StatusLine, commands: &mut Commands) {
-    let tokens = theme::of(ui);
-    let width = (rect.width() - 2.0 * space::XL).clamp(160.0, 440.0);
-    let height = if line.is_failure { 150.0 } else { 76.0 };
-    let card = Rect::from_center_size(rect.center(), vec2(width, height));
-    ui.painter().rect_filled(card, radius::L, tokens.surface.gamma_multiply(0.94));
-    let inner = card.shrink(space::L);
-    ui.scope_builder(UiBuilder::new().max_rect(inner), |ui| {
-        ui.horizontal(|ui| {
-            let (mark, response) = ui.allocate_exact_size(vec2(32.0, 40.0), Sense::hover());
-            response.widget_info(|| WidgetInfo::labeled(Role::Label, true, "Status"));
-            if line.is_failure {
-                let at = Rect::from_center_size(mark.center(), vec2(26.0, 26.0));
-                icons::paint(ui.painter(), at, Icon::Warning, tokens.danger);
-            } else {
-                spinner(ui, mark.center(), 11.0);
-            }
-            ui.vertical(|ui| {
-                ui.spacing_mut().item_spacing.y = 1.0;
-                text::label(ui, &line.headline, theme::title(), tokens.text);
-                let detail = RichText::new(&line.detail).font(theme::caption()).color(tokens.text_muted);
-                if line.is_failure {
-                    ui.add(egui::Label::new(detail).wrap());
-                } else {
-                    ui.add(egui::Label::new(detail).truncate());
-                }
-            });
-        });
-        if line.is_failure {
-            ui.add_space(space::S);
-            ui.horizontal(|ui| {
-                ui.add_space(40.0);
-                if controls::primary_button(ui, Icon::Replay, "Try again").clicked() {
-                    commands.push(Command::Player(PlayerCommand::Retry));
-                }
-                if controls::secondary_button(ui, None, "Close").clicked() {
-                    commands.push(Command::Player(PlayerCommand::Stop));
-                }
-            });
-        }
-    });
-}
-
-/// An arc that goes round, repainting itself.
-fn spinner(ui: &Ui, center: egui::Pos2, radius: f32) {
-    let tokens = theme::of(ui);
-    ui.painter().circle_stroke(center, radius, egui::Stroke::new(2.5, tokens.track));
-    let turn = (ui.input(|input| input.time) * 1.1).fract() as f32 * std::f32::consts::TAU;
-    let points = (0..=16)
-        .map(|step| {
-            let angle = turn + step as f32 / 16.0 * 1.6;
-            center + vec2(angle.cos(), angle.sin()) * radius
-        })
-        .collect();
-    ui.painter().add(egui::Shape::line(points, egui::Stroke::new(2.5, tokens.accent)));
-    ui.ctx().request_repaint_after(std::time::Duration::from_millis(33));
-}
-
 /// The statistics, in the corner of `rect`.
 pub fn statistics_ui(ui: &mut Ui, playing: &NowPlaying, rect: Rect) {
     let tokens = theme::of(ui);
@@ -270,16 +221,4 @@ pub fn statistics_ui(ui: &mut Ui, playing: &NowPlaying, rect: Rect) {
         let at = pos2(left.x + label_width, y);
         text::paint(ui, at, Align2::LEFT_CENTER, value, theme::caption(), tokens.text, value_width);
     }
-}
-
-/// A vertical gradient.
-fn shade(ui: &Ui, rect: Rect, top: Color32, bottom: Color32) {
-    let mut mesh = Mesh::default();
-    mesh.colored_vertex(rect.left_top(), top);
-    mesh.colored_vertex(rect.right_top(), top);
-    mesh.colored_vertex(rect.left_bottom(), bottom);
-    mesh.colored_vertex(rect.right_bottom(), bottom);
-    mesh.add_triangle(0, 1, 2);
-    mesh.add_triangle(1, 2, 3);
-    ui.painter().add(mesh);
 }

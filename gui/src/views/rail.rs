@@ -19,6 +19,9 @@ use crate::{
     },
 };
 
+/// Height of a page's entry.
+const ITEM: f32 = 40.0;
+
 /// Draws the rail; `is_narrow` leaves the words away.
 pub fn rail_ui(ui: &mut Ui, scene: &Scene<'_>, is_narrow: bool, commands: &mut Commands) {
     brand(ui, scene, is_narrow);
@@ -32,8 +35,10 @@ pub fn rail_ui(ui: &mut Ui, scene: &Scene<'_>, is_narrow: bool, commands: &mut C
         };
         items.push((Screen::Player, icon, "Now playing"));
     }
+    items.push((Screen::Transfers, Icon::Transfers, "Transfers"));
     items.push((Screen::Shares, Icon::Shares, "Sharing"));
     items.push((Screen::Settings, Icon::Settings, "Settings"));
+    items.push((Screen::Console, Icon::Terminal, "Console"));
     for (screen, icon, label) in items {
         if item(ui, icon, label, scene.screen == screen, is_narrow).clicked() {
             commands.push(Command::Navigate(screen));
@@ -42,10 +47,12 @@ pub fn rail_ui(ui: &mut Ui, scene: &Scene<'_>, is_narrow: bool, commands: &mut C
     ui.with_layout(Layout::bottom_up(Align::Min), |ui| {
         ui.spacing_mut().item_spacing.y = space::XS;
         tracker_chip(ui, scene, is_narrow);
-        if !is_narrow {
+        if !is_narrow && ui.available_height() >= 2.0 * 16.0 + 2.0 * space::XS {
             rates(ui, scene);
         }
-        if item(ui, Icon::Keyboard, "Shortcuts", false, is_narrow).clicked() {
+        // In a low window the pages come first; the key for the table works all the same.
+        let has_room = ui.available_height() >= ITEM + space::XS;
+        if has_room && item(ui, Icon::Keyboard, "Shortcuts", false, is_narrow).clicked() {
             commands.push(Command::Window(WindowCommand::ToggleHelp));
         }
     });
@@ -105,7 +112,7 @@ fn mark(ui: &Ui, rect: Rect) {
 
 fn item(ui: &mut Ui, icon: Icon, label: &str, is_selected: bool, is_narrow: bool) -> Response {
     let tokens = theme::of(ui);
-    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 40.0), Sense::click());
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ITEM), Sense::click());
     let name = label.to_owned();
     response.widget_info(move || WidgetInfo::selected(Role::Button, true, is_selected, name.clone()));
     if is_selected || response.hovered() {

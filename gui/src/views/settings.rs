@@ -12,7 +12,7 @@ use crate::{
     },
     model::{format, settings::ThemeChoice},
     theme::{self, size, space},
-    widgets::{controls, text},
+    widgets::{controls, icons::Icon, text},
 };
 
 /// Draws the page.
@@ -41,6 +41,20 @@ fn appearance(ui: &mut Ui, scene: &Scene<'_>, commands: &mut Commands) {
                     commands.push(Command::Window(WindowCommand::Theme(choice)));
                 }
             }
+        });
+        row(ui, "Size", |ui| {
+            ui.spacing_mut().item_spacing.x = space::XS;
+            let zoom = scene.settings.zoom;
+            for (icon, name, step) in
+                [(Icon::Remove, "Smaller (Ctrl −)", -1), (Icon::Add, "Larger (Ctrl +)", 1)]
+            {
+                let can = (scene.settings.zoom_step(step) - zoom).abs() > 0.01;
+                if controls::icon_button_with(ui, icon, name, false, can).clicked() {
+                    commands.push(Command::Window(WindowCommand::Zoom(step)));
+                }
+            }
+            let words = format!("{:.0} %", zoom * 100.0);
+            text::cell(ui, &words, theme::body_strong(), theme::of(ui).text, 60.0, egui::Align::Min);
         });
     });
 }

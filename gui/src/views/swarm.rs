@@ -68,8 +68,13 @@ fn rate_section(ui: &mut Ui, playing: &NowPlaying, stream: &Arc<StreamSnapshot>)
     ui.horizontal(|ui| {
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 0.0;
-            let headline =
-                if stream.complete { "Complete".to_owned() } else { format::rate(stream.download_bps) };
+            let headline = if stream.complete {
+                "Complete".to_owned()
+            } else if swarm::is_resting(stream) {
+                "Well ahead".to_owned()
+            } else {
+                format::rate(stream.download_bps)
+            };
             text::label(ui, &headline, theme::heading(), tokens.text);
             let so_far = format!(
                 "{} of {} here · needs {}",

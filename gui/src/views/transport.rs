@@ -55,17 +55,9 @@ pub fn bar_ui(ui: &mut Ui, scene: &Scene<'_>, playing: &NowPlaying, commands: &m
         egui::UiBuilder::new().max_rect(right).layout(Layout::right_to_left(Align::Center)),
         |ui| {
             ui.spacing_mut().item_spacing.x = space::XS;
-            let network = controls::icon_toggle(
-                ui,
-                Icon::Network,
-                "Pieces and peers (P)",
-                scene.settings.shows_network,
-            );
-            if network.clicked() {
+            let is_shown = scene.screen == Screen::Player && scene.settings.shows_network;
+            if controls::icon_toggle(ui, Icon::Network, "Pieces and peers (P)", is_shown).clicked() {
                 commands.push(Command::Window(WindowCommand::ToggleNetwork));
-                if scene.screen != Screen::Player {
-                    commands.push(Command::Navigate(Screen::Player));
-                }
             }
             speed_menu(ui, playing, commands);
             volume(ui, playing, side > 230.0, commands);
@@ -165,14 +157,15 @@ pub fn speed_menu(ui: &mut Ui, playing: &NowPlaying, commands: &mut Commands) {
     text::paint(ui, rect.center(), egui::Align2::CENTER_CENTER, &label, theme::body_strong(), color, 46.0);
     let response = response.on_hover_text("Speed ([ and ])");
     egui::Popup::menu(&response).show(|ui| {
-        ui.set_min_width(84.0);
-        for choice in SPEEDS {
-            let is_chosen = (choice - speed).abs() < 0.01;
-            if controls::segment(ui, &format::speed(choice), is_chosen).clicked() {
-                commands.push(Command::Player(PlayerCommand::Speed(choice)));
-                ui.close();
+        controls::menu(ui, 110.0, |ui| {
+            for choice in SPEEDS {
+                let is_chosen = (choice - speed).abs() < 0.01;
+                if controls::menu_item(ui, None, &format::speed(choice), is_chosen).clicked() {
+                    commands.push(Command::Player(PlayerCommand::Speed(choice)));
+                    ui.close();
+                }
             }
-        }
+        });
     });
 }
 

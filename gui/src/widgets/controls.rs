@@ -9,9 +9,13 @@ use egui::{
 
 use super::{
     icons::{self, Icon},
+    stepping::{self, Scale},
     text,
 };
 use crate::theme::{self, radius, size, space};
+
+/// What an arrow key moves a slider by.
+const SLIDER_STEP: f64 = 0.05;
 
 /// A square button of an icon; `name` is its tooltip and its accessible name.
 pub fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
@@ -129,6 +133,93 @@ pub fn segment(ui: &mut Ui, label: &str, is_selected: bool) -> Response {
     response
 }
 
+/// The inside of a popup menu, all items as wide as `width`.
+pub fn menu<R>(ui: &mut Ui, width: f32, add_items: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.set_width(width);
+    ui.spacing_mut().item_spacing.y = 2.0;
+    add_items(ui)
+}
+
+/// One line of a popup menu, as wide as the menu.
+pub fn menu_item(ui: &mut Ui, icon: Option<Icon>, label: &str, is_selected: bool) -> Response {
+    let tokens = theme::of(ui);
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(ui.available_width(), size::FIELD - 2.0), Sense::click());
+    let name = label.to_owned();
+    response.widget_info(move || WidgetInfo::selected(Role::MenuItem, true, is_selected, name.clone()));
+    if response.hovered() || response.has_focus() {
+        ui.painter().rect_filled(rect, radius::S, tokens.hover);
+    }
+    focus_ring(ui, &response, rect);
+    let color = if is_selected { tokens.accent } else { tokens.text };
+    let mut left = rect.left() + space::S;
+    if let Some(icon) = icon {
+        let center = pos2(left + size::ICON / 2.0, rect.center().y);
+        let ink = if is_selected { color } else { tokens.text_muted };
+        icons::paint(ui.painter(), Rect::from_center_size(center, vec2(size::ICON, size::ICON)), icon, ink);
+        left += size::ICON + space::S;
+    }
+    let mut room = rect.right() - left - space::S;
+    if is_selected {
+        let center = pos2(rect.right() - space::S - 8.0, rect.center().y);
+        icons::paint(ui.painter(), Rect::from_center_size(center, vec2(16.0, 16.0)), Icon::Check, color);
+        room -= 20.0;
+    }
+    let at = pos2(left, rect.center().y);
+    text::paint(ui, at, Align2::LEFT_CENTER, label, theme::body(), color, room);
+    response
+}
+
+/// A field for words to look for, with a glass and, when it is filled, a cross. Returns the new words when they change.
+pub fn filter_field(ui: &mut Ui, salt: &str, name: &str, words: &str, width: f32) -> Option<String> {
+    filter_field_with(ui, salt, name, words, width).1
+}
+
+/// [`filter_field`] with the field's response, for moving the keyboard to it.
+pub fn filter_field_with(
+    ui: &mut Ui,
+    salt: &str,
+    name: &str,
+    words: &str,
+    width: f32,
+) -> (Response, Option<String>) {
+    let tokens = theme::of(ui);
+    let (rect, _) = ui.allocate_exact_size(vec2(width, size::FIELD), Sense::hover());
+    let mut edited = words.to_owned();
+    let field = egui::TextEdit::singleline(&mut edited)
+        .id(egui::Id::unique(salt))
+        .hint_text(name)
+        .margin(egui::Margin { left: 34, right: 34, top: 8, bottom: 8 })
+        .desired_width(width);
+    let response = ui.put(rect, field).accessible_name(name);
+    let glass = Rect::from_center_size(pos2(rect.left() + 18.0, rect.center().y), vec2(16.0, 16.0));
+    let ink = if response.has_focus() { tokens.text_muted } else { tokens.text_faint };
+    icons::paint(ui.painter(), glass, Icon::Search, ink);
+    let mut changed = response.changed().then_some(edited);
+    if !words.is_empty() {
+        let cross = Rect::from_center_size(pos2(rect.right() - 17.0, rect.center().y), vec2(24.0, 24.0));
+        if small_button(ui, cross, Icon::Close, "Clear").clicked() {
+            changed = Some(String::new());
+            response.request_focus();
+        }
+    }
+    (response, changed)
+}
+
+/// A small button of an icon at a place, within another control.
+fn small_button(ui: &Ui, rect: Rect, icon: Icon, name: &str) -> Response {
+    let tokens = theme::of(ui);
+    let response = ui.interact(rect, ui.scope_id().with(("small", name)), Sense::click());
+    let label = name.to_owned();
+    response.widget_info(move || WidgetInfo::labeled(Role::Button, true, label.clone()));
+    if response.hovered() {
+        ui.painter().circle_filled(rect.center(), rect.width() / 2.0, tokens.selected);
+    }
+    focus_ring(ui, &response, rect);
+    icons::paint(ui.painter(), rect.shrink(5.0), icon, tokens.text_muted);
+    response.on_hover_text(name)
+}
+
 /// A coloured dot with a word: a state.
 pub fn chip(ui: &mut Ui, color: Color32, label: &str, width: f32) -> Response {
     let tokens = theme::of(ui);
@@ -153,7 +244,9 @@ pub fn thin_slider(ui: &mut Ui, name: &str, value: f32, width: f32) -> (Response
     let label = name.to_owned();
     response.widget_info(move || WidgetInfo::slider(true, f64::from(value), label.clone()));
     let track = Rect::from_center_size(rect.center(), vec2(width - 2.0 * space::XS, 4.0));
-    let mut chosen = None;
+    let spoken = format!("{:.0} %", value * 100.0);
+    let scale = Scale { value: f64::from(value), range: 0.0..=1.0, step: SLIDER_STEP, spoken };
+    let mut chosen = stepping::requested(ui, &response, &scale).map(|value| value as f32);
     if let Some(pos) = response.interact_pointer_pos()
         && (response.dragged() || response.clicked())
     {

@@ -9,4 +9,5 @@ pub mod peer_table;
 pub mod piece_map;
 pub mod seek_bar;
 pub mod sparkline;
+pub mod stepping;
 pub mod text;

@@ -74,7 +74,11 @@ fn row(ui: &mut Ui, peer: &PeerSnapshot) {
         tokens.text_faint,
         (left_width - badge_width - space::S).max(20.0),
     );
-    let rate = format::rate(peer.rate_bps);
+    if !peer.connected && peer.received_bytes == 0 {
+        response.on_hover_text(way.explanation());
+        return;
+    }
+    let rate = if peer.banned { String::new() } else { format::rate(peer.rate_bps) };
     text::paint(ui, pos2(rect.right(), top), Align2::RIGHT_CENTER, &rate, theme::body(), ink, right_width);
     let so_far = format!("{} · {}", format::bytes(peer.received_bytes), format::round_trip(peer.rtt_us));
     text::paint(

@@ -1,15 +1,21 @@
 //! The seek bar: time from left to right, what is here, the playhead, and the time under the pointer.
 //!
-//! Invariant: every position on it is a time; bytes never appear. Dragging previews and seeks once, on release; a click seeks
-//! at once.
+//! Invariant: every position on it is a time; bytes never appear. Dragging previews and seeks once, on release; a click or a
+//! step by keys seeks at once.
 
 use egui::{Align2, Rect, Response, Sense, Ui, WidgetInfo, pos2, vec2};
 
-use super::text;
+use super::{
+    stepping::{self, Scale},
+    text,
+};
 use crate::{
     model::format,
     theme::{self, radius, size, space},
 };
+
+/// What an arrow key moves the playhead by while the bar has the keyboard.
+const KEY_STEP_SECONDS: f64 = 5.0;
 
 /// What the bar shows.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +72,19 @@ impl SeekBar<'_> {
         super::controls::focus_ring(ui, &response, rect);
         let is_chosen = response.clicked() || response.drag_stopped();
         let chosen = under_pointer.filter(|_| is_chosen).map(|wanted| self.ms_at(wanted));
+        let chosen = chosen.or_else(|| self.stepped(ui, &response));
         (response, chosen)
+    }
+
+    fn stepped(self, ui: &Ui, response: &Response) -> Option<u64> {
+        let seconds = |ms: u64| ms as f64 / 1000.0;
+        let scale = Scale {
+            value: seconds(self.position_ms),
+            range: 0.0..=seconds(self.duration_ms),
+            step: KEY_STEP_SECONDS,
+            spoken: format!("{} of {}", format::clock(self.position_ms), format::clock(self.duration_ms)),
+        };
+        stepping::requested(ui, response, &scale).map(|seconds| (seconds * 1000.0).round() as u64)
     }
 
     fn ms_at(self, fraction: f32) -> u64 {

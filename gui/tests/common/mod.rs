@@ -6,6 +6,8 @@ use egui::{Color32, ColorImage};
 use gui::{
     app::{command::Screen, covers::Covers, ui::Scene},
     model::{
+        console::Console,
+        journal::{Journal, Severity},
         library::{self, Query},
         playback,
         player::NowPlaying,
@@ -35,6 +37,7 @@ pub(crate) struct Sample {
     pub settings: Settings,
     pub toasts: Toasts,
     pub share_path: String,
+    pub console: Console,
     pub shows_controls: bool,
     pub shows_statistics: bool,
     pub shows_help: bool,
@@ -58,12 +61,33 @@ impl Sample {
             settings: Settings::default(),
             toasts: Toasts::default(),
             share_path: String::new(),
+            console: console(),
             shows_controls: true,
             shows_statistics: false,
             shows_help: false,
             is_dropping: false,
             now: 100.0,
         }
+    }
+
+    /// Gives the first files titles in scripts that the program's own font lacks.
+    #[allow(dead_code, reason = "the tests have no fonts for them")]
+    pub(crate) fn speak_many_languages(&mut self) {
+        let titles = [
+            ("さくらさくら 桜の花", "箏曲 · 日本の歌"),
+            ("نسم علينا الهوى", "فيروز"),
+            ("Holiday party 🎉🏖 2019", "👩‍👩‍👧 family"),
+            ("한국어 영화 모음집", "서울"),
+            ("天空之城与大海的故事", "中文"),
+            ("शुभ यात्रा", "हिन्दी"),
+            ("שיר השירים", "עברית"),
+            ("สวัสดีชาวโลก", "ไทย"),
+        ];
+        let mut files = self.node.files.to_vec();
+        for (file, (title, artist)) in files.iter_mut().zip(titles) {
+            (file.title, file.artist) = (title.to_owned(), artist.to_owned());
+        }
+        self.node.files = Arc::new(files);
     }
 
     /// Starts the file at `index`, `seconds` in, with half of it here.
@@ -108,6 +132,7 @@ impl Sample {
             settings: &self.settings,
             toasts: &self.toasts,
             share_path: &self.share_path,
+            console: &self.console,
             shows_controls: self.shows_controls,
             shows_statistics: self.shows_statistics,
             shows_help: self.shows_help,
@@ -121,13 +146,43 @@ impl Sample {
     }
 }
 
+fn console() -> Console {
+    let mut journal = Journal::default();
+    for (number, (severity, origin, text)) in [
+        (Severity::Info, "peer_actor::node::start", "the node listens port=7801"),
+        (Severity::Info, "peer_actor::discovery::actor", "registered at the tracker files=10"),
+        (
+            Severity::Warning,
+            "peer_actor::session::state",
+            "a peer does not answer peer=5d0c6b waited_ms=15000",
+        ),
+        (
+            Severity::Error,
+            "peer_actor::chunk_scheduler::stream",
+            "a leaf does not verify, its sender is banned",
+        ),
+        (Severity::Info, "gui::app::capture", "picture of the window saved"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        journal.push(number as f64 * 1.7, severity, origin, text.to_owned());
+    }
+    let mut console = Console::default();
+    console.refresh(&journal);
+    console
+}
+
 fn node(kind: MediaKind) -> NodeSnapshot {
+    let files = files(kind);
+    let streams = vec![Arc::new(stream(&files[0])), Arc::new(complete(stream(&files[1])))];
     NodeSnapshot {
+        streams,
         node: Some(NodeId([0xa7; 32])),
         tracker: TrackerStatus::Connected,
         listen_port: Some(7801),
         gateway_url: None,
-        files: Arc::new(files(kind)),
+        files: Arc::new(files),
         shares: vec![
             share("/users/ada/Videos/Holidays", 14, 8_400_000_000, 0),
             share("/srv/media/shared", 3, 610_000_000, 2),
@@ -251,6 +306,16 @@ fn stream(file: &NetworkFile) -> StreamSnapshot {
         stalls: 0,
         waiting: None,
         complete: false,
+    }
+}
+
+fn complete(stream: StreamSnapshot) -> StreamSnapshot {
+    StreamSnapshot {
+        verified_bytes: stream.size,
+        verified_ranges: vec![(0, stream.size)],
+        download_bps: 0,
+        complete: true,
+        ..stream
     }
 }
 

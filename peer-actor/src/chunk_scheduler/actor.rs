@@ -6,10 +6,7 @@ use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Mes
 use shared::{
     ContentId, LeafRange, NodeId,
     limits::{MAX_OPEN_CONTENTS, MAX_READERS},
-    schedule::{
-        RequestIds,
-        viewer::{SourceId, ViewerOutput},
-    },
+    schedule::{RequestIds, viewer::SourceId},
     snapshot::StreamSnapshot,
     units::leaf_of,
     wire::{self, Message, PeerMessage},
@@ -20,12 +17,13 @@ use super::{
     messages::{
         LeavesGained, ObserveStreams, OpenStream, ReaderId, ReaderNews, SubscribeStream, TooManyStreams,
     },
+    outputs::{report_stream, run_outputs},
     reader::{ContentReader, ReaderCell},
     stream::{Neighbour, Stream},
 };
 use crate::{
     clock,
-    discovery::{ForgetContent, ReportHoldings, WatchContent},
+    discovery::{FetchHints, ForgetContent, ReportHoldings, WatchContent},
     mailbox,
     path_planner::{ContentUnwanted, GoodputMeasured, LinkChanged, NodeBanned},
     session::SessionFrame,
@@ -47,6 +45,8 @@ const LINGER_MS: u64 = 8_000;
 pub struct SchedulerRoutes {
     /// Asks the tracker for sources; none without a tracker.
     pub watch: Option<Recipient<WatchContent>>,
+    /// Asks for what lets a content start quickly; none without a tracker.
+    pub hints: Option<Recipient<FetchHints>>,
     /// Leaves a swarm; none without a tracker.
     pub forget: Option<Recipient<ForgetContent>>,
     /// Tells the tracker what is held; none without a tracker.
@@ -204,6 +204,20 @@ impl ChunkSchedulerActor {
         mailbox::post(&self.routes.unwanted, ContentUnwanted { content_id });
     }
 
+    /// What lets a content start quickly is asked for beside its sources, and made use of when it comes.
+    fn ask_hints(&self, ctx: &mut Context<Self>, content_id: ContentId) {
+        let is_missing = self.streams.get(&content_id).is_some_and(|stream| !stream.content.is_complete());
+        let Some(hints) = self.routes.hints.as_ref().filter(|_| is_missing) else { return };
+        let asked = actix::fut::wrap_future::<_, Self>(hints.send(FetchHints { content_id }));
+        ctx.spawn(asked.map(move |answer, actor, ctx| {
+            let (Ok(Some(hints)), Some(stream)) = (answer, actor.streams.get_mut(&content_id)) else {
+                return;
+            };
+            stream.viewer.hints(clock::now_ms(), hints.startup_ranges, hints.time_index);
+            actor.drive(ctx);
+        }));
+    }
+
     fn watch_playhead(&self, stream: &Stream, position_byte: u64) {
         if let Some(watch) = &self.routes.watch {
             let (content_id, playhead_leaf) = (stream.content_id(), leaf_of(position_byte));
@@ -226,7 +240,7 @@ impl ChunkSchedulerActor {
             let seed = self.seed ^ u64::from_le_bytes(*content_id.0.first_chunk().unwrap_or(&[0; 8]));
             let (file, content, ids) =
                 (request.file.clone(), request.content.clone(), self.request_ids.clone());
-            let stream = Stream::new(file, content, request.hints.as_deref(), ids, seed, watchers);
+            let stream = Stream::new(file, content, ids, seed, watchers);
             if !stream.content.is_complete() {
                 self.watch_playhead(&stream, 0);
             }
@@ -270,39 +284,6 @@ fn store(
     ctx.spawn(wrapped.map(|stored, actor, ctx| actor.stored(ctx, stored)));
 }
 
-fn run_outputs(stream: &mut Stream, links: &BTreeMap<NodeId, Neighbour>, routes: &SchedulerRoutes) {
-    while let Some(output) = stream.viewer.poll_output() {
-        if let ViewerOutput::Ban { source } = output {
-            if let Some(node) = stream.convict(source) {
-                mailbox::post(
-                    &routes.banned,
-                    NodeBanned { node, reason: "served bytes that do not verify".to_owned() },
-                );
-            }
-            continue;
-        }
-        let Some((node, frame)) = stream.frame_for(&output) else { continue };
-        match links.get(&node).map(|neighbour| neighbour.link.try_send(frame)) {
-            Some(Ok(())) => {}
-            Some(Err(_)) => tracing::debug!(?node, "a request waits: the link is full"),
-            None => tracing::debug!(?node, "a request for a link that has gone"),
-        }
-    }
-}
-
-fn report_stream(stream: &Stream, now_ms: u64, routes: &SchedulerRoutes) {
-    if let Some(holdings) = &routes.holdings {
-        let (content_id, verified_bytes) = (stream.content_id(), stream.content.verified_bytes());
-        let leaves = verified_bytes.div_ceil(shared::limits::LEAF_BYTES) as u32;
-        mailbox::post(holdings, ReportHoldings(wire::Holdings { content_id, leaves }));
-    }
-    for source in stream.viewer.source_snapshots(now_ms) {
-        if let (Some(node), true) = (stream.node(source.source), source.goodput_bps > 0) {
-            mailbox::post(&routes.goodput, GoodputMeasured { node, bps: source.goodput_bps });
-        }
-    }
-}
-
 impl Actor for ChunkSchedulerActor {
     type Context = Context<Self>;
 
@@ -315,7 +296,12 @@ impl Handler<OpenStream> for ChunkSchedulerActor {
     type Result = Result<ContentReader, TooManyStreams>;
 
     fn handle(&mut self, request: OpenStream, ctx: &mut Self::Context) -> Self::Result {
+        let content_id = request.content.content_id();
+        let is_new = !self.streams.contains_key(&content_id);
         let reader = self.open(request, ctx.address().recipient());
+        if is_new {
+            self.ask_hints(ctx, content_id);
+        }
         self.drive(ctx);
         reader
     }
@@ -421,8 +407,9 @@ impl Handler<LinkChanged> for ChunkSchedulerActor {
                 }
                 self.links.remove(&node);
             }
-            LinkChanged::SourcesPlanned { content_id, nodes, .. } => {
+            LinkChanged::SourcesPlanned { content_id, nodes, complete, .. } => {
                 if let Some(stream) = self.streams.get_mut(&content_id) {
+                    stream.complete = complete;
                     for neighbour in nodes.iter().filter_map(|node| self.links.get(node)) {
                         stream.join(now_ms, neighbour);
                     }

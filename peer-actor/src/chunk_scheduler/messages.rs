@@ -7,7 +7,6 @@ use actix::Message;
 use shared::{
     ContentId,
     snapshot::{NetworkFile, StreamSnapshot},
-    wire::Hints,
 };
 use tokio::sync::watch;
 
@@ -26,8 +25,6 @@ pub struct OpenStream {
     pub file: Arc<NetworkFile>,
     /// Where its bytes are kept.
     pub content: Arc<Content>,
-    /// What lets it start quickly, where known.
-    pub hints: Option<Arc<Hints>>,
 }
 
 /// Every place for a content or a reader is taken.

@@ -39,6 +39,8 @@ pub(crate) struct ReaderCell {
     is_blocked: AtomicBool,
     is_told: AtomicBool,
     keeps_whole: AtomicBool,
+    /// Whether the reader has said where it is.
+    is_placed: AtomicBool,
 }
 
 impl ReaderCell {
@@ -92,8 +94,10 @@ impl ContentReader {
     pub fn set_position(&self, byte: u64, is_blocked: bool) {
         let old_byte = self.cell.position_byte.swap(byte, Ordering::AcqRel);
         let was_blocked = self.cell.is_blocked.swap(is_blocked, Ordering::AcqRel);
+        let was_placed = self.cell.is_placed.swap(true, Ordering::AcqRel);
         let moved_bytes = byte.abs_diff(old_byte);
-        if is_blocked != was_blocked
+        if !was_placed
+            || is_blocked != was_blocked
             || moved_bytes >= STEP_BYTES
             || byte / STEP_BYTES != old_byte / STEP_BYTES
         {

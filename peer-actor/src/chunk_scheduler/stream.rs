@@ -15,7 +15,7 @@ use shared::{
         viewer::{Arrival, SourceId, SourceSnapshot, SourceTraits, Viewer, ViewerConfig, ViewerOutput},
     },
     snapshot::{NetworkFile, PeerSnapshot, StreamSnapshot},
-    wire::{self, Frame, Hints, PathKind, Role, WantedChunk},
+    wire::{self, Frame, PathKind, Role, WantedChunk},
 };
 use tokio::sync::watch;
 
@@ -44,6 +44,8 @@ pub(crate) struct Stream {
     pub(crate) viewer: Viewer,
     pub(crate) readers: BTreeMap<ReaderId, Arc<ReaderCell>>,
     pub(crate) planned: Vec<NodeId>,
+    /// Those of the planned sources that hold everything, as the tracker knows.
+    pub(crate) complete: Vec<NodeId>,
     pub(crate) idle_since_ms: Option<u64>,
     pub(crate) watchers: watch::Sender<Option<Arc<StreamSnapshot>>>,
     sources: BTreeMap<NodeId, SourceId>,
@@ -57,7 +59,6 @@ impl Stream {
     pub(crate) fn new(
         file: Arc<NetworkFile>,
         content: Arc<Content>,
-        hints: Option<&Hints>,
         request_ids: RequestIds,
         seed: u64,
         watchers: watch::Sender<Option<Arc<StreamSnapshot>>>,
@@ -65,10 +66,6 @@ impl Stream {
         let mut config = ViewerConfig::new(content.size_bytes(), seed, request_ids);
         config.bitrate_bps = file.bitrate;
         config.duration_ms = file.duration_ms;
-        if let Some(hints) = hints {
-            config.time_index.clone_from(&hints.time_index);
-            config.startup_ranges.clone_from(&hints.startup_ranges);
-        }
         let viewer = Viewer::new(config, content.verified());
         Self {
             content,
@@ -76,6 +73,7 @@ impl Stream {
             viewer,
             readers: BTreeMap::new(),
             planned: Vec::new(),
+            complete: Vec::new(),
             idle_since_ms: None,
             watchers,
             sources: BTreeMap::new(),
@@ -90,7 +88,8 @@ impl Stream {
         self.content.content_id()
     }
 
-    /// Takes a neighbour as a source, asking it what it holds.
+    /// Takes a neighbour as a source, asking it what it holds. Where the plan says that it holds everything, its answer is not waited
+    /// for: it comes before the data in any case.
     pub(crate) fn join(&mut self, now_ms: u64, neighbour: &Neighbour) {
         let node = neighbour.remote.node;
         if self.sources.contains_key(&node) || self.content.is_complete() {
@@ -109,6 +108,8 @@ impl Stream {
         self.viewer.source_joined(now_ms, source, traits);
         if neighbour.link.try_send(wire::Open { content_id: self.content_id() }).is_err() {
             tracing::debug!(?node, "cannot ask a full link what it holds");
+        } else if self.complete.contains(&node) {
+            self.viewer.have(now_ms, source, false, true, &[], 0);
         }
     }
 
@@ -174,12 +175,12 @@ impl Stream {
         self.nodes.get(&source).copied()
     }
 
-    /// What a source says it holds. One that disagrees on the size is not used: either it or the catalogue is wrong, and bytes that
-    /// verify under one size cannot verify under another.
+    /// What a source says it holds. One that disagrees on the size is no source, and nothing it was asked for is looked at: either it or
+    /// the catalogue is wrong, and bytes that verify under one size cannot verify under another.
     pub(crate) fn handle_have(&mut self, now_ms: u64, source: SourceId, have: &wire::Have) {
         if have.size_bytes != self.content.size_bytes() {
             tracing::warn!(content = ?self.content_id(), node = ?self.node(source), "a source disagrees on the size of a content");
-            return;
+            return self.viewer.source_left(now_ms, source);
         }
         self.viewer.have(now_ms, source, have.reset, have.complete, &have.ranges, have.backlog_ms);
     }

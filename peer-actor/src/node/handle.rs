@@ -1,6 +1,6 @@
 //! A running node as programs see it: snapshots to read, contents to open, folders to share.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use actix::{MailboxError, Recipient};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -22,9 +22,6 @@ use crate::{
     store::{Store, StoreError},
     transport,
 };
-
-/// A new stream waits this long for hints before it starts without them; finding sources takes as long anyway.
-const HINTS_PATIENCE: Duration = Duration::from_millis(400);
 
 /// A running node. Cheap to clone; every clone is the same node.
 #[derive(Debug, Clone)]
@@ -122,10 +119,8 @@ impl NodeHandle {
             Some(content) => Ok(content),
             None => store.open_partial(content_id, size_bytes, &name),
         });
-        let hints = tokio::time::timeout(HINTS_PATIENCE, self.hints(content_id));
-        let (content, hints) = tokio::join!(content, hints);
-        let content = content.map_err(|_| OpenError::Stopping)??;
-        let request = OpenStream { file: Arc::new(file), content, hints: hints.ok().flatten().map(Arc::new) };
+        let content = content.await.map_err(|_| OpenError::Stopping)??;
+        let request = OpenStream { file: Arc::new(file), content };
         Ok(self.inner.open.send(request).await??)
     }
 

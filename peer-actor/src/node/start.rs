@@ -197,6 +197,7 @@ impl Wires {
     fn scheduler_routes(&self) -> SchedulerRoutes {
         SchedulerRoutes {
             watch: self.discovery.clone().map(Addr::recipient),
+            hints: self.discovery.clone().map(Addr::recipient),
             forget: self.discovery.clone().map(Addr::recipient),
             holdings: self.discovery.clone().map(Addr::recipient),
             unwanted: self.planner.clone().recipient(),

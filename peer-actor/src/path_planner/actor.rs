@@ -128,8 +128,8 @@ impl PathPlannerActor {
                 tracing::info!(?node, "link lost");
                 self.tell(&LinkChanged::Down { node });
             }
-            PlannerOutput::Planned { content_id, nodes, epoch } => {
-                self.tell(&LinkChanged::SourcesPlanned { content_id, nodes, epoch });
+            PlannerOutput::Planned { content_id, nodes, complete, epoch } => {
+                self.tell(&LinkChanged::SourcesPlanned { content_id, nodes, complete, epoch });
             }
             PlannerOutput::Report(report) => {
                 if let Some(to) = &self.routes.report {

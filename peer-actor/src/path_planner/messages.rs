@@ -82,6 +82,8 @@ pub enum LinkChanged {
         content_id: ContentId,
         /// Connected or being tried, best first.
         nodes: Vec<NodeId>,
+        /// Those of them that hold all of it, as the tracker knows.
+        complete: Vec<NodeId>,
         /// The plan's epoch.
         epoch: u64,
     },

@@ -55,6 +55,8 @@ pub enum PlannerOutput {
         content_id: ContentId,
         /// Best first.
         nodes: Vec<NodeId>,
+        /// Those of them that hold all of it.
+        complete: Vec<NodeId>,
         /// The plan's epoch.
         epoch: u64,
     },

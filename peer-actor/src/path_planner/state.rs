@@ -469,9 +469,11 @@ impl PathPlannerState {
     fn tell_planned(&mut self, content_id: ContentId) {
         let Some(plan) = self.wants.plan(&content_id) else { return };
         let is_banned = |node: &NodeId| self.neighbours.get(node).is_some_and(Neighbour::is_banned);
-        let named = plan.sources.iter().map(|source| source.node);
-        let nodes = named.filter(|node| *node != self.own && !is_banned(node)).collect();
-        self.outputs.push_back(PlannerOutput::Planned { content_id, nodes, epoch: plan.epoch });
+        let sources =
+            || plan.sources.iter().filter(|source| source.node != self.own && !is_banned(&source.node));
+        let nodes = sources().map(|source| source.node).collect();
+        let complete = sources().filter(|source| source.complete).map(|source| source.node).collect();
+        self.outputs.push_back(PlannerOutput::Planned { content_id, nodes, complete, epoch: plan.epoch });
     }
 }
 

@@ -17,7 +17,10 @@ use shared::{
     },
 };
 
-use super::announce::{Announcer, first_haves, haves};
+use super::{
+    announce::{Announcer, first_haves, haves},
+    order::ReadOrder,
+};
 use crate::{
     chunk_scheduler::LeavesGained,
     clock,
@@ -48,6 +51,7 @@ pub struct UploaderRoutes {
 pub struct UploaderActor {
     core: Uploader,
     announcer: Announcer,
+    reads: ReadOrder<ChunkRead>,
     store: Store,
     traffic: Traffic,
     routes: UploaderRoutes,
@@ -57,6 +61,7 @@ pub struct UploaderActor {
 }
 
 /// A chunk read for a request.
+#[derive(Debug)]
 struct ChunkRead {
     session: SessionId,
     id: RequestId,
@@ -77,6 +82,7 @@ impl UploaderActor {
         Self {
             core: if role == Role::Origin { core.with_first_copies_first() } else { core },
             announcer: Announcer::default(),
+            reads: ReadOrder::default(),
             store,
             traffic,
             routes,
@@ -183,7 +189,7 @@ impl UploaderActor {
 
     /// Reads and verifies a chunk off the actor thread.
     fn read(
-        &self,
+        &mut self,
         ctx: &mut Context<Self>,
         session: SessionId,
         content_id: ContentId,
@@ -191,6 +197,7 @@ impl UploaderActor {
         leaves: LeafRange,
         proof_skip: u8,
     ) {
+        self.reads.begun(session, id);
         let store = self.store.clone();
         let job = tokio::task::spawn_blocking(move || {
             let content = store.get(&content_id).ok_or(RefuseReason::NotHere)?;
@@ -201,7 +208,9 @@ impl UploaderActor {
             ChunkRead { session, id, leaves, result }
         };
         ctx.spawn(actix::fut::wrap_future::<_, Self>(done).map(|read, actor, ctx| {
-            actor.chunk_read(read);
+            for read in actor.reads.ended(read.session, read.id, read) {
+                actor.chunk_read(read);
+            }
             actor.drive(ctx);
         }));
     }
@@ -308,6 +317,7 @@ impl Handler<LinkChanged> for UploaderActor {
         for session in gone {
             self.links.remove(&session);
             self.announcer.forget(session);
+            self.reads.forget(session);
             self.core.link_left(now_ms, session.0);
         }
         self.drive(ctx);

@@ -11,5 +11,6 @@
 
 mod actor;
 mod announce;
+mod order;
 
 pub use actor::{UploaderActor, UploaderRoutes};

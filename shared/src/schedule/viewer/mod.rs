@@ -191,7 +191,11 @@ impl Viewer {
             now_at.grace_until_ms = self.now_ms + STARTING_MS;
         }
         (now_at.position, now_at.is_blocked) = (position, is_blocked);
-        let is_dry = is_blocked && position < self.config.size_bytes && !self.held.has(leaf_of(position));
+        // Whoever opens or jumps waits from that moment, also if it has not said so yet.
+        let waits = is_blocked
+            || is_jump
+            || before.is_none_or(|before| before.position == position && before.dry_since_ms.is_some());
+        let is_dry = waits && position < self.config.size_bytes && !self.held.has(leaf_of(position));
         now_at.dry_since_ms = is_dry.then(|| now_at.dry_since_ms.unwrap_or(self.now_ms));
         now_at.counted &= is_dry;
         if !is_dry && before.is_some_and(|before| before.position < position) && !is_jump {

@@ -25,8 +25,8 @@ const NEAR_MS: u64 = 10_000;
 const NEAR_MEDIA_MS: u64 = 2_000;
 /// What a pipeline holds beyond a round trip, near and far: enough that a late planning does not leave the link idle, and little, because
 /// a reader that jumps waits for what is on its way.
-const NEAR_AHEAD_MS: f64 = 60.0;
-const FAR_AHEAD_MS: f64 = 40.0;
+const NEAR_AHEAD_MS: f64 = 35.0;
+const FAR_AHEAD_MS: f64 = 25.0;
 /// A peer that delivers within this is as good as the origin.
 const PEER_WAIT_MS: f64 = 800.0;
 /// With less slack than this, whoever is fastest is asked, origin or not: in a crowd, where an origin's uplink is for what nobody else

@@ -30,6 +30,8 @@ const RELIEVE_MS: u64 = 500;
 /// What is needed within this may be asked twice.
 const HEDGE_SLACK_MS: u64 = 1_500;
 const HEDGE_AFTER_MS: u64 = 150;
+/// A second request must promise to be so many times sooner than the first.
+const HEDGE_FACTOR: f64 = 1.5;
 /// Duplicates may be a twentieth of what was received, and a little to begin with.
 const HEDGE_SHARE: u64 = 20;
 const HEDGE_FREE_BYTES: u64 = 128 << 10;
@@ -157,7 +159,7 @@ impl Viewer {
             return;
         }
         let Some((ms, other)) = self.best_other(flight, false) else { return };
-        if ms <= 2.0 * waited_ms as f64 {
+        if ms <= 2.0 * waited_ms as f64 && HEDGE_FACTOR * ms < self.still_ms(flight) {
             self.tally.hedged_bytes += flight.bytes;
             self.flights.mark_hedged(id);
             self.ask_other(other, flight, ms, true, asks);
@@ -170,14 +172,7 @@ impl Viewer {
         if flight.hedged || waited_ms < MOVE_AFTER_MS << self.back_off(flight) {
             return false;
         }
-        let Some(source) = self.sources.get(&flight.source) else { return false };
-        let usual = self.usual_bytes_per_ms();
-        let waited = waited_ms as f64 * if source.is_proven() { 0.5 } else { 2.0 };
-        let still_ms = (source.aged_backlog_ms(self.now_ms) as f64).max(waited).max(source.remaining_ms(
-            self.now_ms,
-            flight.deadline_ms,
-            usual,
-        ));
+        let still_ms = self.still_ms(flight);
         if still_ms < NOT_WORTH_MOVING_MS {
             return false;
         }
@@ -193,8 +188,20 @@ impl Viewer {
         true
     }
 
-    /// The best other source for a flight's leaves.
+    /// How long a flight is going to take where it is: by what is queued there before it, and no less than its waiting so far suggests.
+    fn still_ms(&self, flight: &Flight) -> f64 {
+        let Some(source) = self.sources.get(&flight.source) else { return f64::MAX };
+        let waited_ms = self.now_ms.saturating_sub(flight.sent_ms) as f64;
+        let suggested_ms = waited_ms * if source.is_proven() { 0.5 } else { 2.0 };
+        let queued_ms = source.remaining_ms(self.now_ms, flight.deadline_ms, self.usual_bytes_per_ms());
+        queued_ms.max(source.aged_backlog_ms(self.now_ms) as f64).max(suggested_ms)
+    }
+
+    /// The best other source for a flight's leaves; none when some of them came another way, late, and are not to be asked again.
     fn best_other(&self, flight: &Flight, origins_too: bool) -> Option<(f64, SourceId)> {
+        if self.held.intersects(flight.leaves) {
+            return None;
+        }
         let usual = self.usual_bytes_per_ms();
         let already: Vec<SourceId> =
             self.flights.overlapping(flight.leaves).map(|(_, other)| other.source).collect();

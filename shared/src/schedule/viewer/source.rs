@@ -184,15 +184,12 @@ impl Source {
         }
     }
 
-    /// Bytes per millisecond: measured, else the hint, else what is usual here.
+    /// Bytes per millisecond: measured, else the hint, else what is usual here. The first arrival tells nothing yet: a shaper lets a burst
+    /// through.
     pub(super) fn bytes_per_ms(&self, usual: f64) -> f64 {
         let hint = (self.traits.rate_hint_bps > 0).then_some(self.traits.rate_hint_bps as f64 / 8_000.0);
-        let rate = match self.goodput.bytes_per_ms() {
-            Some(measured) if self.goodput.is_measured() => measured,
-            Some(bound) => hint.unwrap_or(usual).max(bound),
-            None => hint.unwrap_or(usual),
-        };
-        rate.max(1.0)
+        let measured = self.goodput.bytes_per_ms().filter(|_| self.goodput.is_measured());
+        measured.or(hint).unwrap_or(usual).max(1.0)
     }
 
     /// When `bytes` asked for now and needed at `deadline_ms` would be here, in milliseconds from now: behind what is needed sooner.
@@ -225,7 +222,6 @@ impl Source {
 
     /// How many leaves a chunk from here should have; a power of two.
     pub(super) fn chunk_leaves(&self, usual: f64) -> u32 {
-        // The first arrival tells nothing of the rate: a shaper lets a burst through.
         let known = self.goodput.is_measured() || self.traits.rate_hint_bps > 0;
         if !known || self.is_snubbed() {
             return FIRST_CHUNK_LEAVES;
@@ -243,7 +239,8 @@ impl Source {
         } else {
             FIRST_DEPTH_BYTES
         };
-        let carried = rate * (self.rtt_ms() + ahead_ms);
+        // On a long path the rate is found by asking for more: what was not asked for does not come.
+        let carried = rate * (self.rtt_ms() + ahead_ms.max(self.rtt_ms() / 2.0));
         (carried as u64).max(floor_bytes).max(two_chunks).min(MAX_DEPTH_BYTES)
     }
 
