@@ -58,7 +58,7 @@ impl FileIndexActor {
         }
         self.feed_planner(ctx);
         if let Some(due) = self.state.poll_timeout() {
-            self.timer.arm_us(ctx, due.at_us, |actor: &mut Self, ctx| actor.drive(ctx, |_, _| ()));
+            self.timer.arm_us(ctx, due.at_us, Self::wake);
         }
         self.stats.count(clock::now_us() - began_us);
         answer
@@ -96,6 +96,10 @@ impl FileIndexActor {
             index.drive(ctx, |_, _| ());
         });
         ctx.spawn(feeding);
+    }
+
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        self.drive(ctx, |_, _| ());
     }
 
     /// Whoever is listed without a session has lost it unheard.

@@ -80,7 +80,7 @@ impl PathPlannerActor {
             self.apply(ctx, output);
         }
         if let Some(due) = self.state.poll_timeout() {
-            self.timer.arm_us(ctx, due.at_us, |actor: &mut Self, ctx| actor.drive(ctx, |_, _| ()));
+            self.timer.arm_us(ctx, due.at_us, Self::wake);
         }
         self.stats.count(clock::now_us() - began_us);
         answer
@@ -126,6 +126,10 @@ impl PathPlannerActor {
         };
         self.tell(source.0, source.1, offer(viewer.0, PathRole::Accept));
         self.tell(viewer.0, viewer.1, offer(source.0, PathRole::Dial));
+    }
+
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        self.drive(ctx, |_, _| ());
     }
 
     /// Whoever is planned for without a session has lost it unheard.
