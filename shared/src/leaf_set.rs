@@ -3,7 +3,7 @@
 //! Invariant: no bit at or beyond `leaf_count` is ever set, and `count` is the number of set bits. Ranges that reach beyond the
 //! content are cut, so no input can panic or grow the set. It does not know bytes, files or hashes.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use crate::units::{LeafIndex, LeafRange};
 
@@ -141,12 +141,17 @@ impl LeafSet {
 
     /// The first leaf at or after `from` that is not in.
     pub fn first_missing(&self, from: LeafIndex) -> Option<LeafIndex> {
-        self.next(from, false)
+        self.next(from..self.leaf_count, false)
     }
 
     /// The first leaf at or after `from` that is in.
     pub fn first_held(&self, from: LeafIndex) -> Option<LeafIndex> {
-        self.next(from, true)
+        self.next(from..self.leaf_count, true)
+    }
+
+    /// The first leaf of `range` that is in. Looks no further than it must.
+    pub fn first_held_in(&self, range: Range<LeafIndex>) -> Option<LeafIndex> {
+        self.next(range, true)
     }
 
     /// The last leaf at or before `from` that is in.
@@ -176,8 +181,9 @@ impl LeafSet {
         Runs { set: self, held: false, next: range.first, end: range.end().min(self.leaf_count) }
     }
 
-    fn next(&self, from: LeafIndex, held: bool) -> Option<LeafIndex> {
-        if from >= self.leaf_count {
+    fn next(&self, range: Range<LeafIndex>, held: bool) -> Option<LeafIndex> {
+        let (from, end) = (range.start, range.end.min(self.leaf_count));
+        if from >= end {
             return None;
         }
         let flip = if held { 0 } else { u64::MAX };
@@ -185,10 +191,13 @@ impl LeafSet {
         let mut word = (self.words[index] ^ flip) & (u64::MAX << (from % WORD_BITS));
         while word == 0 {
             index += 1;
-            word = self.words.get(index)? ^ flip;
+            if index as u32 * WORD_BITS >= end {
+                return None;
+            }
+            word = self.words[index] ^ flip;
         }
         let leaf = index as u32 * WORD_BITS + word.trailing_zeros();
-        (leaf < self.leaf_count).then_some(leaf)
+        (leaf < end).then_some(leaf)
     }
 
     /// The words a range touches, each with the mask of its bits, cut to the content.
@@ -223,8 +232,8 @@ impl Iterator for Runs<'_> {
     type Item = LeafRange;
 
     fn next(&mut self) -> Option<LeafRange> {
-        let first = self.set.next(self.next, self.held).filter(|first| *first < self.end)?;
-        let end = self.set.next(first, !self.held).map_or(self.end, |end| end.min(self.end));
+        let first = self.set.next(self.next..self.end, self.held)?;
+        let end = self.set.next(first..self.end, !self.held).unwrap_or(self.end);
         self.next = end;
         Some(LeafRange::new(first, end - first))
     }
@@ -310,6 +319,7 @@ mod tests {
             prop_assert_eq!(set.contains(range), range.count == 0 || (range.end() <= leaf_count && missing.is_empty()));
             prop_assert_eq!(set.first_missing(range.first), (range.first..leaf_count).find(|leaf| !model.contains(leaf)));
             prop_assert_eq!(set.first_held(range.first), model.range(range.first..).next().copied());
+            prop_assert_eq!(set.first_held_in(range.first..end), held.first().copied());
             prop_assert_eq!(set.last_held(range.first), model.range(..=range.first).next_back().copied());
             let (at, packed) = set.packed_around(LeafRange::new(0, leaf_count));
             prop_assert_eq!(at, 0);

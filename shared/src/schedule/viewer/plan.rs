@@ -25,8 +25,8 @@ const NEAR_MS: u64 = 10_000;
 const NEAR_MEDIA_MS: u64 = 2_000;
 /// What a pipeline holds beyond a round trip, near and far: enough that a late planning does not leave the link idle, and little, because
 /// a reader that jumps waits for what is on its way.
-const NEAR_AHEAD_MS: f64 = 35.0;
-const FAR_AHEAD_MS: f64 = 25.0;
+const NEAR_AHEAD_MS: f64 = 25.0;
+const FAR_AHEAD_MS: f64 = 20.0;
 /// A peer that delivers within this is as good as the origin.
 const PEER_WAIT_MS: f64 = 800.0;
 /// With less slack than this, whoever is fastest is asked, origin or not: in a crowd, where an origin's uplink is for what nobody else
@@ -367,12 +367,16 @@ impl Viewer {
         let mut from = range.start;
         loop {
             let leaf = self.taken.first_missing(from).filter(|leaf| *leaf < range.end)?;
-            let usable = self.sources.values().filter(|source| source.is_usable(self.now_ms));
-            let next = usable.filter_map(|source| source.have.first_held(leaf)).min()?;
-            if next == leaf {
-                return Some(leaf);
+            let mut next = None;
+            for source in self.sources.values().filter(|source| source.is_usable(self.now_ms)) {
+                if source.have.has(leaf) {
+                    return Some(leaf);
+                }
+                // Of sources that hold little, no more is looked at than up to what another holds.
+                let least = next.unwrap_or(range.end);
+                next = source.have.first_held_in(leaf..least).or(next);
             }
-            from = next;
+            from = next?;
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A chunk should take about this long on the link it crosses: what is on its way when a reader jumps is not taken back.
-const CHUNK_MS: f64 = 25.0;
+const CHUNK_MS: f64 = 12.5;
 /// Chunk size while a link is unknown.
 const FIRST_CHUNK_LEAVES: u32 = 2;
 /// The most that is outstanding at one source.
