@@ -12,10 +12,11 @@ use std::{
 use bytes::Bytes;
 use shared::limits::IDLE_BUFFER_BYTES;
 
-/// log2 of the smallest and the largest kept buffer.
+/// log2 of the smallest kept buffer, and of what is larger than any.
 const SMALLEST_LOG: u32 = 14;
 const LARGEST_LOG: u32 = 21;
-const CLASSES: usize = (LARGEST_LOG - SMALLEST_LOG + 1) as usize;
+/// Four sizes between a power of two and the next, so that a chunk with its head takes little more than a chunk.
+const CLASSES: usize = 4 * (LARGEST_LOG - SMALLEST_LOG) as usize;
 
 static IDLE: Mutex<Idle> = Mutex::new(Idle { bytes: 0, classes: [const { Vec::new() }; CLASSES] });
 
@@ -36,6 +37,11 @@ impl Buffer {
     pub fn of(len: usize) -> Self {
         let memory = take(len).unwrap_or_else(|| vec![0; class_of(len).map_or(len, class_bytes)].into());
         Self { memory, len }
+    }
+
+    /// Forgets all but the first `len` bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
     }
 
     /// The written buffer, to be shared.
@@ -94,12 +100,15 @@ fn take(len: usize) -> Option<Box<[u8]>> {
 
 /// The kept size that fits; none for what is larger than any.
 fn class_of(len: usize) -> Option<usize> {
-    let log = len.next_power_of_two().ilog2().max(SMALLEST_LOG);
-    (log <= LARGEST_LOG).then_some((log - SMALLEST_LOG) as usize)
+    let last_byte = len.saturating_sub(1).max((1 << SMALLEST_LOG) - 1);
+    let quarter_log = last_byte.ilog2().saturating_sub(2);
+    let class = 4 * (last_byte.ilog2() as usize + 1 - SMALLEST_LOG as usize) + (last_byte >> quarter_log) - 7;
+    (class < CLASSES).then_some(class)
 }
 
+/// The inverse: four steps to each power of two.
 const fn class_bytes(class: usize) -> usize {
-    1 << (SMALLEST_LOG as usize + class)
+    (4 + class % 4) << (SMALLEST_LOG as usize - 2 + class / 4)
 }
 
 fn idle() -> MutexGuard<'static, Idle> {
@@ -109,6 +118,19 @@ fn idle() -> MutexGuard<'static, Idle> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kept_size_fits_and_wastes_less_than_a_quarter() {
+        for class in 0..CLASSES {
+            assert_eq!(class_of(class_bytes(class)), Some(class));
+        }
+        for len in (1..=7 << 18).step_by(977) {
+            let Some(class) = class_of(len) else { panic!("{len} is not kept") };
+            let kept = class_bytes(class);
+            assert!(kept >= len && kept <= (len + len / 4 + 1).max(1 << SMALLEST_LOG), "{len} takes {kept}");
+        }
+        assert_eq!(class_of(1 << 22), None);
+    }
 
     #[test]
     fn a_buffer_is_as_long_as_asked_and_what_lies_idle_is_bounded() {

@@ -14,6 +14,7 @@ pub mod node;
 pub mod path_planner;
 pub mod session;
 pub mod store;
+pub mod timer;
 pub mod traffic;
 pub mod transport;
 pub mod uploader;

@@ -14,6 +14,7 @@ use peer_actor::{
     gateway,
     node::{self, NodeHandle},
 };
+use shared::limits::BLOCKING_THREADS;
 use tracing_subscriber::EnvFilter;
 
 use crate::get::{GetError, say};
@@ -60,7 +61,14 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match actix_rt::System::new().block_on(run(config, arguments.command)) {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(&format!("rusteze-peer: cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match actix_rt::System::with_tokio_rt(|| runtime).block_on(run(config, arguments.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("rusteze-peer: {error:#}"));
@@ -72,6 +80,11 @@ fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// What everything runs on, with few threads beside it.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()
 }
 
 async fn run(config: PeerConfig, command: Option<Command>) -> anyhow::Result<()> {

@@ -43,6 +43,36 @@ fn a_long_fat_link_is_filled() {
 }
 
 #[test]
+fn a_reader_that_is_ahead_of_what_the_viewer_was_told_is_no_seek() {
+    let size = 64 * MIB;
+    let mut viewer = Viewer::new(World::config(size, RATE_BPS, 1), LeafSet::new(leaf_count(size)));
+    let traits = SourceTraits {
+        is_origin: false,
+        path: PathKind::Direct,
+        rate_hint_bps: 800_000_000,
+        rtt_hint_us: 500,
+    };
+    viewer.source_joined(0, 1, traits);
+    viewer.have(0, 1, true, true, &[], 0);
+    viewer.reader_moved(0, 1, 0, true);
+    let mut end_byte = 0;
+    for now_ms in 1..200 {
+        while viewer.poll_output().is_some() {}
+        let flights: Vec<_> = viewer.in_flight().collect();
+        for (id, source, leaves) in flights {
+            let is_next = leaves.bytes(size).start == end_byte;
+            if is_next && viewer.data_arrived(now_ms, source, id, leaves, 1).is_useful() {
+                end_byte = leaves.bytes(size).end;
+            }
+        }
+        // Stored, read, and said so, before the viewer hears that any of it verified.
+        viewer.reader_moved(now_ms, 1, end_byte, true);
+    }
+    assert!(end_byte > MIB, "only {end_byte} bytes were asked for");
+    assert_eq!(viewer.epoch(), 0);
+}
+
+#[test]
 fn several_sources_are_all_used_when_one_is_not_enough() {
     let size = 64 * MIB;
     let sources = vec![WorldSource::complete(size, 1_000, 20); 4];

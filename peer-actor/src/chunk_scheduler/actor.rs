@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use actix::{
-    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, Recipient, SpawnHandle,
-};
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, Recipient};
 use shared::{
     ContentId, LeafRange, NodeId,
     limits::{MAX_OPEN_CONTENTS, MAX_READERS},
@@ -31,6 +29,7 @@ use crate::{
     path_planner::{ContentUnwanted, GoodputMeasured, LinkChanged, NodeBanned},
     session::SessionFrame,
     store::{Content, IngestError},
+    timer::Timer,
     traffic::Traffic,
     transport::Permit,
 };
@@ -74,7 +73,7 @@ pub struct ChunkSchedulerActor {
     streams: BTreeMap<ContentId, Stream>,
     links: BTreeMap<NodeId, Neighbour>,
     watchers: BTreeMap<ContentId, watch::Sender<Option<Arc<StreamSnapshot>>>>,
-    timer: Option<(u64, SpawnHandle)>,
+    timer: Timer,
     ticks: u64,
 }
 
@@ -98,7 +97,7 @@ impl ChunkSchedulerActor {
             streams: BTreeMap::new(),
             links: BTreeMap::new(),
             watchers: BTreeMap::new(),
-            timer: None,
+            timer: Timer::default(),
             ticks: 0,
         }
     }
@@ -112,30 +111,8 @@ impl ChunkSchedulerActor {
             }
             run_outputs(stream, &self.links, &self.routes);
         }
-        self.arm(ctx);
-    }
-
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(due_ms) = self
-            .streams
-            .values()
-            .filter_map(|stream| stream.viewer.poll_timeout())
-            .map(|due| due.at_ms)
-            .min()
-        else {
-            return;
-        };
-        if let Some((armed_ms, timer)) = self.timer {
-            if armed_ms <= due_ms {
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let timer = ctx.run_later(clock::until_ms(due_ms), |actor, ctx| {
-            actor.timer = None;
-            actor.drive(ctx);
-        });
-        self.timer = Some((due_ms, timer));
+        let due_ms = self.streams.values().filter_map(|stream| stream.viewer.poll_timeout());
+        self.timer.arm_ms(ctx, due_ms.map(|due| due.at_ms).min(), Self::drive);
     }
 
     fn handle_data(

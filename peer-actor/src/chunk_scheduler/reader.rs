@@ -16,7 +16,7 @@ use shared::{ContentId, limits::LEAF_BYTES, snapshot::NetworkFile};
 use thiserror::Error;
 
 use super::messages::{ReaderId, ReaderNews};
-use crate::{mailbox, store::Content};
+use crate::{buffers::Buffer, mailbox, store::Content};
 
 /// A reader that moves less than this within held bytes is not worth a message.
 const STEP_BYTES: u64 = 4 * LEAF_BYTES;
@@ -121,11 +121,11 @@ impl ContentReader {
             changes.mark_unchanged();
             let content = self.content.clone();
             let read = tokio::task::spawn_blocking(move || {
-                let mut buffer = vec![0; max_bytes];
+                let mut buffer = Buffer::of(max_bytes);
                 let read_bytes = content.try_read(position_byte, &mut buffer)?;
                 Ok::<_, io::Error>(read_bytes.map(|read_bytes| {
                     buffer.truncate(read_bytes);
-                    Bytes::from(buffer)
+                    buffer.freeze()
                 }))
             });
             match read.await.map_err(|_| ReadError::Ended)?? {

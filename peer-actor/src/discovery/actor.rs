@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, ResponseFuture,
-    SpawnHandle, WrapFuture as _,
+    WrapFuture as _,
 };
 use shared::{
     ContentId,
@@ -27,6 +27,7 @@ use crate::{
         self, Audience, CloseSession, SessionActor, SessionEvent, SessionFrame, SessionId, SessionRoutes,
         Side,
     },
+    timer::Timer,
     transport::{self, DialError, LinkEvents, LinkHandle},
 };
 
@@ -48,7 +49,7 @@ pub struct DiscoveryActor {
     /// What was polled and did not fit.
     unsent: Option<Frame>,
     waiters: BTreeMap<ContentId, HintsWaiters>,
-    timer: Option<(u64, SpawnHandle)>,
+    timer: Timer,
 }
 
 impl DiscoveryActor {
@@ -63,7 +64,7 @@ impl DiscoveryActor {
             link: None,
             unsent: None,
             waiters: BTreeMap::new(),
-            timer: None,
+            timer: Timer::default(),
         }
     }
 
@@ -76,7 +77,8 @@ impl DiscoveryActor {
             self.perform(ctx, output);
         }
         self.send();
-        self.arm(ctx);
+        let due_ms = self.state.poll_timeout().map(|(due_ms, _)| due_ms);
+        self.timer.arm_ms(ctx, due_ms, Self::drive);
     }
 
     fn perform(&mut self, ctx: &mut Context<Self>, output: DiscoveryOutput) {
@@ -159,22 +161,6 @@ impl DiscoveryActor {
                 return;
             }
         }
-    }
-
-    /// Keeps one timer; one that fires early finds nothing due and is armed again.
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some((due_ms, _)) = self.state.poll_timeout() else { return };
-        if let Some((armed_ms, timer)) = self.timer {
-            if armed_ms <= due_ms {
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let timer = ctx.run_later(clock::until_ms(due_ms), |actor, ctx| {
-            actor.timer = None;
-            actor.drive(ctx);
-        });
-        self.timer = Some((due_ms, timer));
     }
 
     fn drop_link(&mut self, session: SessionId) {

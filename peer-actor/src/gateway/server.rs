@@ -22,6 +22,7 @@ use actix_web::{
     middleware::{Next, from_fn},
     rt, web,
 };
+use shared::limits::BLOCKING_THREADS;
 use thiserror::Error;
 
 use super::{GatewayError, guard, routes, source::Library};
@@ -71,6 +72,7 @@ fn build<L: Library>(listener: std::net::TcpListener, bound: SocketAddr, library
     })
     .on_connect(keep_little)
     .workers(1)
+    .worker_max_blocking_threads(BLOCKING_THREADS)
     .max_connections(MAX_CONNECTIONS)
     .client_request_timeout(HEAD_TIMEOUT)
     .shutdown_timeout(1)

@@ -29,6 +29,7 @@ use crate::{
         self, AdmitSession, Audience, CloseSession, Remote, SessionActor, SessionEvent, SessionId,
         SessionRoutes, Side,
     },
+    timer::Timer,
     transport::{self, LinkEvents, LinkHandle},
 };
 
@@ -43,7 +44,7 @@ pub struct PathPlannerActor {
     state: PathPlannerState,
     dials: BTreeMap<TryId, SpawnHandle>,
     sessions: HashMap<SessionId, OwnedSession>,
-    timer: Option<(u64, SpawnHandle)>,
+    timer: Timer,
 }
 
 #[derive(Debug)]
@@ -59,7 +60,7 @@ impl PathPlannerActor {
         let own = config.local.identity.node_id();
         let state = PathPlannerState::new(own, config.can_accept, routes.ask_path.is_some(), config.seed);
         let (dials, sessions) = (BTreeMap::new(), HashMap::new());
-        Self { config, routes, state, dials, sessions, timer: None }
+        Self { config, routes, state, dials, sessions, timer: Timer::default() }
     }
 
     fn drive(&mut self, ctx: &mut Context<Self>) {
@@ -70,7 +71,8 @@ impl PathPlannerActor {
         while let Some(output) = self.state.poll_output() {
             self.perform(ctx, output);
         }
-        self.arm(ctx);
+        let due_ms = self.state.poll_timeout().map(|(due_ms, _)| due_ms);
+        self.timer.arm_ms(ctx, due_ms, Self::drive);
     }
 
     fn perform(&mut self, ctx: &mut Context<Self>, output: PlannerOutput) {
@@ -174,22 +176,6 @@ impl PathPlannerActor {
         let (session, addr) = session::start_held(local, side, audience, link.clone(), events, routes);
         self.sessions.insert(session, OwnedSession { addr, link, remote: None });
         session
-    }
-
-    /// Keeps one timer; one that fires early finds nothing due and is armed again.
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some((due_ms, _)) = self.state.poll_timeout() else { return };
-        if let Some((armed_ms, timer)) = self.timer {
-            if armed_ms <= due_ms {
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let timer = ctx.run_later(clock::until_ms(due_ms), |actor, ctx| {
-            actor.timer = None;
-            actor.drive(ctx);
-        });
-        self.timer = Some((due_ms, timer));
     }
 }
 

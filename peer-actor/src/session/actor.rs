@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{
-    Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Recipient, SpawnHandle,
-    StreamHandler,
-};
+use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Recipient, StreamHandler};
 use shared::wire::{Frame, LinkMessage, Message, PeerMessage};
 
 use super::{
@@ -22,6 +19,7 @@ use crate::{
     clock,
     identity::random_bytes,
     mailbox,
+    timer::Timer,
     transport::{CloseCause, LinkEvent, LinkEvents, LinkHandle, Permit},
 };
 
@@ -52,7 +50,7 @@ pub struct SessionActor {
     events: Option<LinkEvents>,
     routes: SessionRoutes,
     remote: Option<Arc<Remote>>,
-    timer: Option<(u64, SpawnHandle)>,
+    timer: Timer,
     /// Frames that wait for [`AdmitSession`]; their permits bound them.
     held: Option<Vec<(Frame, Option<Permit>)>>,
 }
@@ -93,7 +91,7 @@ fn start_actor(
     let id = SessionId(NEXT.fetch_add(1, Ordering::Relaxed));
     let state = SessionState::new(clock::now_ms(), local, side, audience, fresh_nonce());
     let events = Some(events);
-    let actor = SessionActor { id, state, link, events, routes, remote: None, timer: None, held };
+    let actor = SessionActor { id, state, link, events, routes, remote: None, timer: Timer::default(), held };
     (id, actor.start())
 }
 
@@ -146,7 +144,8 @@ impl SessionActor {
                 SessionOutput::Closed(reason) => return self.close(ctx, reason),
             }
         }
-        self.arm(ctx);
+        let due_ms = self.state.poll_timeout().map(|(due_ms, _)| due_ms);
+        self.timer.arm_ms(ctx, due_ms, |session: &mut Self, ctx| session.drive(ctx, None));
     }
 
     fn send(&self, frame: Frame) {
@@ -196,22 +195,6 @@ impl SessionActor {
             let (remote, link) = (remote.clone(), self.link.clone());
             mailbox::post(route, SessionFrame { session: self.id, remote, link, frame: None, permit: None });
         }
-    }
-
-    /// Keeps one timer; one that fires early finds nothing due and is armed again.
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some((due_ms, _)) = self.state.poll_timeout() else { return };
-        if let Some((armed_ms, timer)) = self.timer {
-            if armed_ms <= due_ms {
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let timer = ctx.run_later(clock::until_ms(due_ms), |actor, ctx| {
-            actor.timer = None;
-            actor.drive(ctx, None);
-        });
-        self.timer = Some((due_ms, timer));
     }
 
     fn close(&mut self, ctx: &mut Context<Self>, reason: CloseReason) {

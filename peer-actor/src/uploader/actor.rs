@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient, SpawnHandle};
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient};
 use bytes::Bytes;
 use shared::{
     ContentId, LeafRange, MediaKind,
@@ -29,6 +29,7 @@ use crate::{
     path_planner::{LinkChanged, UplinkMeasured},
     session::{Remote, SessionFrame, SessionId},
     store::{Content, ReadChunkError, Store},
+    timer::Timer,
     traffic::Traffic,
     transport::LinkHandle,
 };
@@ -60,7 +61,7 @@ pub struct UploaderActor {
     links: BTreeMap<SessionId, (LinkHandle, Arc<Remote>)>,
     kinds: BTreeMap<ContentId, MediaKind>,
     told_uplink: Option<UplinkState>,
-    timer: Option<(u64, SpawnHandle)>,
+    timer: Timer,
 }
 
 /// A chunk read for a request.
@@ -93,7 +94,7 @@ impl UploaderActor {
             links: BTreeMap::new(),
             kinds: BTreeMap::new(),
             told_uplink: None,
-            timer: None,
+            timer: Timer::default(),
         }
     }
 
@@ -217,22 +218,8 @@ impl UploaderActor {
                 UploaderOutput::NoFresh { link, id } => self.send_to(link, wire::NoFresh { id }),
             }
         }
-        self.arm(ctx);
-    }
-
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(due) = self.core.poll_timeout(clock::now_ms()) else { return };
-        if let Some((armed_ms, timer)) = self.timer {
-            if armed_ms <= due.at_ms {
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let timer = ctx.run_later(clock::until_ms(due.at_ms), |actor, ctx| {
-            actor.timer = None;
-            actor.drive(ctx);
-        });
-        self.timer = Some((due.at_ms, timer));
+        let due_ms = self.core.poll_timeout(clock::now_ms()).map(|due| due.at_ms);
+        self.timer.arm_ms(ctx, due_ms, Self::drive);
     }
 
     fn send_to(&self, link: LinkId, frame: impl Into<Frame>) {

@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{
-    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient, SpawnHandle, WrapFuture as _,
-};
-use peer_actor::clock;
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient, WrapFuture as _};
+use peer_actor::{clock, timer::Timer};
 
 use super::{
     FileIndexState, IndexSnapshot,
@@ -32,7 +30,7 @@ pub struct FileIndexActor {
     stats: Arc<ActorStats>,
     planner: Recipient<HoldersChanged>,
     is_planner_busy: bool,
-    timer: Option<(u64, SpawnHandle)>,
+    timer: Timer,
 }
 
 impl FileIndexActor {
@@ -44,7 +42,7 @@ impl FileIndexActor {
             stats,
             planner,
             is_planner_busy: false,
-            timer: None,
+            timer: Timer::default(),
         }
     }
 
@@ -59,7 +57,9 @@ impl FileIndexActor {
             self.apply(now_ms, output);
         }
         self.feed_planner(ctx);
-        self.arm(ctx);
+        if let Some(due) = self.state.poll_timeout() {
+            self.timer.arm_us(ctx, due.at_us, Self::wake);
+        }
         self.stats.count(clock::now_us() - began_us);
         answer
     }
@@ -98,20 +98,8 @@ impl FileIndexActor {
         ctx.spawn(feeding);
     }
 
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(due) = self.state.poll_timeout() else { return };
-        if let Some((armed_us, timer)) = self.timer {
-            if armed_us <= due.at_us {
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let wait = Duration::from_micros(due.at_us.saturating_sub(clock::now_us()));
-        let timer = ctx.run_later(wait, |index, ctx| {
-            index.timer = None;
-            index.drive(ctx, |_, _| ());
-        });
-        self.timer = Some((due.at_us, timer));
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        self.drive(ctx, |_, _| ());
     }
 
     /// Whoever is listed without a session has lost it unheard.

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, SpawnHandle, WrapFuture as _};
-use peer_actor::{clock, identity::Identity};
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
+use peer_actor::{clock, identity::Identity, timer::Timer};
 use shared::{
     NodeId,
     wire::{PathKind, PathOffer, PathRefused, PathRole, TrackerMessage},
@@ -36,7 +36,7 @@ pub struct PathPlannerActor {
     relays: Arc<Relays>,
     identity: Arc<Identity>,
     probes: Arc<Semaphore>,
-    timer: Option<(u64, SpawnHandle)>,
+    timer: Timer,
 }
 
 impl PathPlannerActor {
@@ -56,7 +56,7 @@ impl PathPlannerActor {
             relays,
             identity,
             probes,
-            timer: None,
+            timer: Timer::default(),
         }
     }
 
@@ -79,7 +79,9 @@ impl PathPlannerActor {
         while let Some(output) = self.state.poll_output() {
             self.apply(ctx, output);
         }
-        self.arm(ctx);
+        if let Some(due) = self.state.poll_timeout() {
+            self.timer.arm_us(ctx, due.at_us, Self::wake);
+        }
         self.stats.count(clock::now_us() - began_us);
         answer
     }
@@ -126,20 +128,8 @@ impl PathPlannerActor {
         self.tell(viewer.0, viewer.1, offer(source.0, PathRole::Dial));
     }
 
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(due) = self.state.poll_timeout() else { return };
-        if let Some((armed_us, timer)) = self.timer {
-            if armed_us <= due.at_us {
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let wait = Duration::from_micros(due.at_us.saturating_sub(clock::now_us()));
-        let timer = ctx.run_later(wait, |planner, ctx| {
-            planner.timer = None;
-            planner.drive(ctx, |_, _| ());
-        });
-        self.timer = Some((due.at_us, timer));
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        self.drive(ctx, |_, _| ());
     }
 
     /// Whoever is planned for without a session has lost it unheard.

@@ -8,11 +8,12 @@ use std::{
 
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient,
-    ResponseActFuture, SpawnHandle, WrapFuture as _,
+    ResponseActFuture, WrapFuture as _,
 };
 use futures_util::StreamExt as _;
 use peer_actor::{
     clock,
+    timer::Timer,
     transport::{CloseCause, LinkEvent, LinkEvents, LinkHandle},
 };
 use shared::{
@@ -66,7 +67,7 @@ pub struct SessionActor {
     observed: SocketAddr,
     entry: Option<Arc<SessionEntry>>,
     ungreeted: Option<Ungreeted>,
-    timer: Option<(u64, SpawnHandle)>,
+    timer: Timer,
     is_closing: bool,
 }
 
@@ -97,7 +98,7 @@ impl SessionActor {
             observed,
             entry: None,
             ungreeted: Some(ungreeted),
-            timer: None,
+            timer: Timer::default(),
             is_closing: false,
         };
         actor.start();
@@ -130,7 +131,9 @@ impl SessionActor {
                 }
             }
         }
-        self.arm(ctx);
+        if let Some(due) = self.state.poll_timeout() {
+            self.timer.arm_us(ctx, due.at_us, Self::drive_alone);
+        }
         asks
     }
 
@@ -194,23 +197,6 @@ impl SessionActor {
             }
             replies
         }
-    }
-
-    /// Keeps one timer; one that fires early finds nothing due and is armed again.
-    fn arm(&mut self, ctx: &mut Context<Self>) {
-        let Some(due) = self.state.poll_timeout() else { return };
-        if let Some((armed_us, timer)) = self.timer {
-            if armed_us <= due.at_us {
-                return;
-            }
-            ctx.cancel_future(timer);
-        }
-        let wait = Duration::from_micros(due.at_us.saturating_sub(clock::now_us()));
-        let timer = ctx.run_later(wait, |session, ctx| {
-            session.timer = None;
-            session.drive_alone(ctx);
-        });
-        self.timer = Some((due.at_us, timer));
     }
 
     /// Drives without an event of the link behind it; what is to be asked is asked beside.

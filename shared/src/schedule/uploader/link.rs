@@ -86,7 +86,7 @@ impl Link {
     /// Whether the link's own queue can take another chunk: one link never holds more than the largest chunk or the window.
     pub(super) fn has_room(&self, window_bytes: u64) -> bool {
         let unsent = self.unsent_bytes();
-        unsent == 0 || unsent < window_bytes.min(2 * MAX_PAYLOAD_BYTES as u64)
+        unsent == 0 || unsent < window_bytes.min(MAX_PAYLOAD_BYTES as u64)
     }
 
     pub(super) fn most_urgent(&self, is_repeat: impl Fn(&Queued) -> bool) -> Option<(usize, &Queued)> {

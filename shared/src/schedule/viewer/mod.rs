@@ -317,9 +317,22 @@ impl Viewer {
         if to >= self.config.size_bytes || self.held.has(leaf_of(to)) {
             return false;
         }
-        let reach = self.held.first_missing(leaf_of(from)).unwrap_or(self.leaf_count);
+        let reach = self.first_absent(leaf_of(from));
         let reads_on_to = LeafRange::new(0, reach).bytes(self.config.size_bytes).end.max(from) + SKIP_BYTES;
         (to < from || to > reads_on_to) && !self.is_coming(leaf_of(to))
+    }
+
+    /// The first leaf at or after `from` that is neither held nor being verified. A reader reads what is stored, and may have passed
+    /// what this viewer is yet to hear of.
+    fn first_absent(&self, from: LeafIndex) -> LeafIndex {
+        let mut next = from;
+        loop {
+            let missing = self.held.first_missing(next).unwrap_or(self.leaf_count);
+            match self.verifying.iter().find(|(_, leaves)| leaves.contains(missing)) {
+                Some((_, leaves)) => next = leaves.end(),
+                None => return missing,
+            }
+        }
     }
 
     /// Whether `leaf` was asked for as something that is needed about now, or is being verified. What was asked for a later time would
