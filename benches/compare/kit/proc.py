@@ -17,7 +17,7 @@ class Program:
         self.argv = [str(word) for word in argv]
         self.log = log
         self._usage = None
-        self._peak_kib = 0
+        self._peak_kib = self._peak_anon_kib = 0
         self._base_cpu_s = 0.0
         with open(log, "ab") as out, host.inside():
             self._child = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=cwd, env=env)
@@ -70,7 +70,7 @@ class Program:
         except OSError:
             # Not allowed, or gone: the peak then counts from its start.
             pass
-        self._peak_kib = 0
+        self._peak_kib = self._peak_anon_kib = 0
 
     def cpu_s(self):
         """CPU seconds since the start or the last reset."""
@@ -80,6 +80,11 @@ class Program:
         """The most resident memory since the start or the last reset, in MiB."""
         self._look()
         return self._peak_kib / 1024
+
+    def peak_anon_mib(self):
+        """The most anonymous memory that was seen, in MiB: what is neither a file's nor shared, at each sample."""
+        self._look()
+        return self._peak_anon_kib / 1024
 
     def rss_mib(self):
         """Resident memory now: (all, anonymous), in MiB."""
@@ -108,7 +113,9 @@ class Program:
 
     def _look(self):
         # The high-water mark of the address space: unlike the one of `wait4` it forgets what this kit was before `exec`.
-        self._peak_kib = max(self._peak_kib, self._status().get("VmHWM", 0))
+        fields = self._status()
+        self._peak_kib = max(self._peak_kib, fields.get("VmHWM", 0))
+        self._peak_anon_kib = max(self._peak_anon_kib, fields.get("RssAnon", 0))
 
     def _sample(self):
         while self._usage is None:

@@ -19,6 +19,7 @@ class Bulk(Scenario):
         Measure("cpu_source_s_per_gib", "CPU s/GiB, source"),
         Measure("rss_source_mib", "peak RSS MiB, source"),
         Measure("rss_viewer_mib", "peak RSS MiB, downloader"),
+        Measure("anon_viewer_mib", "peak anonymous MiB, downloader"),
         Measure("wire_ratio", "received / file"),
     )
     reference = "rqbit"
@@ -42,6 +43,7 @@ class Bulk(Scenario):
             "cpu_source_s_per_gib": cpu_source_s / file.size * 2**30,
             "rss_source_mib": seeder.peak_mib(),
             "rss_viewer_mib": leecher.peak_mib(),
+            "anon_viewer_mib": leecher.peak_anon_mib(),
             "wire_ratio": received / file.size,
         }
         leecher.kill()

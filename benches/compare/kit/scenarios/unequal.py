@@ -24,6 +24,7 @@ class Unequal(Scenario):
         Measure("stalled_s", "stalled s"),
         Measure("startup_s", "start s"),
         Measure("wire_ratio", "received / played"),
+        Measure("own_wasted", "thrown away / played, as it counts itself"),
     )
     reference = "rqbit"
 
@@ -49,16 +50,20 @@ class Unequal(Scenario):
         deaths.start()
         reader.join()
         received = lab.net.traffic()["viewer"][0] - received
+        own = running.counters(viewer, file)
         deaths.join()
         if reader.startup_s is None:
             raise RuntimeError(reader.error or "it never began to play")
         played = reader.played_s * BITRATE_BPS / 8
-        return {
+        result = {
             "stalls": reader.stalls,
             "stalled_s": reader.stalled_s,
             "startup_s": reader.startup_s,
             "wire_ratio": received / played,
         }
+        if own:
+            result["own_wasted"] = own["wasted_bytes"] / played
+        return result
 
     @staticmethod
     def _kill(running, file, sources, programs, reader):
