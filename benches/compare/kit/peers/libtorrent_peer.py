@@ -13,7 +13,7 @@ import urllib.parse
 
 import libtorrent
 
-AHEAD_PIECES = 4
+AHEAD_PIECES = 10
 
 listen, control_port, gateway_port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 session = libtorrent.session({

@@ -32,8 +32,8 @@ class Rqbit(BitTorrent):
         return subprocess.run([cls.binary, "--version"], capture_output=True, text=True).stdout.split()[-1]
 
     def start(self, host, folder):
-        words = ["--disable-dht-persistence", "--disable-dht", "--http-api-listen-addr", f"127.0.0.1:{CONTROL_PORT}"]
-        words += ["--listen-port", str(PEER_PORT)]
+        words = ["--disable-dht", "--disable-lsd", "--disable-upnp-port-forward", "--ipv4-only"]
+        words += ["--http-api-listen-addr", f"127.0.0.1:{CONTROL_PORT}", "--listen-port", str(PEER_PORT)]
         words += ["server", "start", "--disable-persistence", folder]
         program = self.lab.start(host.name, [self.binary, *words], host)
         until("rqbit to start", lambda: program.check() or web.answers(self._url(host, "/stats")))
