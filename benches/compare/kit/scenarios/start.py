@@ -18,7 +18,6 @@ class Start(Scenario):
         Measure("start_s", "start s"),
         Measure("seek_s", "seek to 70 % s"),
         Measure("busy_seek_s", "seek to 40 % while reading s"),
-        Measure("first_byte_s", "start, first byte s"),
         Measure("start_rx_kib", "received KiB at start"),
     )
     delay_ms = 0
