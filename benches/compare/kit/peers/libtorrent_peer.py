@@ -13,7 +13,8 @@ import urllib.parse
 
 import libtorrent
 
-AHEAD_PIECES = 10
+# How far ahead pieces get deadlines: pieces of one deadline are asked for together and finish together, so few of the large ones.
+AHEAD_BYTES, LEAST_PIECES, MOST_PIECES = 4 << 20, 4, 10
 
 listen, control_port, gateway_port = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 session = libtorrent.session({
@@ -38,8 +39,9 @@ def pump():
 
 def piece(handle, index):
     """The bytes of a piece, once it is there."""
-    count = handle.torrent_file().num_pieces()
-    for ahead in range(min(AHEAD_PIECES, count - index)):
+    info = handle.torrent_file()
+    pieces_ahead = max(LEAST_PIECES, min(MOST_PIECES, AHEAD_BYTES // info.piece_length()))
+    for ahead in range(min(pieces_ahead, info.num_pieces() - index)):
         if not handle.have_piece(index + ahead):
             handle.set_piece_deadline(index + ahead, 100 * (ahead + 1))
     while not handle.have_piece(index):
