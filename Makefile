@@ -9,7 +9,7 @@ ARGS    ?=
 BIN     := $(or $(CARGO_TARGET_DIR),target)/debug
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench tracker peer client console check clean-demo
+.PHONY: help setup demo test bench compare tracker peer client console check clean-demo
 
 help: ## What there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ test: ## The whole test suite, scenarios on the real programs included
 bench: ## The criterion benchmarks
 	@scripts/setup.sh build
 	cargo bench --workspace $(ARGS)
+
+compare: ## Rusteze beside nginx, rqbit, libtorrent and webtorrent on the same wires (ARGS="bulk start --rounds 5")
+	@scripts/setup.sh build test
+	benches/compare/run $(ARGS)
 
 tracker: ## A tracker (LISTEN=127.0.0.1:7700 LIBRARY=folder)
 	@scripts/setup.sh build
