@@ -40,7 +40,7 @@ class Rusteze(System):
 
     def seed(self, host, file):
         program = self._peer(host, ["--share", file.folder])
-        self._await_file(host, file, lambda entry: entry["is_local"])
+        self._content_id = self._await_file(host, file, lambda entry: entry["is_local"])["content_id"]
         return program
 
     def viewer(self, host, file):
@@ -55,7 +55,7 @@ class Rusteze(System):
     def fetch(self, host, file):
         out = os.path.join(self.lab.subfolder(host.name), file.name)
         begun = time.monotonic()
-        words = ["get", file.name, "--out", out, *self._peer_words(host)]
+        words = ["get", self._content_id, "--out", out, *self._peer_words(host)]
         program = self.lab.start(f"{host.name}-get", [os.path.join(self.binaries, "rusteze-peer"), *words], host)
         if program.wait(600) != 0:
             raise RuntimeError(program.log_tail())
@@ -117,6 +117,10 @@ class RustezeOrigin(Rusteze):
 
     def seed(self, host, file):
         program = self._start_tracker(host, ["--library", file.folder])
-        status = web.Url(host, host.ip, TRACKER_PORT, "/api/files")
-        until(f"{file.name} in the tracker's library", lambda: file.name in str(web.call(status)), 120)
+        library = web.Url(host, host.ip, TRACKER_PORT, "/api/files")
+
+        def entry():
+            return next((entry for entry in web.call(library) if entry["name"] == file.name), None)
+
+        self._content_id = until(f"{file.name} in the tracker's library", entry, 120)["content_id"]
         return program
