@@ -1,7 +1,7 @@
 //! Payload buffers that are used again and again: a fresh megabyte costs the kernel as much as copying it.
 //!
-//! Invariant: at most [`IDLE_BUFFER_BYTES`] lie idle, whatever was in use before. A buffer may hold bytes of its last use; whoever takes
-//! one writes it before reading it.
+//! Invariant: at most [`IDLE_BUFFER_BYTES`] lie idle, whatever was in use before, and large ones do not give way to small ones, of which
+//! the allocator has plenty. A buffer may hold bytes of its last use; whoever takes one writes it before reading it.
 
 use std::{
     fmt,
@@ -12,17 +12,22 @@ use std::{
 use bytes::Bytes;
 use shared::limits::IDLE_BUFFER_BYTES;
 
+/// Buffers below this share an eighth of what may lie idle.
+const LARGE_BYTES: usize = 256 * 1024;
+
 /// log2 of the smallest kept buffer, and of what is larger than any.
 const SMALLEST_LOG: u32 = 14;
 const LARGEST_LOG: u32 = 21;
 /// Four sizes between a power of two and the next, so that a chunk with its head takes little more than a chunk.
 const CLASSES: usize = 4 * (LARGEST_LOG - SMALLEST_LOG) as usize;
 
-static IDLE: Mutex<Idle> = Mutex::new(Idle { bytes: 0, classes: [const { Vec::new() }; CLASSES] });
+static IDLE: Mutex<Idle> =
+    Mutex::new(Idle { small_bytes: 0, large_bytes: 0, classes: [const { Vec::new() }; CLASSES] });
 
 #[derive(Debug)]
 struct Idle {
-    bytes: usize,
+    small_bytes: usize,
+    large_bytes: usize,
     classes: [Vec<Box<[u8]>>; CLASSES],
 }
 
@@ -77,8 +82,9 @@ impl Drop for Buffer {
             return;
         };
         let mut idle = idle();
-        if idle.bytes + memory.len() <= IDLE_BUFFER_BYTES {
-            idle.bytes += memory.len();
+        let (idle_bytes, most_bytes) = idle.share_of(memory.len());
+        if *idle_bytes + memory.len() <= most_bytes {
+            *idle_bytes += memory.len();
             idle.classes[class].push(memory);
         }
     }
@@ -94,8 +100,20 @@ fn take(len: usize) -> Option<Box<[u8]>> {
     let class = class_of(len)?;
     let mut idle = idle();
     let memory = idle.classes[class].pop()?;
-    idle.bytes -= memory.len();
+    *idle.share_of(memory.len()).0 -= memory.len();
     Some(memory)
+}
+
+impl Idle {
+    /// What lies idle of buffers like this, and how much of them may.
+    const fn share_of(&mut self, bytes: usize) -> (&mut usize, usize) {
+        const SMALL_SHARE_BYTES: usize = IDLE_BUFFER_BYTES / 8;
+        if bytes < LARGE_BYTES {
+            (&mut self.small_bytes, SMALL_SHARE_BYTES)
+        } else {
+            (&mut self.large_bytes, IDLE_BUFFER_BYTES - SMALL_SHARE_BYTES)
+        }
+    }
 }
 
 /// The kept size that fits; none for what is larger than any.
@@ -141,11 +159,14 @@ mod tests {
             assert_eq!(bytes.len(), len);
             assert!(bytes.iter().all(|byte| *byte == 7));
         }
-        let many: Vec<Buffer> = (0..100).map(|_| Buffer::of(1 << 20)).collect();
-        drop(many);
+        for len in [1 << 20, 1 << 14] {
+            let many: Vec<Buffer> = (0..1_000).map(|_| Buffer::of(len)).collect();
+            drop(many);
+        }
         let idle = idle();
-        assert!(idle.bytes <= IDLE_BUFFER_BYTES);
         let counted: usize = idle.classes.iter().flatten().map(|memory| memory.len()).sum();
-        assert_eq!(idle.bytes, counted);
+        assert_eq!(idle.small_bytes + idle.large_bytes, counted);
+        assert!(counted <= IDLE_BUFFER_BYTES);
+        assert!(idle.large_bytes >= 1 << 20, "small ones did not push out the large");
     }
 }

@@ -71,7 +71,7 @@ pub const SOCKET_UNSENT_BYTES: u32 = 32 * 1024;
 /// The same on a connection so fast that they are gone in milliseconds.
 pub const MAX_SOCKET_UNSENT_BYTES: u32 = 512 * 1024;
 /// Payload buffers kept for their next use, in a process.
-pub const IDLE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+pub const IDLE_BUFFER_BYTES: usize = 6 * 1024 * 1024;
 /// Threads of an arbiter that read, write and hash; more would hold more chunks at once, and no disk is faster for it.
 pub const BLOCKING_THREADS: usize = 8;
 /// Data bytes a receiver grants on one link before it has seen any rate. A grant is a promise to read in time, not memory: what is not

@@ -40,6 +40,9 @@ const TICK: Duration = Duration::from_millis(100);
 const REPORT_TICKS: u64 = 20;
 /// How long a swarm is kept after its last reader left: a player that opens again finds it warm.
 const LINGER_MS: u64 = 8_000;
+/// A chunk that could not be kept is asked for again after this long: a full disk is not emptied by fetching, and what is fetched in vain
+/// is somebody's uplink.
+const UNSTORED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whom the scheduler tells what.
 #[derive(Debug, Clone)]
@@ -156,7 +159,14 @@ impl ChunkSchedulerActor {
             }
             Err(error) => {
                 tracing::error!(content = ?stored.content.content_id(), %error, "a chunk could not be kept");
-                stream.viewer.unstored(now_ms, stored.source, stored.leaves);
+                let (content_id, source, leaves) =
+                    (stored.content.content_id(), stored.source, stored.leaves);
+                ctx.run_later(UNSTORED_PATIENCE, move |actor, ctx| {
+                    if let Some(stream) = actor.streams.get_mut(&content_id) {
+                        stream.viewer.unstored(clock::now_ms(), source, leaves);
+                    }
+                    actor.drive(ctx);
+                });
             }
         }
         self.drive(ctx);

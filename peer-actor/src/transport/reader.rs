@@ -187,9 +187,9 @@ mod tests {
                 let got = read(&stream, step, first).unwrap();
                 let got: Vec<Bytes> = got
                     .into_iter()
-                    .map(|message| match message {
-                        Incoming::Message(bytes) => bytes,
-                        other => panic!("{other:?}"),
+                    .map(|message| {
+                        let Incoming::Message(bytes) = message else { panic!("{message:?}") };
+                        bytes
                     })
                     .collect();
                 assert!(got == expected, "step {step}, first {first}");
