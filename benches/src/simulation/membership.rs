@@ -15,10 +15,10 @@ use super::{
 
 /// Up to so many viewers everybody meets everybody.
 const MESH: usize = 17;
-/// In larger swarms a newcomer meets so many, and ends with about twice as many.
-const NEWCOMERS_MEET: usize = 10;
+/// In larger swarms a newcomer meets so many, as the plan of a tracker names, and ends with more as others meet it.
+const NEWCOMERS_MEET: usize = 20;
 /// Of so many that are looked at.
-const LOOKED_AT: usize = 48;
+const LOOKED_AT: usize = 64;
 /// After this long without a word a neighbour is given up.
 const NOTICED_US: u64 = 2_000_000;
 const ORIGIN_OUTLIVES_LAST_US: u64 = 2_000_000;

@@ -389,6 +389,14 @@ pub const SCENARIOS: &[Scenario] = &[
         ..REFERENCE
     },
     Scenario {
+        name: "radio-10000",
+        about: "10,000 listeners to music of 128 kbit/s with uplinks of 256 kbit/s, within 60 s",
+        rate: Rate::Bps(128_000),
+        groups: &[Group { up: Up::Fixed(256_000), ..viewers(10_000, Joins::Randomly(60 * S)) }],
+        announce_ms: 300,
+        ..REFERENCE
+    },
+    Scenario {
         name: "crowd-10000",
         about: "10,000 viewers within 60 s",
         groups: &[viewers(10_000, Joins::Randomly(60 * S))],

@@ -8,6 +8,8 @@ const WINDOW_MS: u64 = 100;
 const MIN_WINDOW_BYTES: u64 = 2 * LEAF_BYTES;
 /// Enough to keep a fast network busy while the disk is read.
 const MAX_WINDOW_BYTES: u64 = 4 * MAX_PAYLOAD_BYTES as u64;
+/// What an uplink is taken to carry before it was measured, 2 Mbit/s: to say that nothing waits would draw a crowd.
+const UNMEASURED_BYTES_PER_MS: f64 = 250.0;
 /// Drained bytes are turned into a rate after this much time.
 const SAMPLE_MS: u64 = 20;
 /// How long a link may drain nothing, at the least and at the most.
@@ -56,7 +58,8 @@ impl SendWindow {
     }
 
     pub(super) fn time_for_ms(&self, bytes: u64) -> u32 {
-        self.bytes_per_ms.map_or(0, |rate| (bytes as f64 / rate.max(0.001)).min(60_000.0) as u32)
+        let rate = self.bytes_per_ms.unwrap_or(UNMEASURED_BYTES_PER_MS);
+        (bytes as f64 / rate.max(0.001)).min(60_000.0) as u32
     }
 }
 

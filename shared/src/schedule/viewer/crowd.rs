@@ -72,7 +72,7 @@ impl Viewer {
             .map(|(id, source)| (self.crowd_wait_ms(source), *id))
             .min_by(|a, b| a.0.total_cmp(&b.0));
         let starting = self.is_starting();
-        let (direct, few) = (self.direct_requests(origin), if starting { DIRECT_STARTING } else { DIRECT });
+        let (direct, few) = (round.direct, if starting { DIRECT_STARTING } else { DIRECT });
         let by_origin = |most: usize| {
             let source = self.sources.get(&origin).filter(|source| source.is_usable(self.now_ms))?;
             (direct < most).then(|| (arrival(source), origin))

@@ -57,7 +57,10 @@ impl Viewer {
         ranges: &[LeafRange],
         backlog_ms: u32,
     ) {
+        let was_dirty = self.dirty;
         self.touch(now_ms);
+        // Where no more may be asked, it makes no difference who has it; moves have their own time.
+        self.dirty = was_dirty || reset || !self.is_full;
         let now_ms = self.now_ms;
         let Some(known) = self.sources.get_mut(&source) else { return };
         known.announce_backlog(now_ms, backlog_ms);

@@ -103,6 +103,8 @@ pub struct Viewer {
     dirty: bool,
     /// Something wanted could not be requested at the last planning.
     unmet: bool,
+    /// Nothing could be requested at the last planning, whoever had it: as much is out as may be.
+    is_full: bool,
     next_repair_ms: u64,
     tokens: Tokens,
     tally: Tally,
@@ -139,6 +141,7 @@ impl Viewer {
             outputs: VecDeque::new(),
             dirty: true,
             unmet: false,
+            is_full: false,
             next_repair_ms: 0,
             tokens: Tokens::default(),
             tally: Tally::default(),
@@ -224,7 +227,10 @@ impl Viewer {
 
     /// Time has passed; call at [`Self::poll_timeout`] at the latest.
     pub fn handle_timeout(&mut self, now_ms: u64) {
+        let was_dirty = self.dirty;
         self.touch(now_ms);
+        // Tokens come more often than there is something to plan.
+        self.dirty = was_dirty || self.now_ms >= self.next_repair_ms;
     }
 
     /// The next thing to do, until there is none. Decisions are made here, over all inputs since the last call.

@@ -10,8 +10,8 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use super::{
-    BLOCKED_TICK_MS, ChunkRequest, SourceId, Viewer, ViewerOutput, flights::Flight, reader::Reader,
-    source::Source,
+    BLOCKED_TICK_MS, ChunkRequest, SourceId, Viewer, ViewerOutput, crowd::DIRECT, flights::Flight,
+    reader::Reader, source::Source,
 };
 use crate::{
     content::geometry::piece_leaves,
@@ -48,6 +48,7 @@ const STARTUP_STEP_MS: i64 = 50;
 const GUESSED_SLACK_MS: i64 = 2_000;
 /// Candidates looked at in one planning.
 const MAX_TRIES: u32 = 512;
+const MAX_CROWD_TRIES: u32 = 128;
 /// Pieces of one group in the background.
 const GROUP_PIECES: u32 = 64;
 
@@ -66,6 +67,8 @@ pub(super) struct Round {
     /// The origin that is to be spared, and what may still be asked of peers.
     pub(super) scarce: Option<SourceId>,
     pub(super) room_bytes: u64,
+    /// Requests by name that are out at that origin.
+    pub(super) direct: usize,
     tries: u32,
     asks: BTreeMap<SourceId, Vec<ChunkRequest>>,
 }
@@ -97,13 +100,15 @@ impl Viewer {
         let usable = self.sources.values().filter(|source| source.is_usable(self.now_ms)).count() as u64;
         let is_crowd = self.is_crowd();
         let near_bytes = if is_crowd { self.timeline.bytes_in(NEAR_MEDIA_MS) } else { 0 };
+        let scarce = self.scarce_origin();
         let mut round = Round {
             usual: self.usual_bytes_per_ms(),
             near_floor_bytes: near_bytes / usable.max(1),
             is_crowd,
-            scarce: self.scarce_origin(),
+            scarce,
             room_bytes: self.timeline.bytes_in(NEAR_MEDIA_MS).saturating_sub(self.bytes_at_peers()),
-            tries: MAX_TRIES,
+            tries: if scarce.is_some() { MAX_CROWD_TRIES } else { MAX_TRIES },
+            direct: scarce.map_or(0, |origin| self.direct_requests(origin)),
             asks: BTreeMap::new(),
         };
         self.plan_near(&mut round);
@@ -111,6 +116,7 @@ impl Viewer {
         if self.keep_whole {
             self.plan_background(&mut round);
         }
+        self.is_full = !self.has_capacity(Zone::Near, &round);
         self.emit(round.asks);
     }
 
@@ -216,7 +222,11 @@ impl Viewer {
         let Some((expected_ms, id)) = self.choose(leaf, slack_ms, zone, round) else { return Asked::Wait };
         let Some(leaves) = self.chunk_for(id, range, round) else { return Asked::Wait };
         let request = self.fly(id, leaves, slack_ms, expected_ms as u64, false);
-        round.room_bytes = round.room_bytes.saturating_sub(leaves.len_bytes(self.config.size_bytes));
+        if round.scarce == Some(id) {
+            round.direct += 1;
+        } else {
+            round.room_bytes = round.room_bytes.saturating_sub(leaves.len_bytes(self.config.size_bytes));
+        }
         round.asks.entry(id).or_default().push(request);
         Asked::Until(leaves.end())
     }
@@ -416,7 +426,7 @@ impl Viewer {
 
     fn has_capacity(&self, zone: Zone, round: &Round) -> bool {
         if round.scarce.is_some() {
-            return round.room_bytes > 0 || zone == Zone::Near;
+            return round.room_bytes > 0 || zone == Zone::Near && round.direct < DIRECT + 2;
         }
         self.sources
             .values()

@@ -19,6 +19,10 @@ const NOT_WORTH_MOVING_MS: f64 = 400.0;
 const MOVE_FACTOR: f64 = 3.0;
 /// What is expected so long before it is needed stays where it is: most of it is on its way already.
 const IN_TIME_MS: f64 = 100.0;
+/// A peer of a crowd that could deliver what waits at an origin is asked so long before it would be too late.
+const JUST_IN_TIME_MS: f64 = 300.0;
+/// One that takes longer is too busy to be asked for that.
+const QUICK_MS: f64 = 1_200.0;
 const MAX_BACK_OFF: u8 = 6;
 /// A request this old at a source that delivers other things is lost.
 const LOST_AFTER_MS: u64 = 10_000;
@@ -180,6 +184,9 @@ impl Viewer {
         let still_ms = self.still_ms(flight, is_scarce);
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
         let is_proven = self.sources.get(&flight.source).is_some_and(Source::is_proven);
+        if is_scarce && self.is_at_origin(flight) {
+            return self.leave_the_origin(id, flight, asks);
+        }
         if still_ms < NOT_WORTH_MOVING_MS || is_proven && still_ms + IN_TIME_MS <= slack_ms {
             return false;
         }
@@ -191,6 +198,23 @@ impl Viewer {
             && (is_silent || !is_scarce);
         let Some((ms, other)) = self.best_other(flight, is_last_resort, is_scarce) else { return false };
         if MOVE_FACTOR * ms + 100.0 >= still_ms {
+            return false;
+        }
+        self.count_move(flight.leaves.first);
+        self.cancel(vec![id]);
+        self.ask_other(other, flight, ms, false, asks);
+        true
+    }
+
+    fn is_at_origin(&self, flight: &Flight) -> bool {
+        self.sources.get(&flight.source).is_some_and(|source| source.traits.is_origin)
+    }
+
+    /// What an origin sends twice is what it has left over, and no deadline can rely on that: a peer is asked while it can still make it.
+    fn leave_the_origin(&mut self, id: RequestId, flight: &Flight, asks: &mut Asks) -> bool {
+        let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
+        let Some((ms, other)) = self.best_other(flight, false, true) else { return false };
+        if slack_ms > ms + JUST_IN_TIME_MS || ms > QUICK_MS {
             return false;
         }
         self.count_move(flight.leaves.first);
