@@ -67,7 +67,7 @@ pub const LINK_OUTBOUND_BYTES: usize = 2 * MAX_FRAME_BYTES;
 /// Frames given to a link but not yet taken by the kernel, in frames.
 pub const LINK_OUTBOUND_FRAMES: usize = 256;
 /// Bytes the kernel may hold unsent on one connection (`TCP_NOTSENT_LOWAT`), so that a flush is effective.
-pub const SOCKET_UNSENT_BYTES: u32 = 32 * 1024;
+pub const SOCKET_UNSENT_BYTES: u32 = 8 * 1024;
 /// The same on a connection so fast that they are gone in milliseconds.
 pub const MAX_SOCKET_UNSENT_BYTES: u32 = 512 * 1024;
 /// Payload buffers kept for their next use, in a process.

@@ -309,9 +309,13 @@ impl Viewer {
         } else {
             self.config.startup_ranges.clone()
         };
+        // A file whose index is damaged may name all of itself.
+        let mut left_bytes = MAX_STARTUP_BYTES;
         ranges
             .into_iter()
             .map(|(offset, length)| {
+                let length = length.min(left_bytes);
+                left_bytes -= length;
                 LeafRange::covering(&(offset.min(size)..offset.saturating_add(length).min(size)))
             })
             .filter(|leaves| leaves.count > 0)
@@ -457,3 +461,5 @@ impl Viewer {
 const HEAD_BYTES: u64 = 256 << 10;
 /// What is fetched next of a content without hints: Matroska and MP4 often keep their index at the end.
 const TAIL_BYTES: u64 = 64 << 10;
+/// What start-up ranges may name in all.
+const MAX_STARTUP_BYTES: u64 = 8 << 20;

@@ -10,8 +10,11 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use super::{
-    BLOCKED_TICK_MS, ChunkRequest, SourceId, Viewer, ViewerOutput, crowd::DIRECT, flights::Flight,
-    reader::Reader, source::Source,
+    BLOCKED_TICK_MS, ChunkRequest, SourceId, Viewer, ViewerOutput,
+    crowd::DIRECT,
+    flights::Flight,
+    reader::Reader,
+    source::{Share, Source},
 };
 use crate::{
     content::geometry::piece_leaves,
@@ -63,6 +66,7 @@ enum Zone {
 pub(super) struct Round {
     pub(super) usual: f64,
     near_floor_bytes: u64,
+    share: Share,
     is_crowd: bool,
     /// The origin that is to be spared, and what may still be asked of peers.
     pub(super) scarce: Option<SourceId>,
@@ -104,6 +108,7 @@ impl Viewer {
         let mut round = Round {
             usual: self.usual_bytes_per_ms(),
             near_floor_bytes: near_bytes / usable.max(1),
+            share: Share::of(usable.max(1)),
             is_crowd,
             scarce,
             room_bytes: self.timeline.bytes_in(NEAR_MEDIA_MS).saturating_sub(self.bytes_at_peers()),
@@ -288,7 +293,7 @@ impl Viewer {
             .unwrap_or(MAX_CHUNK_LEAVES);
         let suits = match round.scarce {
             Some(_) => self.crowd_leaves(),
-            None => source.chunk_leaves(round.usual),
+            None => source.chunk_leaves(round.usual, round.share),
         };
         let most = suits.min(distance).ilog2().min(leaf.trailing_zeros());
         (0..=most).rev().map(|log| LeafRange::new(leaf, (1 << log).min(self.leaf_count - leaf))).find(
@@ -435,8 +440,8 @@ impl Viewer {
 
     fn has_room(&self, source: &Source, zone: Zone, round: &Round) -> bool {
         let depth = match zone {
-            Zone::Near => source.depth_bytes(NEAR_AHEAD_MS, round.near_floor_bytes, round.usual),
-            Zone::Far | Zone::Background => source.depth_bytes(FAR_AHEAD_MS, 0, round.usual),
+            Zone::Near => source.depth_bytes(NEAR_AHEAD_MS, round.near_floor_bytes, round.usual, round.share),
+            Zone::Far | Zone::Background => source.depth_bytes(FAR_AHEAD_MS, 0, round.usual, round.share),
         };
         source.outstanding_bytes < depth && source.outstanding() < MAX_REQUESTS_OUT
     }

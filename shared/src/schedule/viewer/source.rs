@@ -16,8 +16,10 @@ use crate::{
 const CHUNK_MS: f64 = 12.5;
 /// Chunk size while a link is unknown.
 const FIRST_CHUNK_LEAVES: u32 = 2;
-/// The most that is outstanding at one source.
+/// The most that is outstanding at one source, at all of them together, and at each of very many.
 const MAX_DEPTH_BYTES: u64 = 4 << 20;
+const ALL_DEPTH_BYTES: u64 = 8 << 20;
+const MIN_DEPTH_BYTES: u64 = 128 << 10;
 /// The most that is outstanding at a source nothing is known of.
 const FIRST_DEPTH_BYTES: u64 = 128 << 10;
 /// What is outstanding at one source for the sake of the deadline order there, in time of its link.
@@ -36,6 +38,22 @@ const MAX_CHUNK_MS: f64 = 2_000.0;
 const SNUB_AFTER_MS: u64 = 3_000;
 const SNUB_FIRST_MS: u64 = 4_000;
 const SNUB_LONGEST_MS: u64 = 64_000;
+
+/// What one source may have on its way at the most, so that all of them together stay within a bound of memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Share {
+    depth_bytes: u64,
+    chunk_leaves: u32,
+}
+
+impl Share {
+    /// Of so many sources.
+    pub(super) fn of(sources: u64) -> Self {
+        let depth_bytes = (ALL_DEPTH_BYTES / sources).clamp(MIN_DEPTH_BYTES, MAX_DEPTH_BYTES);
+        let chunk_leaves = (depth_bytes / LEAF_BYTES / 4) as u32;
+        Self { depth_bytes, chunk_leaves: chunk_leaves.clamp(FIRST_CHUNK_LEAVES, MAX_CHUNK_LEAVES) }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Source {
@@ -233,18 +251,18 @@ impl Source {
     }
 
     /// How many leaves a chunk from here should have; a power of two.
-    pub(super) fn chunk_leaves(&self, usual: f64) -> u32 {
+    pub(super) fn chunk_leaves(&self, usual: f64, share: Share) -> u32 {
         let known = self.goodput.is_measured() || self.traits.rate_hint_bps > 0;
         if !known || self.is_snubbed() {
             return FIRST_CHUNK_LEAVES;
         }
         let leaves = self.bytes_per_ms(usual) * CHUNK_MS / LEAF_BYTES as f64;
-        1 << (leaves as u32).clamp(1, MAX_CHUNK_LEAVES).ilog2()
+        1 << (leaves as u32).clamp(1, share.chunk_leaves).ilog2()
     }
 
     /// How many bytes may be outstanding: what the link carries in a round trip and `ahead_ms`, at least `floor_bytes` and two chunks.
-    pub(super) fn depth_bytes(&self, ahead_ms: f64, floor_bytes: u64, usual: f64) -> u64 {
-        let two_chunks = 2 * u64::from(self.chunk_leaves(usual)) * LEAF_BYTES;
+    pub(super) fn depth_bytes(&self, ahead_ms: f64, floor_bytes: u64, usual: f64, share: Share) -> u64 {
+        let two_chunks = 2 * u64::from(self.chunk_leaves(usual, share)) * LEAF_BYTES;
         let rate = self.bytes_per_ms(usual);
         let floor_bytes = if self.goodput.is_measured() {
             floor_bytes.min((rate * MAX_FLOOR_MS) as u64)
@@ -253,7 +271,7 @@ impl Source {
         };
         // On a long path the rate is found by asking for more: what was not asked for does not come.
         let carried = rate * (self.rtt_ms() + ahead_ms.max(self.rtt_ms() / 2.0));
-        (carried as u64).max(floor_bytes).max(two_chunks).min(MAX_DEPTH_BYTES)
+        (carried as u64).max(floor_bytes).max(two_chunks).min(share.depth_bytes)
     }
 
     pub(super) fn snapshot(&self, source: SourceId, now_ms: u64) -> SourceSnapshot {
