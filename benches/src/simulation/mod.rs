@@ -3,16 +3,16 @@
 //! One heap of events, one seed, no thread and no clock. Every node runs the viewer and uploader cores of `shared::schedule`; what is
 //! modelled is what lies between them:
 //!
-//! - an uplink that carries one thing at a time ([`uplink`]), frames with 4.5 % of headers, control frames charged to it;
+//! - an uplink that carries one thing at a time (`uplink`), frames with 4.5 % of headers, control frames charged to it;
 //! - a one-way delay with jitter, order kept on each link, and a downlink that is first come, first served;
 //! - kernels that take some of each connection, if the scenario says so, and tell the uploader what they took;
-//! - players that start with two seconds, resume with one, and read thirty ahead ([`player`]);
-//! - nodes that come, meet their neighbours, and vanish without a word ([`membership`]).
+//! - players that start with two seconds, resume with one, and read thirty ahead (`player`);
+//! - nodes that come, meet their neighbours, and vanish without a word (`membership`).
 //!
 //! Not modelled: hashing and disks, packet loss and its recovery, other traffic, a variable bitrate.
 //!
-//! An oracle that shares nothing with the cores keeps its own books ([`ledger`]) and checks each event. Scenarios are data
-//! ([`scenario`]); a run gives a [`Report`].
+//! An oracle that shares nothing with the cores keeps its own books (`ledger`) and checks each event. Scenarios are data
+//! (`scenario`); a run gives a [`Report`].
 
 mod cast;
 mod events;

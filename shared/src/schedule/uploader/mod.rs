@@ -4,7 +4,7 @@
 //! rather than all at once, and no more is unsent than the uplink takes in a tenth of a second: on a slow uplink that is one or two small
 //! chunks, on a fast one megabytes (`send_window`). Among the links with the least service the earliest deadline goes first.
 //!
-//! An *origin* has everything from the start, so what it sends first matters more: [`origin`] has its order, and answers tokens.
+//! An *origin* has everything from the start, so what it sends first matters more: `origin` has its order, and answers tokens.
 //!
 //! Drive it: inputs, then drain [`Uploader::poll_output`], then call [`Uploader::handle_timeout`] no later than
 //! [`Uploader::poll_timeout`]. For each [`UploaderOutput::Serve`] the owner reads the chunk and asks [`Uploader::read_done`] whether it is
