@@ -163,32 +163,14 @@ pub static DARK: Tokens = Tokens {
 
 /// The dark appearance over a picture, whatever is in the picture.
 pub static CINEMA: Tokens = Tokens {
-    is_dark: true,
-    background: Color32::from_rgb(0x10, 0x11, 0x14),
-    chrome: Color32::from_rgb(0x0b, 0x0c, 0x0e),
-    surface: Color32::from_rgb(0x18, 0x1a, 0x1f),
-    raised: Color32::from_rgb(0x22, 0x25, 0x2b),
     hover: Color32::from_rgba_unmultiplied_const(0xff, 0xff, 0xff, 0x24),
     selected: Color32::from_rgba_unmultiplied_const(0xff, 0xff, 0xff, 0x38),
-    border: Color32::from_rgb(0x2b, 0x2e, 0x36),
     text: Color32::WHITE,
     text_muted: Color32::from_rgb(0xe2, 0xe4, 0xe9),
     text_faint: Color32::from_rgb(0xc4, 0xc8, 0xd0),
-    accent: Color32::from_rgb(0xff, 0x7d, 0x4d),
-    accent_hover: Color32::from_rgb(0xff, 0x95, 0x6c),
-    on_accent: Color32::from_rgb(0x1d, 0x0d, 0x06),
-    positive: Color32::from_rgb(0x4c, 0xc3, 0x8a),
-    warning: Color32::from_rgb(0xf0, 0xb9, 0x4a),
-    danger: Color32::from_rgb(0xf4, 0x6d, 0x75),
     track: Color32::from_rgba_unmultiplied_const(0xff, 0xff, 0xff, 0x40),
     buffered: Color32::from_rgba_unmultiplied_const(0xff, 0xff, 0xff, 0x78),
-    piece_verified: Color32::from_rgb(0xff, 0x7d, 0x4d),
-    piece_partial: Color32::from_rgb(0xf7, 0xd0, 0x6b),
-    piece_requested: Color32::from_rgb(0x57, 0xa6, 0xff),
-    piece_available: Color32::from_rgb(0x4d, 0x54, 0x62),
-    piece_missing: Color32::from_rgb(0x25, 0x28, 0x2f),
-    scrim: Color32::from_black_alpha(150),
-    shadow: Color32::from_black_alpha(110),
+    ..DARK
 };
 
 /// The light appearance.
