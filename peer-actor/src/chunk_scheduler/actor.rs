@@ -128,8 +128,7 @@ impl ChunkSchedulerActor {
     ) {
         let now_ms = clock::now_ms();
         self.traffic.received(payload.len() as u64);
-        for stream in self.streams.values_mut() {
-            let Some(source) = stream.source(&node) else { continue };
+        for (stream, source) in self.streams_from(node) {
             let arrival = stream.handle_data(now_ms, source, &head, payload.len() as u64);
             if arrival.is_useful() {
                 let content = stream.content.clone();
