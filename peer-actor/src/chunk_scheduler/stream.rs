@@ -114,6 +114,11 @@ impl Stream {
         }
     }
 
+    /// Viewers that are known to have all of `leaves`.
+    pub(crate) fn viewers_with(&self, leaves: LeafRange) -> Vec<NodeId> {
+        self.viewer.viewers_with(leaves).filter_map(|source| self.nodes.get(&source).copied()).collect()
+    }
+
     /// The link to a node has ended. What it gave is remembered.
     pub(crate) fn leave(
         &mut self,

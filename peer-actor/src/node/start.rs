@@ -152,7 +152,6 @@ impl Mailboxes {
         let uploader = UploaderActor::new(
             common.store.clone(),
             traffic.clone(),
-            config.role,
             config.upload_limit_bps,
             uploader_routes,
         );
@@ -207,6 +206,7 @@ impl Wires {
             banned: self.planner.clone().recipient(),
             goodput: self.planner.clone().recipient(),
             gained: self.uploader.clone().recipient(),
+            seed: self.uploader.clone().recipient(),
         }
     }
 

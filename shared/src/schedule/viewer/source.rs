@@ -74,6 +74,8 @@ impl Share {
 pub(super) struct Source {
     pub(super) traits: SourceTraits,
     pub(super) have: LeafSet,
+    /// It held everything when it was first heard of: an origin, or a peer that shares the file.
+    pub(super) is_seed: bool,
     pub(super) goodput: Goodput,
     pub(super) meter: Meter,
     pub(super) received_bytes: u64,
@@ -99,6 +101,7 @@ impl Source {
         Self {
             traits,
             have: LeafSet::new(leaf_count),
+            is_seed: traits.is_origin,
             goodput: Goodput::default(),
             meter: Meter::default(),
             received_bytes: 0,
