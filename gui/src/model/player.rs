@@ -413,6 +413,7 @@ mod tests {
         let slow = StreamSnapshot {
             verified_ranges: vec![(0, 300)],
             peers: vec![peer(400)],
+            plan: None,
             download_bps: 400,
             ..stream()
         };
@@ -460,9 +461,13 @@ mod tests {
             rate_bps,
             received_bytes: 0,
             sent_bytes: 0,
+            goodput_bps: 0,
             in_flight: 0,
+            in_flight_bytes: 0,
             leaves: 0,
+            silent: false,
             banned: false,
+            planned: None,
         }
     }
 
@@ -509,6 +514,7 @@ mod tests {
             verified_ranges: vec![(0, 500)],
             time_index: vec![],
             peers: vec![],
+            plan: None,
             download_bps: 0,
             received_bytes: 500,
             wasted_bytes: 0,
