@@ -116,7 +116,7 @@ fn the_drawing_of_the_swarm_tells_and_explains_every_source() {
             sample.settings.shows_network = true;
             let mut harness = harness(sample, size, egui::Theme::Light);
             harness.get_by_label_contains("Drawing of the swarm: 6 sources");
-            harness.get_by_label_contains("planned 11 Mbit/s, needed");
+            harness.get_by_label_contains("planned 6.3 Mbit/s, needed");
             let name = "Tracker's library, Tracker, 900 kbit/s";
             harness.get_by_role_and_label(egui::accesskit::Role::Button, name).focus();
             harness.run_steps(2);

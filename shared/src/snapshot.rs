@@ -254,7 +254,8 @@ pub struct PlanSnapshot {
     pub sustainable_bps: u64,
     /// What the origin keeps for first copies in this swarm, or 0 when unknown.
     pub origin_reserve_bps: u64,
-    /// What the planned paths carry together as far as they were measured; the sustainable rate where none was; 0 when unknown.
+    /// What this node can expect: the sustainable rate, or what the planned paths were measured to carry together while that is
+    /// unknown; 0 when nothing is known. Paths share uplinks with the paths of others, so their sum alone promises too much.
     pub predicted_bps: u64,
 }
 
@@ -285,7 +286,7 @@ impl PlanSnapshot {
             sources: plan.sources.len() as u32,
             sustainable_bps: plan.sustainable_bps,
             origin_reserve_bps: plan.origin_reserve_bps,
-            predicted_bps: if measured_bps > 0 { measured_bps } else { plan.sustainable_bps },
+            predicted_bps: if plan.sustainable_bps > 0 { plan.sustainable_bps } else { measured_bps },
         }
     }
 }

@@ -342,7 +342,7 @@ fn stream(file: &NetworkFile) -> StreamSnapshot {
             sources: 5,
             sustainable_bps: 6_300_000,
             origin_reserve_bps: 2_000_000,
-            predicted_bps: 11_400_000,
+            predicted_bps: 6_300_000,
         }),
         download_bps: 8_900_000,
         received_bytes: at(271),

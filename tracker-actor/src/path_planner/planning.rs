@@ -53,17 +53,18 @@ impl PathPlannerState {
                 named.named += 1;
             }
         }
+        let epoch = self.epoch + 1;
         let Some(viewer) = self.viewer_mut(key, &node) else { return };
         viewer.told_ms = now_ms;
+        viewer.epoch = epoch;
         let before = std::mem::replace(&mut viewer.plan, sources.clone());
         for source in before {
             self.unname(&source.node);
         }
         let Some(session) = self.nodes.get(&node).map(|known| known.session) else { return };
-        self.epoch += 1;
+        self.epoch = epoch;
         self.plans_told += 1;
-        let plan =
-            Plan { content_id: key.1, epoch: self.epoch, sources, origin_reserve_bps, sustainable_bps };
+        let plan = Plan { content_id: key.1, epoch, sources, origin_reserve_bps, sustainable_bps };
         self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
     }
 
@@ -194,7 +195,7 @@ impl PathPlannerState {
     }
 
     /// The origin's share for this swarm, and the rate the swarm can carry.
-    fn swarm_rates(&self, swarm: &Swarm) -> (u64, u64) {
+    pub(super) fn swarm_rates(&self, swarm: &Swarm) -> (u64, u64) {
         let uplink = |node: &NodeId| self.nodes.get(node).and_then(Node::uplink).unwrap_or(0);
         let Some(origin) = swarm.origin else { return (0, 0) };
         let served = self
@@ -218,7 +219,7 @@ impl PathPlannerState {
 
 impl Node {
     /// What it can send, if anything is known of it.
-    fn uplink(&self) -> Option<u64> {
+    pub(super) fn uplink(&self) -> Option<u64> {
         let known = [self.uplink_bps, self.upload_limit_bps];
         known.into_iter().filter(|rate_bps| *rate_bps > 0).min()
     }
