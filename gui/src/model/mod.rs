@@ -20,3 +20,4 @@ pub mod swarm_graph;
 pub mod timeline;
 pub mod toasts;
 pub mod transfers;
+pub mod waveform;

@@ -45,6 +45,8 @@ pub struct NowPlaying {
     pub timeline: Timeline,
     /// What is here, as fractions of the duration.
     pub buffered: Vec<(f32, f32)>,
+    /// How loud it is where, as its sharer says; empty when unknown.
+    pub waveform: Vec<u8>,
     /// Why it cannot be played at all, if so.
     pub failure: Option<String>,
     /// Whether there is something before it in the list.
@@ -96,6 +98,7 @@ impl NowPlaying {
             stream: None,
             timeline: Timeline::new(file.duration_ms, file.size, &[]),
             buffered: Vec::new(),
+            waveform: Vec::new(),
             failure: None,
             has_previous: false,
             has_next: false,
