@@ -162,7 +162,9 @@ impl SeekBar<'_> {
 pub fn with_times(ui: &mut Ui, bar: SeekBar<'_>) -> Option<u64> {
     let tokens = theme::of(ui);
     let width = if bar.duration_ms >= 3_600_000 { 54.0 } else { 40.0 };
-    ui.horizontal(|ui| {
+    let row = vec2(ui.available_width(), bar.height());
+    // The height is known beforehand, so that the times stand beside the middle of the bar.
+    ui.allocate_ui_with_layout(row, egui::Layout::left_to_right(egui::Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = space::S;
         text::cell(
             ui,

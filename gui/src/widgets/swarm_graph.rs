@@ -15,7 +15,7 @@ use super::{peer_table, text};
 use crate::{
     model::{
         format,
-        swarm::Way,
+        swarm::{self, Way},
         swarm_graph::{self, Activity, Bottleneck, Layout, Place},
     },
     theme::{self, Tokens, radius, space},
@@ -174,7 +174,13 @@ fn paint_home(ui: &Ui, stream: &StreamSnapshot, home: Rect, held_up: Bottleneck)
     let edge = if held_up == Bottleneck::Swarm { tokens.warning } else { tokens.accent };
     ui.painter().rect(home, radius::M, tokens.raised, Stroke::new(1.5, edge), StrokeKind::Inside);
     let at = home.center();
-    let rate = if stream.complete { "has all of it".to_owned() } else { format::rate(stream.download_bps) };
+    let rate = if stream.complete {
+        "has all of it".to_owned()
+    } else if swarm::is_resting(stream) {
+        "needs nothing now".to_owned()
+    } else {
+        format::rate(stream.download_bps)
+    };
     text::paint(
         ui,
         at - vec2(0.0, 8.0),
