@@ -152,7 +152,8 @@ pub fn bottleneck(stream: &StreamSnapshot) -> Bottleneck {
         return Bottleneck::Nobody;
     }
     if let Some(plan) = stream.plan.as_ref().filter(|_| sigma(stream).is_some_and(|sigma| sigma < 1.0)) {
-        let is_origin = (1..=plan.sustainable_bps).contains(&plan.origin_reserve_bps);
+        // Others that have everything would have raised it above the origin's share.
+        let is_origin = plan.origin_reserve_bps == plan.sustainable_bps;
         return if is_origin { Bottleneck::Origin } else { Bottleneck::Swarm };
     }
     let asked = stream.peers.iter().enumerate().filter(|(_, peer)| peer.connected && peer.in_flight > 0);

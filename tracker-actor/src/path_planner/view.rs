@@ -58,6 +58,8 @@ pub enum Limit {
     Unknown,
     /// The library's uplink: nobody gets first copies faster.
     Library,
+    /// The uplinks of the library and of those that have everything.
+    Holders,
     /// All uplinks together, over the number of viewers.
     Uplinks,
 }
@@ -122,10 +124,12 @@ impl PathPlannerState {
             order.iter().filter_map(|node| self.member(swarm, node, sustainable_bps)).collect();
         let viewers = order.iter().filter_map(|node| Some((node, swarm.viewers.get(node)?)));
         let edges = viewers.flat_map(|(node, viewer)| self.edges(now_ms, swarm, (node, viewer), &places));
-        let limit = match (sustainable_bps, origin_reserve_bps) {
+        let is_first = self.first_copies_bps(swarm) <= sustainable_bps;
+        let limit = match (sustainable_bps, is_first) {
             (0, _) => Limit::Unknown,
-            (sustainable, reserve) if reserve <= sustainable => Limit::Library,
-            _ => Limit::Uplinks,
+            (_, true) if swarm.origin.is_some() && swarm.holders.len() <= 1 => Limit::Library,
+            (_, true) => Limit::Holders,
+            (_, false) => Limit::Uplinks,
         };
         Some(SwarmView {
             kind: key.0,

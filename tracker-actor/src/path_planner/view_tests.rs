@@ -42,22 +42,23 @@ fn members_stand_in_order_and_plans_point_at_them() {
 }
 
 #[test]
-fn the_limit_is_the_library_until_the_uplinks_are_shorter() {
+fn the_limit_is_whoever_is_short() {
     let mut planner = swarm();
     find(&mut planner, 3);
-    find(&mut planner, 4);
-    assert_eq!(planner.view(0, KEY).unwrap().limit, Limit::Unknown);
+    let limit = |planner: &PathPlannerState| {
+        let view = planner.view(0, KEY).unwrap();
+        (view.limit, view.sustainable_bps)
+    };
+    assert_eq!(limit(&planner), (Limit::Unknown, 0));
     uplink(&mut planner, 1, 1_000_000);
-    uplink(&mut planner, 2, 9_000_000);
-    let view = planner.view(0, KEY).unwrap();
-    assert_eq!((view.limit, view.sustainable_bps), (Limit::Library, 1_000_000));
-    uplink(&mut planner, 2, 1);
-    for _ in 0..60 {
-        uplink(&mut planner, 2, 1);
-    }
-    let view = planner.view(0, KEY).unwrap();
-    assert_eq!(view.limit, Limit::Uplinks);
-    assert!(view.sustainable_bps < view.origin_reserve_bps);
+    uplink(&mut planner, 2, 2_000_000);
+    assert_eq!(limit(&planner), (Limit::Holders, 3_000_000));
+    find(&mut planner, 4);
+    assert_eq!(limit(&planner), (Limit::Uplinks, 1_500_000));
+    let lost = HolderChange { key: KEY, node: id(2), session: SessionId(1), gained: None };
+    planner.handle_holders(0, vec![lost]);
+    uplink(&mut planner, 3, 9_000_000);
+    assert_eq!(limit(&planner), (Limit::Library, 1_000_000));
 }
 
 #[test]
