@@ -317,7 +317,7 @@ fn extension_of(name: &str) -> String {
 
 /// The ranges a reader has touched.
 #[derive(Clone, Default)]
-struct ReadLog(Arc<Mutex<Vec<(u64, u64)>>>);
+pub(crate) struct ReadLog(Arc<Mutex<Vec<(u64, u64)>>>);
 
 impl ReadLog {
     fn add(&self, start: u64, count: u64) {
@@ -334,7 +334,7 @@ impl ReadLog {
 }
 
 /// A file that writes down what is read of it.
-struct LoggingFile {
+pub(crate) struct LoggingFile {
     file: io::Result<File>,
     pos: u64,
     len: u64,
@@ -342,7 +342,7 @@ struct LoggingFile {
 }
 
 impl LoggingFile {
-    fn open(path: &Path, log: ReadLog) -> Self {
+    pub(crate) fn open(path: &Path, log: ReadLog) -> Self {
         let file = File::open(path);
         let len = file.as_ref().ok().and_then(|file| file.metadata().ok()).map_or(0, |meta| meta.len());
         Self { file, pos: 0, len, log }

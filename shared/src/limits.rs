@@ -45,6 +45,8 @@ pub const MAX_TEXT_BYTES: usize = 128;
 pub const MAX_COVER_BYTES: usize = 24 * 1024;
 /// The most entries of a time-to-byte index.
 pub const MAX_TIME_INDEX: usize = 4096;
+/// The most bars of a waveform.
+pub const MAX_WAVEFORM: usize = 400;
 /// The most start-up ranges in media hints.
 pub const MAX_STARTUP_RANGES: usize = 32;
 /// The most sources one plan names.
@@ -102,7 +104,7 @@ const _: () =
     assert!(INITIAL_CREDIT_BYTES >= MAX_PAYLOAD_BYTES as u64 && INITIAL_CREDIT_BYTES <= MAX_CREDIT_BYTES);
 const _: () = assert!(MAX_CHUNK_LEAVES.is_power_of_two());
 const _: () = assert!(MAX_DELTA_FILES * (MAX_NAME_BYTES + MAX_CODECS * MAX_TEXT_BYTES) <= MAX_BODY_BYTES);
-const _: () = assert!(MAX_COVER_BYTES + MAX_TIME_INDEX * 12 <= MAX_BODY_BYTES);
+const _: () = assert!(MAX_COVER_BYTES + MAX_WAVEFORM + MAX_TIME_INDEX * 12 <= MAX_BODY_BYTES);
 const _: () = assert!(MAX_HAVE_RANGES * 8 <= MAX_BODY_BYTES);
 const _: () = assert!(PING_INTERVAL_MS * 3 < SILENCE_TIMEOUT_MS);
 const _: () = assert!(SILENCE_TIMEOUT_MS < 15_000);

@@ -12,6 +12,7 @@ use shared::{
     LeafRange,
     limits::{
         HEADER_BYTES, MAX_BODY_BYTES, MAX_CONTENT_BYTES, MAX_FRAME_BYTES, MAX_HAVE_RANGES, MAX_REQUEST_BATCH,
+        MAX_WAVEFORM,
     },
     wire::{
         BodyError, Cancel, DecodeError, FileEntry, Frame, Have, Hints, Message, TrackerMessage, decode,
@@ -139,6 +140,8 @@ fn hints_that_go_back_in_time_or_beyond_any_content_are_refused() {
         assert!(!Hints { time_index, ..Hints::default() }.is_valid());
     }
     assert!(!Hints { startup_ranges: vec![(u64::MAX, 2)], ..Hints::default() }.is_valid());
+    assert!(Hints { waveform: vec![9; MAX_WAVEFORM], ..Hints::default() }.is_valid());
+    assert!(!Hints { waveform: vec![9; MAX_WAVEFORM + 1], ..Hints::default() }.is_valid());
 }
 
 /// Whatever the input, it is an error or a frame within every bound.

@@ -141,8 +141,10 @@ fn start_actors(
         index: index.clone().recipient(),
         index_stats,
         planner: planner.clone().recipient(),
+        planner_swarm: planner.clone().recipient(),
         planner_stats,
         history: Arc::new(Mutex::new(History::default())),
+        swarm_watch: Arc::default(),
     };
     let wiring = Wiring {
         registry,

@@ -152,6 +152,10 @@ async fn handle(node: NodeHandle, request: Request, updates: Arc<Updates>) {
             };
             updates.push(Answer::Cover(content_id, decoded));
         }
+        Request::Waveform(content_id) => {
+            let bars = node.hints(content_id).await.map(|hints| hints.waveform).unwrap_or_default();
+            updates.push(Answer::Waveform(content_id, bars));
+        }
         Request::Share(path) => {
             let shown = path.display().to_string();
             if let Err(error) = node.share_folder(path).await {

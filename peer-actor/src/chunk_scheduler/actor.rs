@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock,
-    discovery::{FetchHints, ForgetContent, ReportHoldings, WatchContent},
+    discovery::{FetchHints, ForgetContent, PlanArrived, ReportHoldings, WatchContent},
     mailbox,
     path_planner::{ContentUnwanted, GoodputMeasured, LinkChanged, NodeBanned},
     session::SessionFrame,
@@ -463,6 +463,16 @@ impl Handler<LinkChanged> for ChunkSchedulerActor {
             }
         }
         self.drive(ctx);
+    }
+}
+
+impl Handler<PlanArrived> for ChunkSchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, PlanArrived(plan): PlanArrived, _: &mut Context<Self>) {
+        if let Some(stream) = self.streams.get_mut(&plan.content_id) {
+            stream.plan = Some(plan);
+        }
     }
 }
 

@@ -95,7 +95,11 @@ impl DiscoveryActor {
                     post(&addr.clone().recipient(), CloseSession(reason));
                 }
             }
-            DiscoveryOutput::Plan(plan) => post(&self.routes.plans, PlanArrived(plan)),
+            DiscoveryOutput::Plan(plan) => {
+                for route in &self.routes.plans {
+                    post(route, PlanArrived(plan.clone()));
+                }
+            }
             DiscoveryOutput::Path(answer) => post(&self.routes.paths, answer),
             DiscoveryOutput::Gone(node) => post(&self.routes.gone, NodeGone(node)),
             DiscoveryOutput::Network(files, status) => {

@@ -222,7 +222,7 @@ impl Wires {
 
     fn discovery_routes(&self) -> DiscoveryRoutes {
         DiscoveryRoutes {
-            plans: self.planner.clone().recipient(),
+            plans: vec![self.planner.clone().recipient(), self.scheduler.clone().recipient()],
             paths: self.planner.clone().recipient(),
             gone: self.planner.clone().recipient(),
             network: self.observer.clone().recipient(),

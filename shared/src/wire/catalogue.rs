@@ -12,7 +12,7 @@ use crate::{
     ids::{ContentId, MediaKind},
     limits::{
         MAX_CODECS, MAX_CONTENT_BYTES, MAX_COVER_BYTES, MAX_NAME_BYTES, MAX_STARTUP_RANGES, MAX_TEXT_BYTES,
-        MAX_TIME_INDEX,
+        MAX_TIME_INDEX, MAX_WAVEFORM,
     },
 };
 
@@ -126,6 +126,9 @@ pub struct Hints {
     /// A small JPEG: cover art, or a representative frame.
     #[serde(deserialize_with = "list::<_, _, MAX_COVER_BYTES>")]
     pub cover_jpeg: Vec<u8>,
+    /// How loud evenly spaced stretches of a sound file are, the loudest 255; empty when unknown.
+    #[serde(deserialize_with = "list::<_, _, MAX_WAVEFORM>")]
+    pub waveform: Vec<u8>,
 }
 
 impl Validate for FileEntry {
@@ -163,7 +166,8 @@ impl Validate for Hints {
         bounded(self.startup_ranges.iter().all(in_bounds), "startup_ranges")?;
         bounded(self.time_index.len() <= MAX_TIME_INDEX, "time_index")?;
         bounded(self.time_index.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "time_index")?;
-        bounded(self.cover_jpeg.len() <= MAX_COVER_BYTES, "cover_jpeg")
+        bounded(self.cover_jpeg.len() <= MAX_COVER_BYTES, "cover_jpeg")?;
+        bounded(self.waveform.len() <= MAX_WAVEFORM, "waveform")
     }
 }
 

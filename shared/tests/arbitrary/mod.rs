@@ -11,7 +11,7 @@ use shared::{
     limits::{
         LEAF_BYTES, MAX_ADDRESSES, MAX_CHUNK_LEAVES, MAX_CODECS, MAX_CONTENT_BYTES, MAX_COVER_BYTES,
         MAX_DELTA_FILES, MAX_HAVE_RANGES, MAX_LINK_METRICS, MAX_PLAN_SOURCES, MAX_PROOF_NODES,
-        MAX_REQUEST_BATCH, MAX_STARTUP_RANGES, MAX_TIME_INDEX,
+        MAX_REQUEST_BATCH, MAX_STARTUP_RANGES, MAX_TIME_INDEX, MAX_WAVEFORM,
     },
     units::leaf_count,
     wire::{
@@ -290,8 +290,9 @@ fn any_entry() -> impl Strategy<Value = CatalogueEntry> {
 fn any_hints() -> impl Strategy<Value = Hints> {
     let half = MAX_CONTENT_BYTES / 2;
     let steps = vec((1u32..1_000, 0u64..1 << 30), 0..=MAX_TIME_INDEX);
-    (vec((0..half, 0..half), 0..=MAX_STARTUP_RANGES), steps, any::<u8>(), 0..=MAX_COVER_BYTES).prop_map(
-        |(startup_ranges, steps, fill, cover_bytes)| {
+    let bars = vec(any::<u8>(), 0..=MAX_WAVEFORM);
+    (vec((0..half, 0..half), 0..=MAX_STARTUP_RANGES), steps, any::<u8>(), 0..=MAX_COVER_BYTES, bars).prop_map(
+        |(startup_ranges, steps, fill, cover_bytes, waveform)| {
             let mut point = (0, 0);
             let time_index = steps
                 .into_iter()
@@ -300,7 +301,7 @@ fn any_hints() -> impl Strategy<Value = Hints> {
                     point
                 })
                 .collect();
-            Hints { startup_ranges, time_index, cover_jpeg: vec![fill; cover_bytes] }
+            Hints { startup_ranges, time_index, cover_jpeg: vec![fill; cover_bytes], waveform }
         },
     )
 }

@@ -208,5 +208,6 @@ fn hints() -> Hints {
         startup_ranges: vec![(0, 65_536), (4_900_000, 100_000)],
         time_index: vec![(0, 4_096), (1_000, 90_000), (2_000, 170_000)],
         cover_jpeg: vec![0xff, 0xd8, 0xff, 0xd9],
+        waveform: vec![0, 12, 255, 40],
     }
 }

@@ -29,6 +29,8 @@ use crate::file_index::FileKey;
 pub const PLAN_NEIGHBOURS: usize = 20;
 /// Of those, how many are chosen by rank alone; the rest by nearness of playhead first.
 const BY_RANK: usize = PLAN_NEIGHBOURS / 2;
+/// Uplinks that are added up one by one.
+const SAMPLED_UPLINKS: usize = 256;
 /// An uplink below this is none: a leaf would take more than two seconds.
 const MIN_UPLINK_BPS: u64 = 64_000;
 
@@ -53,17 +55,18 @@ impl PathPlannerState {
                 named.named += 1;
             }
         }
+        let epoch = self.epoch + 1;
         let Some(viewer) = self.viewer_mut(key, &node) else { return };
         viewer.told_ms = now_ms;
+        viewer.epoch = epoch;
         let before = std::mem::replace(&mut viewer.plan, sources.clone());
         for source in before {
             self.unname(&source.node);
         }
         let Some(session) = self.nodes.get(&node).map(|known| known.session) else { return };
-        self.epoch += 1;
+        self.epoch = epoch;
         self.plans_told += 1;
-        let plan =
-            Plan { content_id: key.1, epoch: self.epoch, sources, origin_reserve_bps, sustainable_bps };
+        let plan = Plan { content_id: key.1, epoch, sources, origin_reserve_bps, sustainable_bps };
         self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
     }
 
@@ -194,31 +197,42 @@ impl PathPlannerState {
     }
 
     /// The origin's share for this swarm, and the rate the swarm can carry.
-    fn swarm_rates(&self, swarm: &Swarm) -> (u64, u64) {
-        let uplink = |node: &NodeId| self.nodes.get(node).and_then(Node::uplink).unwrap_or(0);
-        let Some(origin) = swarm.origin else { return (0, 0) };
-        let served = self
-            .swarms
-            .values()
-            .filter(|swarm| swarm.origin.is_some() && !swarm.viewers.is_empty())
-            .take(1_000);
-        let reserve_bps = uplink(&origin) / (served.count() as u64).max(1);
-        // Large swarms are sampled: the sum needs no more precision than the uplinks themselves have.
-        let members = swarm.holders.iter().filter(|node| **node != origin).chain(swarm.viewers.keys());
+    pub(super) fn swarm_rates(&self, swarm: &Swarm) -> (u64, u64) {
+        let reserve_bps = self.origin_reserve_bps(swarm);
+        let first_bps = self.first_copies_bps(swarm);
+        let viewers = swarm.viewers.keys().filter(|node| !swarm.holders.contains(node));
+        let peers_bps = self.uplinks_bps(viewers, swarm.viewers.len());
+        (reserve_bps, sustainable_bps(first_bps, peers_bps, swarm.viewers.len()))
+    }
+
+    /// What those that have everything can send of it together: the origin its share, the others all they have.
+    pub(super) fn first_copies_bps(&self, swarm: &Swarm) -> u64 {
+        let others = swarm.holders.iter().filter(|node| Some(**node) != swarm.origin);
+        self.origin_reserve_bps(swarm).saturating_add(self.uplinks_bps(others, swarm.holders.len()))
+    }
+
+    fn origin_reserve_bps(&self, swarm: &Swarm) -> u64 {
+        let Some(origin) = swarm.origin.and_then(|origin| self.nodes.get(&origin)) else { return 0 };
+        let is_served = |swarm: &&Swarm| swarm.origin.is_some() && !swarm.viewers.is_empty();
+        let served = self.swarms.values().filter(is_served).take(1_000);
+        origin.uplink().unwrap_or(0) / (served.count() as u64).max(1)
+    }
+
+    /// The uplinks of `nodes`, of which there are `count` at the most. Large swarms are sampled: the sum needs no more precision than the
+    /// uplinks themselves have.
+    fn uplinks_bps<'a>(&self, nodes: impl Iterator<Item = &'a NodeId>, count: usize) -> u64 {
         let (mut sampled, mut sum_bps) = (0, 0u64);
-        for node in members.take(256) {
+        for node in nodes.take(SAMPLED_UPLINKS) {
             sampled += 1;
-            sum_bps = sum_bps.saturating_add(uplink(node));
+            sum_bps = sum_bps.saturating_add(self.nodes.get(node).and_then(Node::uplink).unwrap_or(0));
         }
-        let all = swarm.holders.len() + swarm.viewers.len();
-        let peers_bps = sum_bps.checked_div(sampled).unwrap_or(0).saturating_mul(all as u64);
-        (reserve_bps, sustainable_bps(reserve_bps, peers_bps, swarm.viewers.len()))
+        if sampled < SAMPLED_UPLINKS as u64 { sum_bps } else { sum_bps / sampled * count as u64 }
     }
 }
 
 impl Node {
     /// What it can send, if anything is known of it.
-    fn uplink(&self) -> Option<u64> {
+    pub(super) fn uplink(&self) -> Option<u64> {
         let known = [self.uplink_bps, self.upload_limit_bps];
         known.into_iter().filter(|rate_bps| *rate_bps > 0).min()
     }

@@ -19,6 +19,8 @@ pub struct Viewer {
     pub playhead_leaf: LeafIndex,
     /// The plan it was told last.
     pub plan: Vec<PlannedSource>,
+    /// The epoch of that plan, or 0.
+    pub epoch: u64,
     /// When it was told.
     pub told_ms: u64,
     /// When its plan is looked at again.
