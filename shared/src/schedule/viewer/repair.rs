@@ -203,11 +203,12 @@ impl Viewer {
         let heard_ms = self.sources.get(&flight.source).map_or(0, |source| source.heard_ms);
         let silent_ms = self.now_ms.saturating_sub(heard_ms);
         let is_silent = silent_ms > LAST_RESORT_WAITED_MS;
-        // What a source is sending comes anyway: that is a matter of duplicates. One that never sent anything may never do.
+        // What a source is sending comes anyway: that is a matter of duplicates, but while a reader waits to start. One that never sent
+        // anything may never do.
         let is_hopeless = is_silent || !is_proven && silent_ms > UNPROVEN_MS;
         let source = self.sources.get(&flight.source);
         let has_begun = source.is_some_and(|source| source.has_begun(flight.deadline_ms, id));
-        if has_begun && !is_hopeless && !is_scarce {
+        if has_begun && !is_hopeless && !is_scarce && !self.is_starting() {
             return false;
         }
         let is_last_resort = has_waited_long
