@@ -124,6 +124,7 @@ impl Mailboxes {
             data_dir: config.data_dir.clone(),
             kind: config.kind,
             shares: config.shares.clone(),
+            probe: config.probe,
             store: store.clone(),
             files_changed: observer.clone().recipient(),
             notices: Some(observer.clone().recipient()),
