@@ -50,8 +50,10 @@ fn stall(lab: &Lab) -> Result<()> {
     let alone = fetch(lab, "first", &tracker, &id)?;
     let before_bytes = source.program.rss_bytes()?;
 
-    let mut stalled =
-        (0..STALLED).map(|_| ask_for_all(&source, content_id, size_bytes)).collect::<Result<Vec<Guest>>>()?;
+    // Every other one lies about what it received, so that the source believes its link to be empty.
+    let mut stalled = (0..STALLED as u64)
+        .map(|number| ask_for_all(&source, content_id, size_bytes, (number % 2) << 40))
+        .collect::<Result<Vec<Guest>>>()?;
     let begun = Instant::now();
     let beside = fetch(lab, "second", &tracker, &id)?;
     let answer = ask_once(&source, content_id)?;
@@ -82,11 +84,12 @@ fn fetch(lab: &Lab, name: &str, tracker: &Tracker, id: &str) -> Result<Duration>
     Ok(begun.elapsed())
 }
 
-/// Asks for as much as may be asked for at once, grants credit without end, and reads nothing from then on.
-fn ask_for_all(source: &Peer, content_id: ContentId, size_bytes: u64) -> Result<Guest> {
+/// Asks for as much as may be asked for at once, grants credit without end, says to have received so much, and reads
+/// nothing from then on.
+fn ask_for_all(source: &Peer, content_id: ContentId, size_bytes: u64, received_bytes: u64) -> Result<Guest> {
     let mut guest = Guest::at_peer(source.listen, &guest::node(MediaKind::Video)?, Some(4096))?;
     guest.send(Open { content_id })?;
-    guest.send(Credit { granted_bytes: 1 << 40 })?;
+    guest.send(Credit { granted_bytes: 1 << 40, received_bytes })?;
     let chunks: Vec<WantedChunk> = (0..leaf_count(size_bytes) / CHUNK_LEAVES)
         .map(|n| LeafRange::new(n * CHUNK_LEAVES, CHUNK_LEAVES))
         .zip(1..=MAX_REQUEST_BATCH as u32)
