@@ -11,6 +11,7 @@ use std::{
 };
 
 use ffmpeg_next::DictionaryRef;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     cover,
@@ -33,7 +34,7 @@ const VIDEO_NAMES: [&str; 7] = ["mp4", "mov", "mkv", "webm", "ts", "avi", "m4v"]
 const AUDIO_NAMES: [&str; 8] = ["mp3", "flac", "ogg", "opus", "m4a", "wav", "aac", "oga"];
 
 /// Which of the two kinds of client a file is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MediaKind {
     /// Sound, perhaps with a cover picture.
     Audio,
@@ -42,7 +43,7 @@ pub enum MediaKind {
 }
 
 /// What [`probe_file`] finds out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MediaInfo {
     /// Video if there is a moving picture.
     pub kind: MediaKind,

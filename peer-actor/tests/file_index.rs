@@ -213,6 +213,7 @@ impl Node {
             data_dir: dir.path().join("data"),
             kind,
             shares: shares.iter().map(|share| dir.path().join(share)).collect(),
+            probe: media::probe_file,
             store: store.clone(),
             files_changed: to.clone().recipient(),
             notices: Some(to.recipient()),

@@ -111,6 +111,8 @@ fn node_config(config: PeerConfig) -> NodeConfig {
         shares: config.shares,
         cache_limit_bytes: config.cache_limit_bytes,
         upload_limit_bps: config.upload_limit_bps.unwrap_or(0),
+        // A player has FFmpeg in any case.
+        probe: media::probe_file,
         ..NodeConfig::new(Role::Peer, Some(config.kind), config.data_dir)
     }
 }

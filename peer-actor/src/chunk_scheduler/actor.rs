@@ -19,7 +19,7 @@ use super::{
         UplinkState,
     },
     outputs::{report_stream, run_outputs},
-    reader::{ContentReader, ReaderCell},
+    reader::{ContentReader, ReaderCell, ReaderWish},
     stream::{Neighbour, Stream},
 };
 use crate::{
@@ -343,9 +343,12 @@ impl Handler<ReaderNews> for ChunkSchedulerActor {
                 stream.viewer.keep_whole(now_ms, false);
             }
         } else if let Some(cell) = stream.readers.get(&news.reader) {
-            let (position_byte, is_blocked, keeps_whole) = cell.take();
+            let ReaderWish { position_byte, end_byte, is_blocked, keeps_whole } = cell.take();
             let old_epoch = stream.viewer.epoch();
             stream.viewer.reader_moved(now_ms, news.reader.0, position_byte, is_blocked);
+            if let Some(end_byte) = end_byte {
+                stream.limit_reader(now_ms, news.reader, position_byte, end_byte);
+            }
             if keeps_whole {
                 stream.viewer.keep_whole(now_ms, true);
             }

@@ -4,12 +4,13 @@
 //! link that has gone cannot be taken for one of its successor's.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use shared::{
     ContentId, LeafRange, NodeId,
+    limits::{LEAF_BYTES, MAX_READERS},
     schedule::{
         RequestIds,
         viewer::{Arrival, SourceId, SourceTraits, Viewer, ViewerConfig, ViewerOutput},
@@ -54,6 +55,8 @@ pub(crate) struct Stream {
     nodes: BTreeMap<SourceId, NodeId>,
     next_source: SourceId,
     pub(super) past: BTreeMap<NodeId, PeerSnapshot>,
+    /// Where the last readers stopped that said so, and who they were.
+    ends: VecDeque<(ReaderId, u64)>,
     pub(super) liars: BTreeSet<NodeId>,
 }
 
@@ -84,12 +87,28 @@ impl Stream {
             nodes: BTreeMap::new(),
             next_source: 1,
             past: BTreeMap::new(),
+            ends: VecDeque::new(),
             liars: BTreeSet::new(),
         }
     }
 
     pub(crate) fn content_id(&self) -> ContentId {
         self.content.content_id()
+    }
+
+    /// A reader says that it stops at `end_byte`. Nothing is fetched for it beyond, unless it goes on where another stopped: who reads a
+    /// content in pieces will want the next.
+    pub(crate) fn limit_reader(&mut self, now_ms: u64, reader: ReaderId, position_byte: u64, end_byte: u64) {
+        if self.ends.iter().any(|(who, end)| *who == reader && *end == end_byte) {
+            return;
+        }
+        let goes_on = self.ends.iter().any(|(_, end)| end.abs_diff(position_byte) <= LEAF_BYTES);
+        self.ends.push_back((reader, end_byte));
+        if self.ends.len() > MAX_READERS {
+            self.ends.pop_front();
+        }
+        let end_byte = if goes_on { u64::MAX } else { end_byte };
+        self.viewer.reader_ends(now_ms, reader.0, end_byte);
     }
 
     /// Takes a neighbour as a source, asking it what it holds. Where the plan says that it holds everything, its answer is not waited

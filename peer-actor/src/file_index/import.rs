@@ -27,6 +27,7 @@ use super::{
     scan::stamp,
     state::{ImportOutcome, Stamp},
 };
+use crate::probe::Probe;
 
 const READ_BYTES: usize = 1 << 20;
 
@@ -40,11 +41,11 @@ pub(super) struct ImportProgress {
 pub(super) fn import(
     path: &Path,
     expected: Stamp,
-    kind: Option<MediaKind>,
+    (kind, probe): (Option<MediaKind>, Probe),
     progress: &Arc<ImportProgress>,
     persistence: &Persistence,
 ) -> ImportOutcome {
-    match try_import(path, expected, kind, progress, persistence) {
+    match try_import(path, expected, (kind, probe), progress, persistence) {
         Ok(entry) => {
             info!(path = %path.display(), content = %entry.content_id.short(), "file indexed");
             ImportOutcome::Ready(Box::new(entry))
@@ -56,11 +57,11 @@ pub(super) fn import(
 fn try_import(
     path: &Path,
     expected: Stamp,
-    kind: Option<MediaKind>,
+    (kind, probe): (Option<MediaKind>, Probe),
     progress: &Arc<ImportProgress>,
     persistence: &Persistence,
 ) -> Result<FileEntry, ImportOutcome> {
-    let info = media::probe_file(path).map_err(|error| improbable(path, expected, error))?;
+    let info = probe(path).map_err(|error| improbable(path, expected, error))?;
     if kind.is_some_and(|kind| kind != kind_of(info.kind)) {
         return Err(ImportOutcome::Skipped { notice: None });
     }

@@ -10,7 +10,7 @@ use shared::{
         FileEntry, FilesDelta, FindPeers, Flush, ForgetPeers, Frame, GetHints, Goodbye, GoodbyeReason, Have,
         Hello, Hints, HintsReply, Holdings, LinkMetric, LinkReport, NoFresh, Open, PathKind, PathOffer,
         PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, PutHints, Refuse, RefuseReason,
-        Register, Registered, Reject, RejectReason, Request, RequestPath, Role, Signature, Token,
+        Register, Registered, Reject, RejectReason, Request, RequestPath, Role, Seed, Signature, Token,
         WantedChunk, Welcome,
     },
 };
@@ -78,7 +78,19 @@ fn tracker() -> Vec<Frame> {
         CatalogueDelta {
             version: 11,
             reset: false,
-            changed: vec![CatalogueEntry { file: file(), sources: 3, at_origin: true }],
+            changed: vec![CatalogueEntry {
+                file: file(),
+                sources: 3,
+                at_origin: true,
+                seeds: vec![
+                    Seed { node: NODE, role: Role::Origin, address: None },
+                    Seed {
+                        node: NodeId([0xa3; 32]),
+                        role: Role::Peer,
+                        address: Some("203.0.113.8:4712".parse().expect("an address")),
+                    },
+                ],
+            }],
             removed,
         }
         .into(),

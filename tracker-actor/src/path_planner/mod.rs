@@ -34,6 +34,7 @@ use serde::Serialize;
 use shared::{ContentId, MediaKind};
 
 pub use actor::PathPlannerActor;
+pub use addresses::seed_address;
 pub use messages::{
     ClientSays, HoldersChanged, NodeJoined, NodeLeft, Observe, ObserveSwarm, PlannerRequest, ProbeFinished,
 };

@@ -377,7 +377,7 @@ impl Viewer {
 
     /// The leaves that are fetched for a reader.
     pub(super) fn window(&self, reader: &Reader) -> Range<LeafIndex> {
-        let size = self.config.size_bytes;
+        let size = self.config.size_bytes.min(reader.ends_at);
         if reader.position >= size {
             return self.leaf_count..self.leaf_count;
         }

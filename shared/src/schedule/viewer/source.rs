@@ -28,6 +28,8 @@ const PROVEN_DEPTH_BYTES: u64 = 2 * LEAF_BYTES;
 /// Of what is outstanding, a source has begun to send about this much, in bytes and in time of its link: the window of an uploader.
 const BEGUN_BYTES: u64 = 2 * LEAF_BYTES;
 const BEGUN_MS: f64 = 50.0;
+/// What a connection carries while its rate still grows with each round trip.
+const YOUNG_BYTES: u64 = 1 << 20;
 /// What is outstanding at one source for the sake of the deadline order there, in time of its link.
 const MAX_FLOOR_MS: f64 = 1_000.0;
 /// What a link is assumed to carry when nothing at all is known: 8 Mbit/s.
@@ -298,8 +300,10 @@ impl Source {
         } else {
             FIRST_DEPTH_BYTES
         };
-        // On a long path the rate is found by asking for more: what was not asked for does not come.
-        let carried = rate * (self.rtt_ms() + ahead_ms.max(self.rtt_ms() / 2.0));
+        // On a long path the rate is found by asking for more: what was not asked for does not come. A young connection carries twice as
+        // much with each round trip, and what was measured of it lags behind.
+        let growth = if self.received_bytes < YOUNG_BYTES { 2.0 } else { 0.5 };
+        let carried = rate * (self.rtt_ms() + ahead_ms.max(self.rtt_ms() * growth));
         (carried as u64).max(floor_bytes).max(two_chunks).min(share.depth_bytes)
     }
 
