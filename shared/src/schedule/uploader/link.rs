@@ -87,7 +87,11 @@ impl Link {
 
     /// The same with what is being read for it.
     pub(super) fn under_way_bytes(&self) -> u64 {
-        self.unheard_bytes() + self.reading.values().map(|reading| reading.bytes).sum::<u64>()
+        self.unheard_bytes() + self.reading_bytes()
+    }
+
+    fn reading_bytes(&self) -> u64 {
+        self.reading.values().map(|reading| reading.bytes).sum()
     }
 
     pub(super) fn queued_bytes(&self) -> u64 {
@@ -104,12 +108,12 @@ impl Link {
         self.heard_ms + patience_ms + self.rtt_ms
     }
 
-    /// Whether another chunk may be on its way to it: no more than the path is worth, and no more before its socket than the largest
-    /// chunk. So a slow viewer never has all of a window.
+    /// Whether another chunk may be on its way to it: no more than the path is worth, and no more before its socket than two of the largest
+    /// chunks, those that are still being read among them: its queue takes no more. So a slow viewer never has all of a window.
     fn has_room(&self) -> bool {
         let under_way = self.under_way_bytes();
         under_way == 0
-            || self.queued_out_bytes < MAX_PAYLOAD_BYTES as u64
+            || self.queued_out_bytes + self.reading_bytes() < 2 * MAX_PAYLOAD_BYTES as u64
                 && under_way < self.pace.window_bytes(self.rtt_ms)
     }
 
