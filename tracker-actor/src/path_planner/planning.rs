@@ -21,7 +21,7 @@ use super::{
     paths::{Between, End, Reach, best_path},
     plan::{Candidate, order, sustainable_bps},
     state::{Node, Output, PLAN_SPACING_MS, PathPlannerState, RELAY_TOTAL_BPS},
-    swarm::{Swarm, Viewer},
+    swarm::{Rates, Swarm, Told, Viewer},
 };
 use crate::file_index::FileKey;
 
@@ -31,39 +31,49 @@ pub const PLAN_NEIGHBOURS: usize = 20;
 const BY_RANK: usize = PLAN_NEIGHBOURS / 2;
 /// An uplink below this is none: a leaf would take more than two seconds.
 const MIN_UPLINK_BPS: u64 = 64_000;
+/// Members of a sort whose uplinks are looked at to know those of all.
+const SAMPLED: usize = 256;
+/// Contents among which an origin's uplink is divided are counted up to this.
+const MAX_SHARING: usize = 1_000;
 
 const _: () = assert!(PLAN_NEIGHBOURS <= MAX_PLAN_SOURCES);
 
 impl PathPlannerState {
     /// Makes the plan of one viewer, and tells it if it is an answer or news.
     pub(super) fn replan(&mut self, now_ms: u64, key: FileKey, node: NodeId, is_answer: bool) {
-        let Some(swarm) = self.swarms.get(&key) else { return };
+        let (Some(swarm), Some(viewing)) = (self.swarms.get(&key), self.nodes.get(&node)) else { return };
         let Some(known) = swarm.viewers.get(&node) else { return };
-        let previous: Vec<NodeId> = known.plan.iter().map(|source| source.node).collect();
-        let candidates = self.candidates(now_ms, swarm, &node);
+        let session = viewing.session;
+        let previous: Vec<NodeId> = known.plan.iter().map(|told| told.node).collect();
+        let candidates = self.candidates(now_ms, swarm, &node, viewing);
         let chosen = choose(&swarm.near(&node), order(&node, &previous, candidates));
-        let sources: Vec<PlannedSource> =
-            chosen.iter().filter_map(|candidate| self.planned(&node, candidate)).collect();
-        if !is_answer && !is_news(&known.plan, &sources) {
+        let (told, sources): (Vec<Told>, Vec<PlannedSource>) =
+            chosen.iter().filter_map(|candidate| self.planned(viewing, candidate)).unzip();
+        if !is_answer && told == known.plan {
+            // Rates and delays alone are no news: the viewer measures them itself.
             return;
         }
-        let (origin_reserve_bps, sustainable_bps) = self.swarm_rates(swarm);
-        for source in &sources {
-            if let Some(named) = self.nodes.get_mut(&source.node) {
+        let rates = self.rates(now_ms, key);
+        for told in &told {
+            if let Some(named) = self.nodes.get_mut(&told.node) {
                 named.named += 1;
             }
         }
-        let Some(viewer) = self.viewer_mut(key, &node) else { return };
-        viewer.told_ms = now_ms;
-        let before = std::mem::replace(&mut viewer.plan, sources.clone());
-        for source in before {
-            self.unname(&source.node);
+        let Some(before) = self.swarms.get_mut(&key).and_then(|swarm| swarm.tell(now_ms, &node, told)) else {
+            return;
+        };
+        for told in before {
+            self.unname(&told.node);
         }
-        let Some(session) = self.nodes.get(&node).map(|known| known.session) else { return };
         self.epoch += 1;
         self.plans_told += 1;
-        let plan =
-            Plan { content_id: key.1, epoch: self.epoch, sources, origin_reserve_bps, sustainable_bps };
+        let plan = Plan {
+            content_id: key.1,
+            epoch: self.epoch,
+            sources,
+            origin_reserve_bps: rates.origin_reserve_bps,
+            sustainable_bps: rates.sustainable_bps,
+        };
         self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
     }
 
@@ -122,7 +132,7 @@ impl PathPlannerState {
             .iter()
             .filter(|(_, swarm)| !swarm.viewers.is_empty())
             .map(|(key, swarm)| {
-                let (_, sustainable_bps) = self.swarm_rates(swarm);
+                let sustainable_bps = self.sum_up(swarm).sustainable_bps;
                 SwarmSnapshot {
                     kind: key.0,
                     content_id: key.1,
@@ -151,8 +161,7 @@ impl PathPlannerState {
         self.nodes.get(node).map(|known| (known.reach, known.links.connected()))
     }
 
-    fn candidates(&self, now_ms: u64, swarm: &Swarm, viewer: &NodeId) -> Vec<Candidate> {
-        let Some(viewing) = self.nodes.get(viewer) else { return Vec::new() };
+    fn candidates(&self, now_ms: u64, swarm: &Swarm, viewer: &NodeId, viewing: &Node) -> Vec<Candidate> {
         let pool = swarm.pool(viewer);
         let members = pool.iter().filter_map(|node| self.nodes.get(node).map(|known| (node, known)));
         let candidates = members.map(|(node, known)| Candidate {
@@ -171,49 +180,79 @@ impl PathPlannerState {
         candidates.collect()
     }
 
-    fn planned(&self, viewer: &NodeId, candidate: &Candidate) -> Option<PlannedSource> {
-        let (viewing, known) = (self.nodes.get(viewer)?, self.nodes.get(&candidate.node)?);
-        let is_dialled = candidate.path.kind == PathKind::Direct;
+    fn planned(&self, viewing: &Node, candidate: &Candidate) -> Option<(Told, PlannedSource)> {
+        let known = self.nodes.get(&candidate.node)?;
         // A client reaches the origin where it reaches the tracker; no address says so.
-        let is_origin = candidate.role == Role::Origin;
-        let addresses = if is_dialled && !is_origin {
-            addresses_for(viewing.observed, &known.addresses)
-        } else {
-            Vec::new()
+        let has_addresses = candidate.path.kind == PathKind::Direct && candidate.role != Role::Origin;
+        let told = Told {
+            node: candidate.node,
+            path: candidate.path.kind,
+            complete: candidate.complete,
+            uploads: candidate.uploads,
+            addresses: if has_addresses { viewing.registered + known.registered } else { 0 },
         };
-        Some(PlannedSource {
+        let addresses = has_addresses.then(|| addresses_for(viewing.observed, &known.addresses));
+        let planned = PlannedSource {
             node: candidate.node,
             role: candidate.role,
-            addresses,
+            addresses: addresses.unwrap_or_default(),
             path: candidate.path.kind,
             rate_bps: candidate.path.measured_bps,
             rtt_us: candidate.path.rtt_us,
             complete: candidate.complete,
             uploads: candidate.uploads,
-        })
+        };
+        Some((told, planned))
     }
 
-    /// The origin's share for this swarm, and the rate the swarm can carry.
-    fn swarm_rates(&self, swarm: &Swarm) -> (u64, u64) {
-        let uplink = |node: &NodeId| self.nodes.get(node).and_then(Node::uplink).unwrap_or(0);
-        let Some(origin) = swarm.origin else { return (0, 0) };
+    /// What the swarm can carry; summed up anew now and then, for uplinks change slowly.
+    fn rates(&mut self, now_ms: u64, key: FileKey) -> Rates {
+        let Some(swarm) = self.swarms.get(&key) else { return Rates::default() };
+        if let Some((_, rates)) = swarm.rates.filter(|(at_ms, _)| now_ms < at_ms + PLAN_SPACING_MS) {
+            return rates;
+        }
+        let rates = self.sum_up(swarm);
+        if let Some(swarm) = self.swarms.get_mut(&key) {
+            swarm.rates = Some((now_ms, rates));
+        }
+        rates
+    }
+
+    fn sum_up(&self, swarm: &Swarm) -> Rates {
+        let uplink = |node: &NodeId| self.nodes.get(node).and_then(Node::uplink);
+        let Some(origin) = swarm.origin else { return Rates::default() };
         let served = self
             .swarms
             .values()
             .filter(|swarm| swarm.origin.is_some() && !swarm.viewers.is_empty())
-            .take(1_000);
-        let reserve_bps = uplink(&origin) / (served.count() as u64).max(1);
-        // Large swarms are sampled: the sum needs no more precision than the uplinks themselves have.
-        let members = swarm.holders.iter().filter(|node| **node != origin).chain(swarm.viewers.keys());
-        let (mut sampled, mut sum_bps) = (0, 0u64);
-        for node in members.take(256) {
-            sampled += 1;
-            sum_bps = sum_bps.saturating_add(uplink(node));
-        }
-        let all = swarm.holders.len() + swarm.viewers.len();
-        let peers_bps = sum_bps.checked_div(sampled).unwrap_or(0).saturating_mul(all as u64);
-        (reserve_bps, sustainable_bps(reserve_bps, peers_bps, swarm.viewers.len()))
+            .take(MAX_SHARING);
+        let origin_reserve_bps = uplink(&origin).unwrap_or(0) / (served.count() as u64).max(1);
+        let holders = swarm.holders.iter().filter(|node| **node != origin && !swarm.viewers.contains_key(node));
+        let others_bps = together(holders, swarm.holders.len().saturating_sub(1), uplink);
+        let viewers_bps = together(swarm.viewers.keys(), swarm.viewers.len(), uplink);
+        let peers_bps = others_bps.saturating_add(viewers_bps);
+        let sustainable_bps = sustainable_bps(origin_reserve_bps, peers_bps, swarm.viewers.len());
+        Rates { origin_reserve_bps, sustainable_bps }
     }
+}
+
+/// The uplinks of all `count` nodes together, from those of some: the sum needs no more precision than the uplinks themselves have. Of whom
+/// nothing is known is taken to be like the others.
+fn together<'a>(
+    nodes: impl Iterator<Item = &'a NodeId>,
+    count: usize,
+    uplink: impl Fn(&NodeId) -> Option<u64>,
+) -> u64 {
+    let (mut sampled, mut known, mut sum_bps) = (0usize, 0u64, 0u64);
+    for node in nodes.take(SAMPLED) {
+        sampled += 1;
+        if let Some(bps) = uplink(node) {
+            known += 1;
+            sum_bps = sum_bps.saturating_add(bps);
+        }
+    }
+    let all = if sampled < SAMPLED { sampled } else { count } as u64;
+    sum_bps.checked_div(known).unwrap_or(0).saturating_mul(all)
 }
 
 impl Node {
@@ -262,13 +301,4 @@ fn choose(near: &[NodeId], ordered: Vec<Candidate>) -> Vec<Candidate> {
         }
     }
     ordered.into_iter().zip(is_chosen).filter(|(_, chosen)| *chosen).map(|(source, _)| source).collect()
-}
-
-/// Whether a viewer that has `told` should hear of `planned`. Rates and delays alone are no news: it measures them itself.
-fn is_news(told: &[PlannedSource], planned: &[PlannedSource]) -> bool {
-    let same = |a: &PlannedSource, b: &PlannedSource| {
-        (a.node, a.path, a.complete, a.uploads) == (b.node, b.path, b.complete, b.uploads)
-            && a.addresses == b.addresses
-    };
-    told.len() != planned.len() || told.iter().zip(planned).any(|(a, b)| !same(a, b))
 }
