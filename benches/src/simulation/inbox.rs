@@ -43,9 +43,10 @@ impl World {
                 node.uploader.flush(now_ms, link, CONTENT, epoch);
                 self.serve(n);
             }
-            Message::Credit(bytes) => {
-                node.ledger.granted(from, bytes);
-                node.uploader.credit(now_ms, link, bytes);
+            Message::Credit { granted_bytes, received_bytes } => {
+                node.ledger.granted(from, granted_bytes);
+                node.uploader.credit(now_ms, link, granted_bytes);
+                node.uploader.received(now_ms, link, received_bytes);
                 self.serve(n);
             }
             Message::Have { reset, complete, ranges, backlog_ms } => {
@@ -119,7 +120,7 @@ impl World {
         let node = &mut self.nodes[n as usize];
         node.ledger.land(id);
         node.ledger.received_bytes += bytes;
-        let grant = node.links.get_mut(&from).and_then(|peer| peer.received(bytes));
+        let news = node.links.get_mut(&from).map(|peer| peer.received(bytes));
         let Some(viewer) = &mut node.viewer else { return };
         let arrival = viewer.data_arrived(now_ms, from, id, leaves, bytes);
         let is_known = arrival != Arrival::Unknown;
@@ -131,8 +132,8 @@ impl World {
         if !is_known {
             self.violation(n, &format!("does not know what {from} sent as request {id}"));
         }
-        if let Some(granted) = grant {
-            self.send(n, from, Message::Credit(granted));
+        if let Some(news) = news {
+            self.send(n, from, news);
         }
         self.announce_soon(n);
         if self.nodes[n as usize].player.is_none() && is_whole {

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use shared::{LeafRange, LeafSet, schedule::viewer::ChunkRequest, wire::RequestId};
 
-/// What the viewer's duplicates may come to: a twentieth of what was received, and a little to begin with.
-const HEDGE_SHARE: u64 = 20;
+/// What the viewer's duplicates may come to: a sixty-fourth of what was received, and a little to begin with.
+const HEDGE_SHARE: u64 = 64;
 const HEDGE_FREE_BYTES: u64 = (128 << 10) + (64 << 14);
 
 /// The books of one node.

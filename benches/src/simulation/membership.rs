@@ -100,6 +100,7 @@ impl World {
         let node = &mut self.nodes[n as usize];
         node.links.insert(other, Peer::default());
         node.uploader.link_joined(other.into());
+        node.uploader.measured(now_ms, other.into(), rtt_us);
         if let Some(viewer) = &mut node.viewer {
             let traits = SourceTraits {
                 is_origin: spec.is_origin(),
@@ -114,8 +115,8 @@ impl World {
     /// `n` tells `other` what it holds and what it may send.
     fn greet(&mut self, n: u32, other: u32) {
         let node = &mut self.nodes[n as usize];
-        if let Some(granted) = node.links.get_mut(&other).and_then(|peer| peer.received(0)) {
-            self.send(n, other, Message::Credit(granted));
+        if let Some(first) = node.links.get_mut(&other).map(|peer| peer.received(0)) {
+            self.send(n, other, first);
         }
         if !self.hears_of(n, other) {
             return;

@@ -5,7 +5,7 @@
 //!
 //! - an uplink that carries one thing at a time (`uplink`), frames with 4.5 % of headers, control frames charged to it;
 //! - a one-way delay with jitter, order kept on each link, and a downlink that is first come, first served;
-//! - kernels that take some of each connection, if the scenario says so, and tell the uploader what they took;
+//! - kernels that take whatever a connection is given and say nothing of it, all connections taking turns;
 //! - players that start with two seconds, resume with one, and read thirty ahead (`player`);
 //! - nodes that come, meet their neighbours, and vanish without a word (`membership`).
 //!

@@ -22,7 +22,7 @@ pub(super) enum Message {
     Cancel(Vec<RequestId>),
     Flush(u32),
     Refuse { id: RequestId, reason: RefuseReason },
-    Credit(u64),
+    Credit { granted_bytes: u64, received_bytes: u64 },
     Have { reset: bool, complete: bool, ranges: Rc<[LeafRange]>, backlog_ms: u32 },
     Token(FreshWanted),
     Assigned { id: RequestId, leaves: LeafRange },
@@ -37,7 +37,7 @@ impl Message {
             Self::Request { chunks, .. } => 24 * chunks.len() as u64,
             Self::Cancel(ids) => 24 * ids.len() as u64,
             Self::Have { ranges, .. } => 50 + 4 * ranges.len() as u64,
-            Self::Flush(_) | Self::Refuse { .. } | Self::Credit(_) => 24,
+            Self::Flush(_) | Self::Refuse { .. } | Self::Credit { .. } => 24,
             Self::Token(_) | Self::Assigned { .. } | Self::NoFresh(_) => 20,
             Self::Data { .. } => 0,
         }
@@ -55,15 +55,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Data came; the new grant to tell, if it is worth telling.
-    pub(super) fn received(&mut self, bytes: u64) -> Option<u64> {
+    /// Data came; what to tell.
+    pub(super) fn received(&mut self, bytes: u64) -> Message {
         self.received_bytes += bytes;
-        let window_end = self.received_bytes + INITIAL_CREDIT_BYTES;
-        let is_news = window_end >= self.granted_bytes + INITIAL_CREDIT_BYTES / 4;
-        is_news.then(|| {
-            self.granted_bytes = window_end;
-            window_end
-        })
+        self.granted_bytes = self.granted_bytes.max(self.received_bytes + INITIAL_CREDIT_BYTES);
+        Message::Credit { granted_bytes: self.granted_bytes, received_bytes: self.received_bytes }
     }
 }
 
@@ -115,11 +111,11 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(spec: NodeSpec, kernel_bytes: u64) -> Self {
+    pub(super) fn new(spec: NodeSpec) -> Self {
         let uploader = Uploader::new(0);
         Self {
             uploader: if spec.is_origin() { uploader.with_first_copies_first() } else { uploader },
-            uplink: Uplink::new(spec.up_bps, kernel_bytes),
+            uplink: Uplink::new(spec.up_bps),
             down_bytes_per_us: spec.down_bps as f64 / 8_000_000.0,
             down_free_us: 0,
             spec,

@@ -32,8 +32,6 @@ pub struct Scenario {
     pub reads_ahead_ms: u64,
     /// How long gained chunks gather before they are announced.
     pub announce_ms: u64,
-    /// What the kernel takes of each connection beyond what the wire carries; 0 where the sender sees the wire itself.
-    pub kernel_bytes: u64,
     /// Whether viewers ask the origin for fresh chunks by token.
     pub tokens: bool,
     /// When it ends at the latest.
@@ -190,7 +188,6 @@ const REFERENCE: Scenario = Scenario {
     jitter_ms: 2,
     reads_ahead_ms: 30 * S,
     announce_ms: 60,
-    kernel_bytes: 0,
     tokens: true,
     limit_ms: 240 * S,
     expected: CROWD,
@@ -282,12 +279,6 @@ pub const SCENARIOS: &[Scenario] = &[
         ..REFERENCE
     },
     Scenario { name: "crowd-far", about: "the reference crowd, 100 ms round trip", rtt_ms: 100, ..REFERENCE },
-    Scenario {
-        name: "crowd-kernel",
-        about: "the reference crowd where each connection's kernel takes 32 KiB beyond the wire",
-        kernel_bytes: 32 << 10,
-        ..REFERENCE
-    },
     Scenario {
         name: "crowd-16",
         about: "16 viewers within 5 s",

@@ -1,4 +1,4 @@
-//! One node's way out: frames queue per connection, kernels take some of them, one wire carries all.
+//! One node's way out: kernels take whatever connections are given, one wire carries all in turns.
 //!
 //! Invariant: the wire carries one thing at a time at the uplink's rate; frames of one connection leave in order.
 
@@ -8,7 +8,7 @@ use shared::{LeafRange, wire::RequestId};
 
 /// Packet headers and framing, on top of each payload.
 const OVERHEAD: f64 = 1.045;
-/// What one connection sends before the next has its turn, where kernels hold several.
+/// What one connection sends before the next has its turn.
 const TURN_BYTES: u64 = 3_000;
 
 /// A chunk on its way out.
@@ -20,21 +20,9 @@ pub(super) struct Outgoing {
     pub(super) bytes: u64,
 }
 
-/// What has happened at the end of a turn of the wire.
-#[derive(Debug)]
-pub(super) struct TurnEnd {
-    /// The frame that is complete now.
-    pub(super) sent: Option<Outgoing>,
-    /// The connections whose kernel took frames, so that their queues are shorter.
-    pub(super) drained: Vec<u32>,
-}
-
 #[derive(Debug, Default)]
 struct Connection {
-    /// Handed over, not yet in the kernel.
-    queue: VecDeque<Outgoing>,
     kernel: VecDeque<Outgoing>,
-    kernel_bytes: u64,
     /// Of the first frame in the kernel.
     sent_bytes: u64,
     is_in_turn: bool,
@@ -45,7 +33,6 @@ struct Connection {
 #[derive(Debug)]
 pub(super) struct Uplink {
     bytes_per_us: f64,
-    kernel_limit: u64,
     connections: BTreeMap<u32, Connection>,
     turns: VecDeque<u32>,
     /// The connection the wire serves now, and how much of it.
@@ -60,10 +47,9 @@ pub(super) struct Uplink {
 }
 
 impl Uplink {
-    pub(super) fn new(bps: u64, kernel_limit: u64) -> Self {
+    pub(super) fn new(bps: u64) -> Self {
         Self {
             bytes_per_us: bps as f64 / 8_000_000.0,
-            kernel_limit,
             connections: BTreeMap::new(),
             turns: VecDeque::new(),
             wire: None,
@@ -87,25 +73,10 @@ impl Uplink {
         self.control_free_us
     }
 
-    /// A chunk is handed to a connection. Whether its kernel took it at once.
-    pub(super) fn push(&mut self, frame: Outgoing) -> bool {
-        let connection = self.connections.entry(frame.to).or_default();
-        connection.queue.push_back(frame);
-        if connection.is_blocked {
-            return false;
-        }
-        if self.kernel_limit == 0 {
-            self.turns.push_back(frame.to);
-            return false;
-        }
-        self.fill_kernel(frame.to)
-    }
-
-    /// Payload of a connection that its kernel has not taken.
-    pub(super) fn queued_bytes(&self, to: u32) -> u64 {
-        let Some(connection) = self.connections.get(&to) else { return 0 };
-        let on_wire = if self.kernel_limit == 0 { connection.kernel_bytes } else { 0 };
-        connection.queue.iter().map(|frame| frame.bytes).sum::<u64>() + on_wire
+    /// A chunk is handed to a connection.
+    pub(super) fn push(&mut self, frame: Outgoing) {
+        self.connections.entry(frame.to).or_default().kernel.push_back(frame);
+        self.take_turn(frame.to);
     }
 
     /// The next turn of the wire, if it is free and something waits; when that turn ends.
@@ -113,15 +84,11 @@ impl Uplink {
         if self.wire.is_some() {
             return None;
         }
-        let to = self.next_turn()?;
+        let to = self.turns.pop_front()?;
         let connection = self.connections.get_mut(&to)?;
         let frame = connection.kernel.front()?;
         let left_bytes = frame.bytes - connection.sent_bytes;
-        let bytes = if self.turns.is_empty() || self.kernel_limit == 0 {
-            left_bytes
-        } else {
-            left_bytes.min(TURN_BYTES)
-        };
+        let bytes = if self.turns.is_empty() { left_bytes } else { left_bytes.min(TURN_BYTES) };
         self.wire = Some((to, bytes));
         let wire_bytes = bytes as f64 * OVERHEAD + std::mem::take(&mut self.debt_bytes) as f64;
         let start_us = now_us.max(self.control_free_us);
@@ -130,24 +97,19 @@ impl Uplink {
         Some(start_us + takes_us)
     }
 
-    /// The turn of the wire is over.
-    pub(super) fn end_turn(&mut self) -> TurnEnd {
-        let mut end = TurnEnd { sent: None, drained: Vec::new() };
-        let Some((to, bytes)) = self.wire.take() else { return end };
-        let Some(connection) = self.connections.get_mut(&to) else { return end };
+    /// The turn of the wire is over; the frame that is complete now.
+    pub(super) fn end_turn(&mut self) -> Option<Outgoing> {
+        let (to, bytes) = self.wire.take()?;
+        let connection = self.connections.get_mut(&to)?;
         self.payload_bytes += bytes;
         connection.sent_bytes += bytes;
-        connection.kernel_bytes -= bytes;
         connection.is_in_turn = false;
-        if let Some(frame) = connection.kernel.pop_front_if(|frame| frame.bytes == connection.sent_bytes) {
+        let sent = connection.kernel.pop_front_if(|frame| frame.bytes == connection.sent_bytes);
+        if sent.is_some() {
             connection.sent_bytes = 0;
-            end.sent = Some(frame);
-        }
-        if self.kernel_limit > 0 && self.fill_kernel(to) || self.kernel_limit == 0 {
-            end.drained.push(to);
         }
         self.take_turn(to);
-        end
+        sent
     }
 
     /// The other end of a connection has vanished: nothing more is taken from it.
@@ -163,41 +125,11 @@ impl Uplink {
         // What is on the wire ends its turn without a frame.
     }
 
-    /// Whose turn it is. Where the sender sees the wire itself, frames go one after the other as they were handed over.
-    fn next_turn(&mut self) -> Option<u32> {
-        let to = self.turns.pop_front()?;
-        if self.kernel_limit > 0 {
-            return Some(to);
-        }
-        let connection = self.connections.get_mut(&to)?;
-        let frame = connection.queue.pop_front()?;
-        connection.kernel_bytes = frame.bytes;
-        connection.kernel.push_back(frame);
-        Some(to)
-    }
-
     fn take_turn(&mut self, to: u32) {
-        if self.kernel_limit == 0 {
-            return;
-        }
         let Some(connection) = self.connections.get_mut(&to) else { return };
         if !connection.kernel.is_empty() && !connection.is_in_turn && !connection.is_blocked {
             connection.is_in_turn = true;
             self.turns.push_back(to);
         }
-    }
-
-    /// Moves frames into the kernel while it takes any. Whether it took one.
-    fn fill_kernel(&mut self, to: u32) -> bool {
-        let Some(connection) = self.connections.get_mut(&to) else { return false };
-        let mut has_taken = false;
-        while connection.kernel_bytes < self.kernel_limit {
-            let Some(frame) = connection.queue.pop_front() else { break };
-            connection.kernel_bytes += frame.bytes;
-            connection.kernel.push_back(frame);
-            has_taken = true;
-        }
-        self.take_turn(to);
-        has_taken
     }
 }

@@ -48,7 +48,7 @@ impl World {
             content: cast.content,
             max_bps: cast.max_bps,
             unfinished: cast.nodes.iter().filter(|node| node.is_viewer()).count(),
-            nodes: cast.nodes.into_iter().map(|spec| Node::new(spec, scenario.kernel_bytes)).collect(),
+            nodes: cast.nodes.into_iter().map(|spec| Node::new(spec)).collect(),
             scenario,
             now_us: 0,
             rng,
@@ -238,11 +238,9 @@ impl World {
                     }
                     let to = link as u32;
                     let verdict = node.ledger.serve(to, id, leaves, bytes);
-                    let is_taken = node.uplink.push(Outgoing { to, id, leaves, bytes });
-                    if is_taken {
-                        let queued_bytes = node.uplink.queued_bytes(to);
-                        node.uploader.drained(now_ms, link, queued_bytes);
-                    }
+                    node.uplink.push(Outgoing { to, id, leaves, bytes });
+                    // What kernels take says nothing.
+                    node.uploader.drained(now_ms, link, 0);
                     if let Err(what) = verdict {
                         self.violation(n, &what);
                     }
@@ -271,12 +269,7 @@ impl World {
     fn turn_end(&mut self, n: u32) {
         let now_ms = self.now_ms();
         let node = &mut self.nodes[n as usize];
-        let end = node.uplink.end_turn();
-        for to in end.drained {
-            let queued_bytes = node.uplink.queued_bytes(to);
-            node.uploader.drained(now_ms, to.into(), queued_bytes);
-        }
-        if let Some(Outgoing { to, id, leaves, .. }) = end.sent {
+        if let Some(Outgoing { to, id, leaves, .. }) = node.uplink.end_turn() {
             self.carry(n, to, self.now_us, Message::Data { id, leaves });
         }
         self.serve(n);
@@ -302,7 +295,7 @@ impl World {
             | Message::Cancel(_)
             | Message::Flush(_)
             | Message::Refuse { .. }
-            | Message::Credit(_)
+            | Message::Credit { .. }
             | Message::Token(_)
             | Message::Assigned { .. }
             | Message::NoFresh(_)

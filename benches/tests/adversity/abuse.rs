@@ -18,9 +18,7 @@ use shared::{
     ContentId, LeafRange, MediaKind,
     limits::{HANDSHAKE_TIMEOUT_MS, MAX_BODY_BYTES, SILENCE_TIMEOUT_MS},
     units::leaf_count,
-    wire::{
-        Credit, GetHints, Message, Open, PEER_PATH, PeerMessage, Ping, Request, TRACKER_PATH, WantedChunk,
-    },
+    wire::{Credit, GetHints, Message, Open, PEER_PATH, PeerMessage, Request, TRACKER_PATH, WantedChunk},
 };
 
 const FILM_SECONDS: u32 = 40;
@@ -257,21 +255,22 @@ fn junk(target: Target, count: usize) -> Result<String> {
     Ok(format!("{made} connections and {refused} refused in {:.1} s", begun.elapsed().as_secs_f64()))
 }
 
-/// Asks a source for all of a film, grants it endless credit, and reads nothing.
+/// Asks a source for all of a film, grants it endless credit, says that all of it came, and reads nothing.
 fn ask_and_never_read(source: SocketAddr, content_id: ContentId, size_bytes: u64) -> Result<String> {
     let local = guest::node(MediaKind::Video)?;
     let mut guest = Guest::at_peer(source, &local, Some(4096))?;
     guest.send(Open { content_id })?;
     let answer = guest.next(Duration::from_secs(5))?.context("no answer to Open")?;
     ensure!(matches!(answer.message, Message::Peer(PeerMessage::Have(_))), "{answer:?}");
-    guest.send(Credit { granted_bytes: 1 << 40 })?;
+    let lie = Credit { granted_bytes: 1 << 40, received_bytes: 1 << 40 };
+    guest.send(lie)?;
     let chunks: Vec<WantedChunk> = (0..leaf_count(size_bytes) / 4)
         .map(|n| WantedChunk { id: n + 1, leaves: LeafRange::new(n * 4, 4), deadline_ms: 0, proof_skip: 0 })
         .collect();
     for chunks in chunks.chunks(100) {
         guest.send(Request { content_id, epoch: 0, starting: true, chunks: chunks.to_vec() })?;
     }
-    let told = stay_deaf(&mut guest, Ping { nonce: 1 }.into());
+    let told = stay_deaf(&mut guest, lie.into());
     Ok(format!("{} chunks asked for, {told}", chunks.len()))
 }
 

@@ -1,8 +1,13 @@
-//! How much data the other end may send ahead: enough that a round trip never holds it up, whatever the link turns out to carry.
+//! How much data the other end may send ahead, enough that a round trip never holds it up whatever the link turns out to carry; and what
+//! of it has come, so that the other end knows what is still on its way.
 //!
-//! Invariant: a grant never shrinks, and never runs ahead of what came by more than [`MAX_CREDIT_BYTES`]. Pure.
+//! Invariant: a grant never shrinks, and never runs ahead of what came by more than [`MAX_CREDIT_BYTES`]; what came is told within
+//! [`TELL_US`]. Pure.
 
-use shared::limits::{INITIAL_CREDIT_BYTES, MAX_CREDIT_BYTES};
+use shared::{
+    limits::{INITIAL_CREDIT_BYTES, MAX_CREDIT_BYTES},
+    wire,
+};
 
 /// Beyond round trips, the window covers this much time of the link: what both ends may take to get round to it.
 const HANDLING_US: u64 = 50_000;
@@ -10,6 +15,10 @@ const HANDLING_US: u64 = 50_000;
 const SAMPLE_US: u64 = 20_000;
 /// A sample that took longer has seen idleness.
 const STALE_US: u64 = 1_000_000;
+/// What came is told at once, but not more often than this; on a slow link that is each chunk.
+const TELL_US: u64 = 5_000;
+/// So much is told at once in any case: a sender on a fast link has only a few of these on their way.
+const TELL_BYTES: u64 = 256 * 1024;
 
 /// The receiver's side of the credit of one link.
 #[derive(Debug)]
@@ -19,6 +28,8 @@ pub(super) struct Credit {
     window_bytes: u64,
     since_us: u64,
     sample_bytes: u64,
+    told_bytes: u64,
+    told_us: u64,
 }
 
 /// More data came than was granted.
@@ -33,32 +44,43 @@ impl Credit {
             window_bytes: INITIAL_CREDIT_BYTES,
             since_us: 0,
             sample_bytes: 0,
+            told_bytes: 0,
+            told_us: 0,
         }
     }
 
-    /// What is granted in all.
-    pub(super) const fn granted_bytes(&self) -> u64 {
-        self.granted_bytes
+    /// What the other end is told when the link opens.
+    pub(super) const fn first(&self) -> wire::Credit {
+        wire::Credit { granted_bytes: self.granted_bytes, received_bytes: 0 }
     }
 
-    /// Data came: a new grant, if one is worth a frame. They come in steps of a quarter of the window.
-    pub(super) fn received(
-        &mut self,
-        now_us: u64,
-        bytes: u64,
-        rtt_us: u32,
-    ) -> Result<Option<u64>, Overdrawn> {
+    /// Data came.
+    pub(super) fn received(&mut self, now_us: u64, bytes: u64, rtt_us: u32) -> Result<(), Overdrawn> {
         self.received_bytes += bytes;
         if self.received_bytes > self.granted_bytes {
             return Err(Overdrawn);
         }
         self.measure(now_us, bytes, rtt_us.into());
-        let window_end = self.received_bytes + self.window_bytes;
-        if window_end < self.granted_bytes + self.window_bytes / 4 {
-            return Ok(None);
+        Ok(())
+    }
+
+    /// When [`Self::poll_news`] has something to tell; none while nothing came.
+    pub(super) fn news_at_us(&self) -> Option<u64> {
+        match self.received_bytes - self.told_bytes {
+            0 => None,
+            TELL_BYTES.. => Some(self.told_us),
+            _ => Some(self.told_us + TELL_US),
         }
-        self.granted_bytes = window_end;
-        Ok(Some(window_end))
+    }
+
+    /// What the other end is to be told now, if anything.
+    pub(super) fn poll_news(&mut self, now_us: u64) -> Option<wire::Credit> {
+        if self.news_at_us().is_none_or(|at_us| at_us > now_us) {
+            return None;
+        }
+        (self.told_bytes, self.told_us) = (self.received_bytes, now_us);
+        self.granted_bytes = self.granted_bytes.max(self.received_bytes + self.window_bytes);
+        Some(wire::Credit { granted_bytes: self.granted_bytes, received_bytes: self.received_bytes })
     }
 
     /// The window follows what the link carries in two round trips and the handling: twice what is needed, so that it can turn out to
@@ -85,7 +107,7 @@ mod tests {
     /// A sender that keeps to the credit over a link of `rate` bytes a millisecond and a round trip of `rtt_ms`; bytes in a second.
     fn carried_in_a_second(rate: u64, rtt_ms: u64) -> u64 {
         let mut credit = Credit::new();
-        let (mut sent, mut granted) = (0, credit.granted_bytes());
+        let (mut sent, mut granted) = (0, credit.first().granted_bytes);
         let mut on_their_way = std::collections::VecDeque::new();
         for now_ms in 0..1_000_u64 {
             while let Some((_, grant)) = on_their_way.pop_front_if(|(at_ms, _)| *at_ms <= now_ms) {
@@ -93,10 +115,9 @@ mod tests {
             }
             let bytes = rate.min(granted - sent);
             sent += bytes;
-            if bytes > 0
-                && let Ok(Some(grant)) = credit.received(1 + now_ms * 1_000, bytes, rtt_ms as u32 * 1_000)
-            {
-                on_their_way.push_back((now_ms + rtt_ms, grant));
+            if bytes > 0 && credit.received(1 + now_ms * 1_000, bytes, rtt_ms as u32 * 1_000).is_ok() {
+                let news = credit.poll_news(1 + now_ms * 1_000);
+                on_their_way.extend(news.map(|news| (now_ms + rtt_ms, news.granted_bytes)));
             }
         }
         sent
@@ -114,8 +135,9 @@ mod tests {
     fn a_slow_link_is_granted_no_more_than_at_first() {
         let mut credit = Credit::new();
         for step in 0..10_000 {
-            let granted = credit.received(step * 10_000, 1_000, 300_000).unwrap();
-            assert!(granted.is_none_or(|granted| granted == credit.received_bytes + INITIAL_CREDIT_BYTES));
+            credit.received(step * 10_000, 1_000, 300_000).unwrap();
+            let news = credit.poll_news(step * 10_000);
+            assert!(news.is_none_or(|news| news.granted_bytes == news.received_bytes + INITIAL_CREDIT_BYTES));
         }
     }
 
@@ -123,9 +145,30 @@ mod tests {
     fn no_link_is_granted_more_than_the_limit_and_nothing_beyond_is_taken() {
         let mut credit = Credit::new();
         for step in 0..10_000 {
-            let _ = credit.received(step * 1_000, 1 << 20, 1_000_000).unwrap();
-            assert!(credit.granted_bytes() <= credit.received_bytes + MAX_CREDIT_BYTES);
+            credit.received(step * 1_000, 1 << 20, 1_000_000).unwrap();
+            let news = credit.poll_news(step * 1_000).unwrap();
+            assert!(news.granted_bytes <= news.received_bytes + MAX_CREDIT_BYTES);
         }
         assert_eq!(credit.received(0, 2 * MAX_CREDIT_BYTES, 0), Err(Overdrawn));
+    }
+
+    #[test]
+    fn each_arrival_of_a_slow_link_is_told_and_many_of_a_fast_one_together() {
+        let mut credit = Credit::new();
+        assert_eq!((credit.news_at_us(), credit.poll_news(1_000_000)), (None, None));
+        for step in 1..100 {
+            credit.received(step * TELL_US, 16_384, 0).unwrap();
+            assert_eq!(credit.poll_news(step * TELL_US).unwrap().received_bytes, step * 16_384);
+        }
+        let told_us = 99 * TELL_US;
+        let told = (1..=15).filter(|step| {
+            credit.received(told_us + step, 16_384, 0).unwrap();
+            credit.poll_news(told_us + step).is_some()
+        });
+        assert_eq!(told.count(), 0);
+        assert_eq!(credit.news_at_us(), Some(told_us + TELL_US));
+        credit.received(told_us + 16, 16_384, 0).unwrap();
+        assert_eq!(credit.poll_news(told_us + 16).unwrap().received_bytes, (99 + 16) * 16_384);
+        assert_eq!(credit.news_at_us(), None);
     }
 }

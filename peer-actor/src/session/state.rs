@@ -238,6 +238,7 @@ impl SessionState {
         match self.phase {
             Phase::Closed => {}
             Phase::Open { .. } => {
+                self.tell_credit(now_us);
                 if now_ms >= self.heard_ms + SILENCE_TIMEOUT_MS {
                     self.close(CloseReason::Silent);
                 } else if now_ms >= self.next_ping_ms {
@@ -260,12 +261,9 @@ impl SessionState {
         match self.phase {
             Phase::Closed => None,
             Phase::Open { .. } => {
-                let silence_ms = self.heard_ms + SILENCE_TIMEOUT_MS;
-                Some(if self.next_ping_ms < silence_ms {
-                    (self.next_ping_ms, "ping")
-                } else {
-                    (silence_ms, "silence")
-                })
+                let silence = (self.heard_ms + SILENCE_TIMEOUT_MS, "silence");
+                let news = self.credit.news_at_us().map(|at_us| (at_us.div_ceil(1_000), "credit"));
+                [silence, (self.next_ping_ms, "ping")].into_iter().chain(news).min()
             }
             Phase::AwaitWelcome { .. } | Phase::AwaitHello | Phase::AwaitConfirm { .. } => {
                 Some((self.started_ms + HANDSHAKE_TIMEOUT_MS, "handshake"))
@@ -398,7 +396,7 @@ impl SessionState {
         self.phase = Phase::Open { remote: remote.clone() };
         self.next_ping_ms = now_ms;
         self.outputs.push_back(SessionOutput::Opened(remote));
-        self.send(wire::Credit { granted_bytes: self.credit.granted_bytes() });
+        self.send(self.credit.first());
     }
 
     fn handle_link(&mut self, now_us: u64, message: LinkMessage) {
@@ -429,15 +427,20 @@ impl SessionState {
         self.outputs.push_back(SessionOutput::Measured(rtt_us));
     }
 
-    /// Grants more as data comes in.
+    /// Tells what came in, and grants more.
     fn account_data(&mut self, now_us: u64, frame: &Frame) {
         if frame.payload.is_empty() {
             return;
         }
         match self.credit.received(now_us, frame.payload.len() as u64, self.rtt_us.unwrap_or(0)) {
-            Ok(Some(granted_bytes)) => self.send(wire::Credit { granted_bytes }),
-            Ok(None) => {}
+            Ok(()) => self.tell_credit(now_us),
             Err(Overdrawn) => self.violate("data beyond the credit"),
+        }
+    }
+
+    fn tell_credit(&mut self, now_us: u64) {
+        if let Some(news) = self.credit.poll_news(now_us) {
+            self.send(news);
         }
     }
 

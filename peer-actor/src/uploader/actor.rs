@@ -340,7 +340,9 @@ impl Handler<SessionFrame> for UploaderActor {
         match frame.frame.map(|frame| frame.message) {
             None => self.core.drained(clock::now_ms(), session.0, frame.link.drained_bytes() as u64),
             Some(Message::Link(LinkMessage::Credit(credit))) => {
-                self.core.credit(clock::now_ms(), session.0, credit.granted_bytes);
+                let now_ms = clock::now_ms();
+                self.core.credit(now_ms, session.0, credit.granted_bytes);
+                self.core.received(now_ms, session.0, credit.received_bytes);
             }
             Some(Message::Peer(message)) => self.handle_message(session, &frame.remote, &frame.link, message),
             Some(Message::Handshake(_) | Message::Link(_) | Message::Tracker(_)) => {}
@@ -352,8 +354,13 @@ impl Handler<SessionFrame> for UploaderActor {
 impl Handler<LinkChanged> for UploaderActor {
     type Result = ();
 
-    fn handle(&mut self, _: LinkChanged, ctx: &mut Self::Context) {
+    fn handle(&mut self, change: LinkChanged, ctx: &mut Self::Context) {
         let now_ms = clock::now_ms();
+        if let LinkChanged::Measured { node, rtt_us } = change {
+            let sessions = self.links.iter().filter(|(_, (_, remote))| remote.node == node);
+            sessions.for_each(|(session, _)| self.core.measured(now_ms, session.0, rtt_us));
+            return self.drive(ctx);
+        }
         let gone: Vec<SessionId> = self
             .links
             .iter()

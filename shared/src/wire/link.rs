@@ -18,13 +18,16 @@ pub struct Pong {
     pub nonce: u64,
 }
 
-/// Flow control: the sum of payload bytes the receiver has been ready to take since the link opened.
+/// Flow control: the sums of payload bytes that the receiver is ready to take and that it has received, since the link opened.
 ///
-/// Cumulative, so a repeated or reordered grant can do no harm; it never shrinks.
+/// Cumulative, so a repeated or reordered frame can do no harm; neither shrinks. What has been received tells the sender what is still on
+/// its way, in kernels and shapers, where it cannot look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credit {
     /// Payload bytes granted since the link opened.
     pub granted_bytes: u64,
+    /// Payload bytes received since the link opened.
+    pub received_bytes: u64,
 }
 
 /// The last frame of a link that ends on purpose.

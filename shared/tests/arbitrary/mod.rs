@@ -73,7 +73,11 @@ fn any_link() -> impl Strategy<Value = Frame> {
     prop_oneof![
         any::<u64>().prop_map(|nonce| Ping { nonce }.into()),
         any::<u64>().prop_map(|nonce| Pong { nonce }.into()),
-        any::<u64>().prop_map(|granted_bytes| Credit { granted_bytes }.into()),
+        any::<(u64, u64)>().prop_map(|(granted_bytes, received_bytes)| Credit {
+            granted_bytes,
+            received_bytes
+        }
+        .into()),
         reason.prop_map(|reason| Goodbye { reason }.into()),
     ]
 }

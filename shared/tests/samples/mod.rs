@@ -55,7 +55,7 @@ fn link() -> Vec<Frame> {
     vec![
         Ping { nonce: 0x0102_0304_0506_0708 }.into(),
         Pong { nonce: 250 }.into(),
-        Credit { granted_bytes: 1 << 33 }.into(),
+        Credit { granted_bytes: 1 << 33, received_bytes: (1 << 33) - 70_000 }.into(),
         Goodbye { reason: GoodbyeReason::Replaced }.into(),
     ]
 }

@@ -394,7 +394,7 @@ impl World {
         assert_eq!(view.received_bytes, received);
         let gained = view.verified_bytes - self.initial_bytes;
         assert_eq!(gained + view.wasted_bytes + view.corrupt_bytes, received, "bytes are not conserved");
-        assert!(view.hedged_bytes <= received / 20 + (128 << 10), "hedged {}", view.hedged_bytes);
+        assert!(view.hedged_bytes <= received / 64 + (128 << 10), "hedged {}", view.hedged_bytes);
     }
 
     fn after_half_trip(&mut self, id: SourceId, event: Event) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pace::SendWindow;
+use super::pace::Pace;
 use crate::{
     ids::ContentId,
     limits::{MAX_OPEN_CONTENTS, MAX_PAYLOAD_BYTES},
@@ -40,9 +40,15 @@ pub(super) struct Link {
     pub(super) queue: Vec<Queued>,
     pub(super) reading: BTreeMap<RequestId, Reading>,
     /// Payload given to the link and not yet taken by its socket.
+    pub(super) queued_out_bytes: u64,
+    /// Payload given to the link since it is up, and what of that the viewer says has arrived.
     pub(super) handed_bytes: u64,
-    /// When the socket last took some, or the first was given.
-    pub(super) drained_ms: u64,
+    pub(super) received_bytes: u64,
+    /// When some last arrived, or the first was given.
+    pub(super) heard_ms: u64,
+    /// Smoothed round trip; 0 while unknown.
+    pub(super) rtt_ms: u64,
+    pub(super) pace: Pace,
     /// Payload granted by the viewer since the link opened.
     pub(super) granted_bytes: u64,
     /// Payload charged against the grant.
@@ -53,12 +59,16 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) const fn new(served_bytes: u64) -> Self {
+    pub(super) fn new(served_bytes: u64) -> Self {
         Self {
             queue: Vec::new(),
             reading: BTreeMap::new(),
+            queued_out_bytes: 0,
             handed_bytes: 0,
-            drained_ms: 0,
+            received_bytes: 0,
+            heard_ms: 0,
+            rtt_ms: 0,
+            pace: Pace::default(),
             granted_bytes: 0,
             sent_bytes: 0,
             served_bytes,
@@ -67,26 +77,40 @@ impl Link {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.unsent_bytes() == 0
+        self.queue.is_empty() && self.under_way_bytes() == 0
     }
 
-    pub(super) fn unsent_bytes(&self) -> u64 {
-        self.handed_bytes + self.reading.values().map(|reading| reading.bytes).sum::<u64>()
+    /// Payload handed over that has not arrived, as far as is known.
+    pub(super) const fn unheard_bytes(&self) -> u64 {
+        self.handed_bytes - self.received_bytes
+    }
+
+    /// The same with what is being read for it.
+    pub(super) fn under_way_bytes(&self) -> u64 {
+        self.unheard_bytes() + self.reading.values().map(|reading| reading.bytes).sum::<u64>()
     }
 
     pub(super) fn queued_bytes(&self) -> u64 {
         self.queue.iter().map(|queued| queued.bytes).sum()
     }
 
-    /// Whether its socket has taken nothing for `patience_ms`.
+    /// Whether nothing has arrived for `patience_ms` and a round trip.
     pub(super) const fn is_stuck(&self, now_ms: u64, patience_ms: u64) -> bool {
-        self.handed_bytes > 0 && now_ms >= self.drained_ms + patience_ms
+        self.unheard_bytes() > 0 && now_ms >= self.stuck_ms(patience_ms)
     }
 
-    /// Whether the link's own queue can take another chunk: one link never holds more than the largest chunk or the window.
-    pub(super) fn has_room(&self, window_bytes: u64) -> bool {
-        let unsent = self.unsent_bytes();
-        unsent == 0 || unsent < window_bytes.min(MAX_PAYLOAD_BYTES as u64)
+    /// When it counts as stuck if nothing arrives.
+    pub(super) const fn stuck_ms(&self, patience_ms: u64) -> u64 {
+        self.heard_ms + patience_ms + self.rtt_ms
+    }
+
+    /// Whether another chunk may be on its way to it: no more than the path is worth, and no more before its socket than the largest
+    /// chunk. So a slow viewer never has all of a window.
+    fn has_room(&self) -> bool {
+        let under_way = self.under_way_bytes();
+        under_way == 0
+            || self.queued_out_bytes < MAX_PAYLOAD_BYTES as u64
+                && under_way < self.pace.window_bytes(self.rtt_ms)
     }
 
     pub(super) fn most_urgent(&self, is_repeat: impl Fn(&Queued) -> bool) -> Option<(usize, &Queued)> {
@@ -99,10 +123,34 @@ impl Link {
     }
 
     /// Whether a chunk of `bytes` may be handed to it now.
-    pub(super) fn can_take(&self, now_ms: u64, bytes: u64, window: &SendWindow) -> bool {
+    pub(super) fn can_take(&self, now_ms: u64, bytes: u64, patience_ms: u64) -> bool {
         self.sent_bytes + bytes <= self.granted_bytes
-            && !self.is_stuck(now_ms, window.patience_ms())
-            && self.has_room(window.bytes())
+            && !self.is_stuck(now_ms, patience_ms)
+            && self.has_room()
+    }
+
+    /// A chunk is given to its socket.
+    pub(super) fn handed(&mut self, now_ms: u64, bytes: u64) {
+        if self.unheard_bytes() == 0 {
+            self.heard_ms = now_ms;
+            self.pace.busy(now_ms);
+        }
+        self.handed_bytes += bytes;
+        self.queued_out_bytes += bytes;
+    }
+
+    /// The viewer says how much it has received in all; how much of that is news.
+    pub(super) fn received(&mut self, now_ms: u64, received_bytes: u64) -> u64 {
+        let news_bytes = received_bytes.min(self.handed_bytes).saturating_sub(self.received_bytes);
+        if news_bytes > 0 {
+            self.received_bytes += news_bytes;
+            self.heard_ms = now_ms;
+            self.pace.arrived(now_ms, news_bytes, self.unheard_bytes() > 0);
+            if self.queue.is_empty() {
+                self.pace.had_room();
+            }
+        }
+        news_bytes
     }
 
     /// Takes a request out of the queue and charges it.

@@ -1,18 +1,22 @@
 //! The upload core: which queued request to serve next, over all links of a node together.
 //!
 //! One uplink serves many viewers. What counts for a swarm is how soon a chunk can be *forwarded*, so chunks are sent one after the other
-//! rather than all at once, and no more is unsent than the uplink takes in a tenth of a second: on a slow uplink that is one or two small
-//! chunks, on a fast one megabytes (`send_window`). Among the links with the least service the earliest deadline goes first.
+//! rather than all at once, and no more is on its way than the uplink carries in a twentieth of a second and two round trips: on a slow
+//! uplink that is one or two small chunks, on a fast one megabytes (`pace`). What is on its way is what viewers have not said to have
+//! received: a socket that has taken something says nothing, because kernels and shapers hold more than a slow link carries in a second.
+//! Among the links with the least service the earliest deadline goes first.
 //!
 //! An *origin* has everything from the start, so what it sends first matters more: `origin` has its order, and answers tokens.
 //!
 //! Drive it: inputs, then drain [`Uploader::poll_output`], then call [`Uploader::handle_timeout`] no later than
 //! [`Uploader::poll_timeout`]. For each [`UploaderOutput::Serve`] the owner reads the chunk and asks [`Uploader::read_done`] whether it is
-//! still wanted; if so it sends it, and says with [`Uploader::drained`] how much its link still has to send.
+//! still wanted; if so it sends it, says with [`Uploader::drained`] how much its link still has to send, and with
+//! [`Uploader::received`] what has arrived.
 //!
-//! Invariants: no payload beyond a link's credit; nothing void (cancelled, flushed, closed) leaves; a link that does not drain costs the
+//! Invariants: no payload beyond a link's credit; nothing void (cancelled, flushed, closed) leaves; a link that receives nothing costs the
 //! others nothing; a queue never exceeds [`MAX_QUEUED_REQUESTS`].
 
+mod choice;
 mod copies;
 mod link;
 mod origin;
@@ -23,8 +27,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub use self::origin::FreshWanted;
 use self::{
     link::{Link, Queued},
-    origin::{Origin, Rank},
-    pace::{SendWindow, UploadLimit},
+    origin::Origin,
+    pace::{Pace, UploadLimit},
 };
 use super::Deadline;
 use crate::{
@@ -37,8 +41,8 @@ use crate::{
 /// Names a link within one uploader: a number its owner gives each session, never given twice.
 pub type LinkId = u64;
 
-/// A link may be ahead of the least served one by this much and still compete by deadline.
-const FAIR_SLACK_BYTES: u64 = 256 * 1024;
+/// A viewer that answers late on purpose gains no larger window than this.
+const LONGEST_RTT_MS: u64 = 500;
 
 /// What the owner of an uploader has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +94,7 @@ pub enum UploaderOutput {
 pub struct Uploader {
     links: BTreeMap<LinkId, Link>,
     outputs: VecDeque<UploaderOutput>,
-    window: SendWindow,
+    pace: Pace,
     limit: UploadLimit,
     origin: Option<Origin>,
     /// The service of whoever was served last (start-time fair queueing, Goyal, Vin and Cheng 1996): a link that becomes active starts
@@ -104,7 +108,7 @@ impl Uploader {
         Self {
             links: BTreeMap::new(),
             outputs: VecDeque::new(),
-            window: SendWindow::default(),
+            pace: Pace::default(),
             limit: UploadLimit::new(upload_limit_bps),
             origin: None,
             fair_bytes: 0,
@@ -178,6 +182,24 @@ impl Uploader {
     pub fn credit(&mut self, now_ms: u64, link: LinkId, granted_bytes: u64) {
         if let Some(link) = self.links.get_mut(&link) {
             link.granted_bytes = link.granted_bytes.max(granted_bytes);
+        }
+        self.pump(now_ms);
+    }
+
+    /// A viewer says how much payload it has received since the link is up; more than was sent is taken for all of it.
+    pub fn received(&mut self, now_ms: u64, link: LinkId, received_bytes: u64) {
+        let news_bytes = self.links.get_mut(&link).map_or(0, |link| link.received(now_ms, received_bytes));
+        if news_bytes > 0 {
+            let more = self.is_anything_under_way(now_ms);
+            self.pace.arrived(now_ms, news_bytes, more);
+        }
+        self.pump(now_ms);
+    }
+
+    /// The round trip of a link was measured.
+    pub fn measured(&mut self, now_ms: u64, link: LinkId, rtt_us: u32) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.rtt_ms = u64::from(rtt_us / 1_000).min(LONGEST_RTT_MS);
         }
         self.pump(now_ms);
     }
@@ -271,18 +293,15 @@ impl Uploader {
         id: RequestId,
         failed: Option<RefuseReason>,
     ) -> bool {
-        let patience_ms = self.window.patience_ms();
-        let was_idle =
-            self.links.values().all(|link| link.handed_bytes == 0 || link.is_stuck(now_ms, patience_ms));
+        let was_idle = !self.is_anything_under_way(now_ms);
         let Some(state) = self.links.get_mut(&link) else { return false };
         let Some(reading) = state.reading.remove(&id) else { return false };
         let is_sent = !reading.is_void && failed.is_none();
         if is_sent {
             if was_idle {
-                self.window.busy(now_ms);
+                self.pace.busy(now_ms);
             }
-            state.handed_bytes += reading.bytes;
-            state.drained_ms = if state.handed_bytes == reading.bytes { now_ms } else { state.drained_ms };
+            state.handed(now_ms, reading.bytes);
         } else {
             state.sent_bytes -= reading.bytes;
             state.served_bytes = state.served_bytes.saturating_sub(reading.bytes);
@@ -301,13 +320,8 @@ impl Uploader {
 
     /// The link's outbound queue holds `queued_bytes` now.
     pub fn drained(&mut self, now_ms: u64, link: LinkId, queued_bytes: u64) {
-        if let Some(state) = self.links.get_mut(&link)
-            && queued_bytes < state.handed_bytes
-        {
-            let drained_bytes = state.handed_bytes - queued_bytes;
-            state.handed_bytes = queued_bytes;
-            state.drained_ms = now_ms;
-            self.window.drained(now_ms, drained_bytes);
+        if let Some(state) = self.links.get_mut(&link) {
+            state.queued_out_bytes = queued_bytes.min(state.queued_out_bytes);
         }
         self.pump(now_ms);
     }
@@ -322,11 +336,10 @@ impl Uploader {
         if self.links.values().all(|link| link.queue.is_empty()) {
             return None;
         }
-        let patience_ms = self.window.patience_ms();
-        let stuck =
-            self.links.values().filter(|link| link.handed_bytes > 0 && !link.is_stuck(now_ms, patience_ms));
-        let stuck = stuck
-            .map(|link| Deadline { at_ms: link.drained_ms + patience_ms, reason: "a link may be stuck" });
+        let patience_ms = self.patience_ms();
+        let stuck = self.links.values().filter(|link| link.unheard_bytes() > 0);
+        let stuck = stuck.map(|link| link.stuck_ms(patience_ms)).filter(|at_ms| *at_ms > now_ms);
+        let stuck = stuck.map(|at_ms| Deadline { at_ms, reason: "a link may be stuck" });
         let limit = self.limit.free_at(now_ms).map(|at_ms| Deadline { at_ms, reason: "upload limit" });
         stuck.chain(limit).min_by_key(|deadline| deadline.at_ms)
     }
@@ -339,13 +352,28 @@ impl Uploader {
     /// What a new request would wait: queued bytes over the measured uplink.
     pub fn backlog_ms(&self) -> u32 {
         let queued_bytes: u64 =
-            self.links.values().map(|link| link.queued_bytes() + link.unsent_bytes()).sum();
-        self.window.time_for_ms(queued_bytes)
+            self.links.values().map(|link| link.queued_bytes() + link.under_way_bytes()).sum();
+        self.pace.time_for_ms(queued_bytes).max(self.limit.time_for_ms(queued_bytes))
     }
 
-    /// What the uplink carried while it was busy, or 0 when unknown.
+    /// What the uplink carried while it was busy, or 0 when unknown; never more than the upload limit.
     pub fn uplink_bps(&self) -> u64 {
-        self.window.uplink_bps()
+        let carried_bps = self.pace.bytes_per_ms().map_or(0, |rate| (rate * 8_000.0) as u64);
+        self.limit.at_most(carried_bps)
+    }
+
+    fn is_anything_under_way(&self, now_ms: u64) -> bool {
+        let patience_ms = self.patience_ms();
+        self.links.values().any(|link| link.unheard_bytes() > 0 && !link.is_stuck(now_ms, patience_ms))
+    }
+
+    fn patience_ms(&self) -> u64 {
+        self.pace.patience_ms(self.longest_rtt_ms())
+    }
+
+    /// Of the links in use.
+    fn longest_rtt_ms(&self) -> u64 {
+        self.links.values().filter(|link| !link.is_idle()).map(|link| link.rtt_ms).max().unwrap_or(0)
     }
 
     /// Serves while the send window, the upload limit and somebody's credit allow.
@@ -354,23 +382,17 @@ impl Uploader {
         if let Some(origin) = &mut self.origin {
             origin.advance(now_ms, uplink_bps);
         }
+        let patience_ms = self.patience_ms();
+        let window_bytes = self.pace.window_bytes(self.longest_rtt_ms());
+        let links = self.links.values().filter(|link| !link.is_stuck(now_ms, patience_ms));
+        let mut under_way: u64 = links.map(Link::under_way_bytes).sum();
         loop {
-            let has_tokens = self.origin.as_ref().is_some_and(Origin::has_tokens);
-            if !has_tokens && self.links.values().all(|link| link.queue.is_empty()) {
-                return;
-            }
-            let patience_ms = self.window.patience_ms();
-            let unsent: u64 = self
-                .links
-                .values()
-                .filter(|link| !link.is_stuck(now_ms, patience_ms))
-                .map(Link::unsent_bytes)
-                .sum();
-            let room = if unsent == 0 { u64::MAX } else { self.window.bytes().saturating_sub(unsent) };
+            let room = if under_way == 0 { u64::MAX } else { window_bytes.saturating_sub(under_way) };
             if room < LEAF_BYTES || !self.limit.is_open(now_ms) {
                 return;
             }
-            let Some((link_id, queued)) = self.next(now_ms, room) else { return };
+            let Some((link_id, queued)) = self.next(now_ms, room, patience_ms) else { break };
+            under_way += queued.bytes;
             self.limit.take(now_ms, queued.bytes);
             if let Some(origin) = &mut self.origin {
                 origin.sent(now_ms, link_id, &queued.content_id, queued.leaves);
@@ -383,90 +405,9 @@ impl Uploader {
                 proof_skip: queued.proof_skip,
             });
         }
-    }
-
-    /// What is served next, charged to its link. Nothing if it does not fit into `room`: it is waited for.
-    fn next(&mut self, now_ms: u64, room: u64) -> Option<(LinkId, Queued)> {
-        let best = match &self.origin {
-            Some(origin) => self.most_urgent_of_origin(now_ms, origin),
-            None => self.most_urgent(now_ms, |_| false).map(|(link, at)| (Rank::Rest, link, at)),
-        };
-        if best.is_none_or(|(rank, ..)| rank > Rank::Fresh)
-            && let Some(fresh) = self.next_fresh(now_ms, room)
-        {
-            return Some(fresh);
+        if self.links.values().all(|link| link.queue.is_empty()) {
+            self.pace.had_room();
         }
-        let (rank, link_id, at) = best?;
-        let link = self.links.get_mut(&link_id)?;
-        if link.queue[at].bytes > room {
-            return None;
-        }
-        self.fair_bytes = self.fair_bytes.max(link.served_bytes);
-        let queued = link.start(at);
-        if let (Some(origin), Rank::Boost) = (&mut self.origin, rank) {
-            origin.boosted(queued.bytes);
-        }
-        Some((link_id, queued))
-    }
-
-    /// Answers a token with a fresh chunk.
-    fn next_fresh(&mut self, now_ms: u64, room: u64) -> Option<(LinkId, Queued)> {
-        let origin = self.origin.as_mut()?;
-        let (links, window) = (&self.links, &self.window);
-        let can_take = |link: LinkId, bytes: u64| {
-            bytes <= room && links.get(&link).is_some_and(|link| link.can_take(now_ms, bytes, window))
-        };
-        let (link_id, wanted, leaves, bytes) = origin.pop_token(can_take, &mut self.outputs)?;
-        let queued = Queued {
-            id: wanted.id,
-            content_id: wanted.content_id,
-            epoch: wanted.epoch,
-            leaves,
-            bytes,
-            deadline_ms: now_ms,
-            proof_skip: 0,
-            starting: false,
-        };
-        self.links.get_mut(&link_id)?.begin(&queued);
-        self.outputs.push_back(UploaderOutput::Assigned { link: link_id, id: wanted.id, leaves });
-        Some((link_id, queued))
-    }
-
-    /// The request an origin serves next: by rank, then by deadline; of the rest, first copies before second ones, in fair shares.
-    fn most_urgent_of_origin(&self, now_ms: u64, origin: &Origin) -> Option<(Rank, LinkId, usize)> {
-        let mut best = None;
-        for (id, link) in &self.links {
-            for (at, queued) in link.queue.iter().enumerate() {
-                if !link.can_take(now_ms, queued.bytes, &self.window) {
-                    continue;
-                }
-                let rank = origin.rank(now_ms, queued);
-                let key = (rank, queued.deadline_ms, *id);
-                if rank < Rank::Rest && best.is_none_or(|(least, _)| key < least) {
-                    best = Some((key, at));
-                }
-            }
-        }
-        if let Some(((rank, _, link), at)) = best {
-            return Some((rank, link, at));
-        }
-        let (link, at) = self.most_urgent(now_ms, |queued| !origin.is_fresh(queued))?;
-        Some((Rank::Rest, link, at))
-    }
-
-    /// The earliest deadline among the links with the least service that can take it, of what is no repeat before what is one.
-    fn most_urgent(&self, now_ms: u64, is_repeat: impl Fn(&Queued) -> bool) -> Option<(LinkId, usize)> {
-        let candidates = || {
-            self.links.iter().filter_map(|(id, link)| {
-                let (at, queued) = link.most_urgent(&is_repeat)?;
-                link.can_take(now_ms, queued.bytes, &self.window).then_some((*id, link, at, queued))
-            })
-        };
-        let least = candidates().map(|(_, link, ..)| link.served_bytes).min()?;
-        candidates()
-            .filter(|(_, link, ..)| link.served_bytes <= least + FAIR_SLACK_BYTES)
-            .min_by_key(|(id, _, _, queued)| (is_repeat(queued), queued.deadline_ms, *id))
-            .map(|(id, _, at, _)| (id, at))
     }
 }
 

@@ -1,64 +1,109 @@
-//! How much may be unsent at once, and how much may be sent at all.
+//! How much may be on its way at once, how fast that turns out to arrive, and how much may be sent at all.
 
 use crate::limits::{LEAF_BYTES, MAX_PAYLOAD_BYTES};
 
-/// Unsent bytes are worth this much of the uplink's time.
-const WINDOW_MS: u64 = 100;
-/// Two leaves: what a slow uplink has unsent at most, and where every window starts.
+/// Beyond round trips, what is on its way is worth this much time: receivers and this node take a while to get round to it.
+const WINDOW_MS: u64 = 50;
+/// Two leaves: one arrives while the next is sent. A slow uplink has no more on its way.
 const MIN_WINDOW_BYTES: u64 = 2 * LEAF_BYTES;
-/// Enough to keep a fast network busy while the disk is read.
-const MAX_WINDOW_BYTES: u64 = 4 * MAX_PAYLOAD_BYTES as u64;
+/// Arrivals are told by the chunk: this much has arrived at any time and is not known to have.
+const TOLD_BYTES: u64 = LEAF_BYTES * 3 / 2;
+/// What a path is tried with over its round trip before anything is measured, 8 Mbit/s: on a long one a start must not wait for the first
+/// arrival to be told.
+const TRIED_BYTES_PER_MS: u64 = 1_000;
+/// Enough to keep a fast network busy over a long path.
+const MAX_WINDOW_BYTES: u64 = 8 * MAX_PAYLOAD_BYTES as u64;
 /// What an uplink is taken to carry before it was measured, 2 Mbit/s: to say that nothing waits would draw a crowd.
 const UNMEASURED_BYTES_PER_MS: f64 = 250.0;
-/// Drained bytes are turned into a rate after this much time.
-const SAMPLE_MS: u64 = 20;
-/// How long a link may drain nothing, at the least and at the most.
+/// Arrivals are turned into a sample after this much time, so that a late word of one and an early one of the next make no rate.
+const FOLD_MS: u64 = 50;
+/// How fast older samples fade.
+const FADE_MS: f64 = 1_500.0;
+/// How long nothing of a link may arrive, at the least and at the most.
 const STUCK_MS: u64 = 500;
 const LONGEST_STUCK_MS: u64 = 3_000;
+/// The burst an upload limit allows is worth this much time.
+const BURST_MS: u64 = 100;
 
-/// The send window: what the uplink drains in [`WINDOW_MS`].
+/// The rate of a way out, from what receivers say has arrived, and the window that follows from it.
+///
+/// Only arrivals say what a path carries: a kernel takes more than its link does. Time counts from one arrival to the next while more is
+/// on its way, and a time in which there was too little to send only ever raises the rate. Old and new are averaged as bytes over time,
+/// not as rates, because a shaper lets a burst through at any speed.
 #[derive(Debug, Default)]
-pub(super) struct SendWindow {
-    bytes_per_ms: Option<f64>,
-    since_ms: u64,
+pub(super) struct Pace {
+    /// Fading sums of what arrived and of the time it took.
+    bytes: f64,
+    ms: f64,
+    /// What the first arrival tells, round trip and all: used while nothing better is known.
+    bound: Option<f64>,
+    busy_ms: u64,
+    /// The last arrival of the running busy period.
+    mark_ms: Option<u64>,
     sample_bytes: u64,
+    sample_ms: u64,
+    had_room: bool,
 }
 
-impl SendWindow {
-    pub(super) fn bytes(&self) -> u64 {
-        let Some(rate) = self.bytes_per_ms else { return MIN_WINDOW_BYTES };
-        ((rate * WINDOW_MS as f64) as u64).clamp(MIN_WINDOW_BYTES, MAX_WINDOW_BYTES)
+impl Pace {
+    /// How much may be on its way over round trips of `rtt_ms`: twice what they need, so that the path can turn out to carry more.
+    pub(super) fn window_bytes(&self, rtt_ms: u64) -> u64 {
+        let tried = if self.ms > 0.0 { 0 } else { 2 * rtt_ms * TRIED_BYTES_PER_MS };
+        let least = tried.max(MIN_WINDOW_BYTES);
+        let worth = self.bytes_per_ms().unwrap_or_default() * (WINDOW_MS + 2 * rtt_ms) as f64;
+        (worth as u64 + TOLD_BYTES).clamp(least, MAX_WINDOW_BYTES)
     }
 
-    /// Something is unsent from now on, after nothing was: time before this is no sign of slowness.
-    pub(super) fn busy(&mut self, now_ms: u64) {
-        (self.since_ms, self.sample_bytes) = (now_ms, 0);
+    /// Something is on its way from now on, after nothing was.
+    pub(super) const fn busy(&mut self, now_ms: u64) {
+        (self.busy_ms, self.mark_ms, self.had_room) = (now_ms, None, false);
     }
 
-    /// Sockets took `bytes`. A window that drains within one sample grows, because the uplink was never the limit.
-    pub(super) fn drained(&mut self, now_ms: u64, bytes: u64) {
-        self.sample_bytes += bytes;
-        let took_ms = now_ms.saturating_sub(self.since_ms);
-        if took_ms < SAMPLE_MS && self.sample_bytes < self.bytes() * 2 {
+    /// There was too little to send.
+    pub(super) const fn had_room(&mut self) {
+        self.had_room = true;
+    }
+
+    /// `bytes` have arrived; `more` says whether something is still on its way.
+    pub(super) fn arrived(&mut self, now_ms: u64, bytes: u64, more: bool) {
+        if let Some(mark_ms) = self.mark_ms {
+            self.sample_bytes += bytes;
+            self.sample_ms += now_ms.saturating_sub(mark_ms);
+            if self.sample_ms >= FOLD_MS {
+                self.fold();
+            }
+        } else if self.ms == 0.0 {
+            let bound = bytes as f64 / now_ms.saturating_sub(self.busy_ms).max(1) as f64;
+            self.bound = Some(self.bound.map_or(bound, |known| known.max(bound)));
+        }
+        self.mark_ms = more.then_some(now_ms);
+    }
+
+    fn fold(&mut self) {
+        let (bytes, ms) = (self.sample_bytes as f64, self.sample_ms as f64);
+        (self.sample_bytes, self.sample_ms) = (0, 0);
+        let had_room = std::mem::take(&mut self.had_room);
+        if had_room && self.bytes_per_ms().is_some_and(|known| bytes < known * ms) {
             return;
         }
-        let sample = self.sample_bytes as f64 / took_ms.max(1) as f64;
-        self.bytes_per_ms = Some(self.bytes_per_ms.map_or(sample, |rate| rate + (sample - rate) / 4.0));
-        (self.since_ms, self.sample_bytes) = (now_ms, 0);
+        let faded = (-ms / FADE_MS).exp();
+        self.bytes = self.bytes * faded + bytes;
+        self.ms = self.ms * faded + ms;
     }
 
-    /// A link that has drained nothing for this long is passed over and no longer counted against the window: several times what the
-    /// uplink needs for all that may be unsent, since a slow one is not stuck.
-    pub(super) fn patience_ms(&self) -> u64 {
-        STUCK_MS.max(2 * u64::from(self.time_for_ms(self.bytes()))).min(LONGEST_STUCK_MS)
+    /// How long nothing may arrive of a link with round trips of `rtt_ms` before it is passed over and no longer counted against the
+    /// window: several times what the uplink needs for all that may be on its way, since a slow one is not stuck.
+    pub(super) fn patience_ms(&self, rtt_ms: u64) -> u64 {
+        let window_ms = u64::from(self.time_for_ms(self.window_bytes(rtt_ms)));
+        STUCK_MS.max(2 * window_ms).min(LONGEST_STUCK_MS)
     }
 
-    pub(super) fn uplink_bps(&self) -> u64 {
-        self.bytes_per_ms.map_or(0, |rate| (rate * 8_000.0) as u64)
+    pub(super) fn bytes_per_ms(&self) -> Option<f64> {
+        if self.ms > 0.0 { Some(self.bytes / self.ms) } else { self.bound }
     }
 
     pub(super) fn time_for_ms(&self, bytes: u64) -> u32 {
-        let rate = self.bytes_per_ms.unwrap_or(UNMEASURED_BYTES_PER_MS);
+        let rate = self.bytes_per_ms().unwrap_or(UNMEASURED_BYTES_PER_MS);
         (bytes as f64 / rate.max(0.001)).min(60_000.0) as u32
     }
 }
@@ -90,7 +135,7 @@ impl UploadLimit {
         }
         let rate = self.limit_bps as f64 / 8_000.0;
         let refill = now_ms.saturating_sub(self.filled_ms) as f64 * rate;
-        self.tokens_bytes = (self.tokens_bytes + refill).min(rate * WINDOW_MS as f64);
+        self.tokens_bytes = (self.tokens_bytes + refill).min(rate * BURST_MS as f64);
         self.filled_ms = now_ms;
         self.tokens_bytes >= 0.0
     }
@@ -99,6 +144,16 @@ impl UploadLimit {
         if self.limit_bps > 0 {
             self.tokens_bytes += bytes as f64;
         }
+    }
+
+    /// How long `bytes` take at the limit.
+    pub(super) const fn time_for_ms(&self, bytes: u64) -> u32 {
+        if self.limit_bps == 0 { 0 } else { (bytes * 8_000 / self.limit_bps) as u32 }
+    }
+
+    /// What of a rate the limit allows.
+    pub(super) fn at_most(&self, bps: u64) -> u64 {
+        if self.limit_bps == 0 { bps } else { bps.min(self.limit_bps) }
     }
 
     /// When the bucket is no longer below zero; none when it is not.

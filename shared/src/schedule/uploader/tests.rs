@@ -25,6 +25,13 @@ fn serve_all(uploader: &mut Uploader, now_ms: u64) -> Vec<(LinkId, RequestId)> {
     served
 }
 
+/// All that was handed over has arrived, but `left` bytes.
+fn arrived(uploader: &mut Uploader, now_ms: u64, link: LinkId, left: u64) {
+    let handed_bytes = uploader.links.get(&link).map_or(0, |link| link.handed_bytes);
+    uploader.drained(now_ms, link, left);
+    uploader.received(now_ms, link, handed_bytes - left);
+}
+
 fn joined(links: &[LinkId]) -> Uploader {
     let mut uploader = Uploader::new(0);
     for link in links {
@@ -42,8 +49,8 @@ fn the_earliest_deadline_goes_first() {
     let mut order = Vec::new();
     for now_ms in 0..200 {
         order.extend(serve_all(&mut uploader, now_ms));
-        uploader.drained(now_ms, 1, 0);
-        uploader.drained(now_ms, 2, 0);
+        arrived(&mut uploader, now_ms, 1, 0);
+        arrived(&mut uploader, now_ms, 2, 0);
     }
     order.sort_by_key(|(_, id)| [9, 2, 0, 1][*id as usize]);
     assert_eq!(order.iter().map(|(_, id)| *id).collect::<Vec<_>>(), [2, 3, 1]);
@@ -61,7 +68,7 @@ fn no_more_is_unsent_than_the_window() {
     while now_ms < 10_000 {
         now_ms += 10;
         queued = queued.saturating_sub(1_500);
-        uploader.drained(now_ms, 1, queued);
+        arrived(&mut uploader, now_ms, 1, queued);
         queued += serve_all(&mut uploader, now_ms).len() as u64 * LEAF_BYTES;
         if now_ms > 3_000 {
             assert!(queued <= 2 * LEAF_BYTES, "{queued} bytes unsent on a slow uplink");
@@ -84,7 +91,7 @@ fn a_fast_uplink_gets_a_large_window() {
         uploader.request(now_ms, 1, CONTENT, SIZE_BYTES, 0, false, &chunks);
         for _ in 0..4 {
             most = most.max(serve_all(&mut uploader, now_ms).len());
-            uploader.drained(now_ms, 1, 0);
+            arrived(&mut uploader, now_ms, 1, 0);
         }
     }
     assert!(most >= 1, "served {most} MiB at once");
@@ -110,7 +117,7 @@ fn a_link_that_does_not_drain_costs_the_others_nothing() {
     for now_ms in (0..5_000).step_by(10) {
         uploader.handle_timeout(now_ms);
         served += serve_all(&mut uploader, now_ms).iter().filter(|(link, _)| *link == 2).count();
-        uploader.drained(now_ms, 2, 0);
+        arrived(&mut uploader, now_ms, 2, 0);
     }
     assert_eq!(served, 200);
 }
@@ -132,7 +139,7 @@ fn the_upload_limit_holds() {
     let (mut served, mut now_ms) = (0, 0);
     while now_ms < 4_000 {
         served += serve_all(&mut uploader, now_ms).len() as u64;
-        uploader.drained(now_ms, 1, 0);
+        arrived(&mut uploader, now_ms, 1, 0);
         served += serve_all(&mut uploader, now_ms).len() as u64;
         now_ms = uploader.poll_timeout(now_ms).map_or(now_ms + 1, |due| due.at_ms.max(now_ms + 1));
         uploader.handle_timeout(now_ms);
@@ -192,11 +199,11 @@ fn two_greedy_links_share_evenly() {
     }
     let mut served = [0u32; 2];
     for now_ms in (0..40_000).step_by(50) {
+        arrived(&mut uploader, now_ms, 1, 0);
+        arrived(&mut uploader, now_ms, 2, 0);
         for (link, _) in serve_all(&mut uploader, now_ms) {
             served[link as usize - 1] += 1;
         }
-        uploader.drained(now_ms, 1, 0);
-        uploader.drained(now_ms, 2, 0);
         if served.iter().sum::<u32>() > 600 {
             break;
         }
@@ -289,7 +296,7 @@ proptest! {
                 Step::Drain { link, share } => {
                     let left = queued.entry(link).or_default();
                     *left = *left * u64::from(share) / 255;
-                    uploader.drained(now_ms, link, *left);
+                    arrived(&mut uploader, now_ms, link, *left);
                 }
                 Step::Leave { link } => {
                     uploader.link_left(now_ms, link);

@@ -1,7 +1,7 @@
 //! Requests that do badly: moved, asked twice, given up.
 //!
 //! Everything here is bounded, because answers to trouble make trouble: moves back off exponentially per chunk and are few per run,
-//! duplicates stay below a twentieth of what was received, and the origin is the last resort, not the first.
+//! duplicates stay below a sixty-fourth of what was received, and the origin is the last resort, not the first.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,8 @@ const QUICK_MS: f64 = 1_200.0;
 const MAX_BACK_OFF: u8 = 6;
 /// A request this old at a source that delivers other things is lost.
 const LOST_AFTER_MS: u64 = 10_000;
+/// What was asked of a source that never delivered moves after so long, begun or not.
+const UNPROVEN_MS: u64 = 600;
 /// The origin takes over what has waited so long and is needed so soon.
 const LAST_RESORT_WAITED_MS: u64 = 1_500;
 const LAST_RESORT_SLACK_MS: u64 = 1_000;
@@ -38,8 +40,8 @@ const HEDGE_SLACK_MS: u64 = 1_500;
 const HEDGE_AFTER_MS: u64 = 150;
 /// A second request must promise to be so many times sooner than the first.
 const HEDGE_FACTOR: f64 = 1.5;
-/// Duplicates may be a twentieth of what was received, and a little to begin with.
-const HEDGE_SHARE: u64 = 20;
+/// Duplicates may be a sixty-fourth of what was received, and a little to begin with.
+const HEDGE_SHARE: u64 = 64;
 const HEDGE_FREE_BYTES: u64 = 128 << 10;
 
 type Asks = BTreeMap<SourceId, Vec<ChunkRequest>>;
@@ -192,7 +194,15 @@ impl Viewer {
         }
         let has_waited_long = waited_ms > LAST_RESORT_WAITED_MS;
         let heard_ms = self.sources.get(&flight.source).map_or(0, |source| source.heard_ms);
-        let is_silent = self.now_ms.saturating_sub(heard_ms) > LAST_RESORT_WAITED_MS;
+        let silent_ms = self.now_ms.saturating_sub(heard_ms);
+        let is_silent = silent_ms > LAST_RESORT_WAITED_MS;
+        // What a source is sending comes anyway: that is a matter of duplicates. One that never sent anything may never do.
+        let is_hopeless = is_silent || !is_proven && silent_ms > UNPROVEN_MS;
+        let source = self.sources.get(&flight.source);
+        let has_begun = source.is_some_and(|source| source.has_begun(flight.deadline_ms, id));
+        if has_begun && !is_hopeless && !is_scarce {
+            return false;
+        }
         let is_last_resort = has_waited_long
             && flight.deadline_ms < self.now_ms + LAST_RESORT_SLACK_MS
             && (is_silent || !is_scarce);

@@ -14,14 +14,18 @@ use crate::{
 
 /// A chunk should take about this long on the link it crosses: what is on its way when a reader jumps is not taken back.
 const CHUNK_MS: f64 = 12.5;
-/// Chunk size while a link is unknown.
+/// Chunk size while a link is unknown, where there is no other.
 const FIRST_CHUNK_LEAVES: u32 = 2;
 /// The most that is outstanding at one source, at all of them together, and at each of very many.
 const MAX_DEPTH_BYTES: u64 = 4 << 20;
 const ALL_DEPTH_BYTES: u64 = 8 << 20;
 const MIN_DEPTH_BYTES: u64 = 128 << 10;
-/// The most that is outstanding at a source nothing is known of.
+/// The most that is outstanding at a source nothing is known of; where there are others, and it may be the slowest.
 const FIRST_DEPTH_BYTES: u64 = 128 << 10;
+const FIRST_DEPTH_OF_MANY_BYTES: u64 = 2 * LEAF_BYTES;
+/// Of what is outstanding, a source has begun to send about this much, in bytes and in time of its link: the window of an uploader.
+const BEGUN_BYTES: u64 = 2 * LEAF_BYTES;
+const BEGUN_MS: f64 = 50.0;
 /// What is outstanding at one source for the sake of the deadline order there, in time of its link.
 const MAX_FLOOR_MS: f64 = 1_000.0;
 /// What a link is assumed to carry when nothing at all is known: 8 Mbit/s.
@@ -44,6 +48,10 @@ const SNUB_LONGEST_MS: u64 = 64_000;
 pub(super) struct Share {
     depth_bytes: u64,
     chunk_leaves: u32,
+    first_depth_bytes: u64,
+    first_chunk_leaves: u32,
+    /// There is no other source.
+    is_whole: bool,
 }
 
 impl Share {
@@ -51,7 +59,14 @@ impl Share {
     pub(super) fn of(sources: u64) -> Self {
         let depth_bytes = (ALL_DEPTH_BYTES / sources).clamp(MIN_DEPTH_BYTES, MAX_DEPTH_BYTES);
         let chunk_leaves = (depth_bytes / LEAF_BYTES / 4) as u32;
-        Self { depth_bytes, chunk_leaves: chunk_leaves.clamp(FIRST_CHUNK_LEAVES, MAX_CHUNK_LEAVES) }
+        let is_whole = sources <= 1;
+        Self {
+            depth_bytes,
+            chunk_leaves: chunk_leaves.clamp(FIRST_CHUNK_LEAVES, MAX_CHUNK_LEAVES),
+            first_depth_bytes: if is_whole { FIRST_DEPTH_BYTES } else { FIRST_DEPTH_OF_MANY_BYTES },
+            first_chunk_leaves: if is_whole { FIRST_CHUNK_LEAVES } else { 1 },
+            is_whole,
+        }
     }
 }
 
@@ -228,6 +243,13 @@ impl Source {
         (self.queue_ms(now_ms, 0, deadline_ms, usual) - sending_ms.max(0.0)).max(0.0)
     }
 
+    /// Whether it is probably sending a request already, so that it comes whatever is said: it is among the first by deadline.
+    pub(super) fn has_begun(&self, deadline_ms: u64, id: RequestId) -> bool {
+        let before: u64 = self.outstanding.range(..(deadline_ms, id)).map(|(_, bytes)| bytes).sum();
+        let rate = self.goodput.bytes_per_ms().filter(|_| self.goodput.is_measured()).unwrap_or(0.0);
+        before < BEGUN_BYTES.max((rate * BEGUN_MS) as u64)
+    }
+
     fn queue_ms(&self, now_ms: u64, bytes: u64, deadline_ms: u64, usual: f64) -> f64 {
         let ahead: u64 =
             self.outstanding.range(..=(deadline_ms, RequestId::MAX)).map(|(_, bytes)| bytes).sum();
@@ -254,7 +276,7 @@ impl Source {
     pub(super) fn chunk_leaves(&self, usual: f64, share: Share) -> u32 {
         let known = self.goodput.is_measured() || self.traits.rate_hint_bps > 0;
         if !known || self.is_snubbed() {
-            return FIRST_CHUNK_LEAVES;
+            return share.first_chunk_leaves;
         }
         let leaves = self.bytes_per_ms(usual) * CHUNK_MS / LEAF_BYTES as f64;
         1 << (leaves as u32).clamp(1, share.chunk_leaves).ilog2()
@@ -267,10 +289,13 @@ impl Source {
         let floor_bytes = if self.goodput.is_measured() {
             floor_bytes.min((rate * MAX_FLOOR_MS) as u64)
         } else {
-            FIRST_DEPTH_BYTES
+            share.first_depth_bytes
         };
         // On a long path the rate is found by asking for more: what was not asked for does not come.
         let carried = rate * (self.rtt_ms() + ahead_ms.max(self.rtt_ms() / 2.0));
+        let is_unknown = !self.goodput.is_measured() && self.traits.rate_hint_bps == 0;
+        let carried =
+            if is_unknown && !share.is_whole { carried.min(share.first_depth_bytes as f64) } else { carried };
         (carried as u64).max(floor_bytes).max(two_chunks).min(share.depth_bytes)
     }
 

@@ -1,0 +1,108 @@
+//! Which queued request is served next: the earliest deadline in fair shares, or an origin's order.
+//!
+//! Invariant: what is chosen fits into the room that is given, the credit of its link and what that link can take.
+
+use super::{
+    LinkId, Uploader, UploaderOutput,
+    link::Queued,
+    origin::{Origin, Rank},
+};
+
+/// A link may be ahead of the least served one by this much and still compete by deadline.
+const FAIR_SLACK_BYTES: u64 = 256 * 1024;
+
+impl Uploader {
+    /// What is served next, charged to its link. Nothing if it does not fit into `room`: it is waited for.
+    pub(super) fn next(&mut self, now_ms: u64, room: u64, patience_ms: u64) -> Option<(LinkId, Queued)> {
+        let best = match &self.origin {
+            Some(origin) => self.most_urgent_of_origin(now_ms, patience_ms, origin),
+            None => self.most_urgent(now_ms, patience_ms, |_| false).map(|(link, at)| (Rank::Rest, link, at)),
+        };
+        if best.is_none_or(|(rank, ..)| rank > Rank::Fresh)
+            && let Some(fresh) = self.next_fresh(now_ms, room, patience_ms)
+        {
+            return Some(fresh);
+        }
+        let (rank, link_id, at) = best?;
+        let link = self.links.get_mut(&link_id)?;
+        if link.queue[at].bytes > room {
+            return None;
+        }
+        self.fair_bytes = self.fair_bytes.max(link.served_bytes);
+        let queued = link.start(at);
+        if let (Some(origin), Rank::Boost) = (&mut self.origin, rank) {
+            origin.boosted(queued.bytes);
+        }
+        Some((link_id, queued))
+    }
+
+    /// Answers a token with a fresh chunk.
+    fn next_fresh(&mut self, now_ms: u64, room: u64, patience_ms: u64) -> Option<(LinkId, Queued)> {
+        let origin = self.origin.as_mut().filter(|origin| origin.has_tokens())?;
+        let links = &self.links;
+        let can_take = |link: LinkId, bytes: u64| {
+            bytes <= room && links.get(&link).is_some_and(|link| link.can_take(now_ms, bytes, patience_ms))
+        };
+        let (link_id, wanted, leaves, bytes) = origin.pop_token(can_take, &mut self.outputs)?;
+        let queued = Queued {
+            id: wanted.id,
+            content_id: wanted.content_id,
+            epoch: wanted.epoch,
+            leaves,
+            bytes,
+            deadline_ms: now_ms,
+            proof_skip: 0,
+            starting: false,
+        };
+        self.links.get_mut(&link_id)?.begin(&queued);
+        self.outputs.push_back(UploaderOutput::Assigned { link: link_id, id: wanted.id, leaves });
+        Some((link_id, queued))
+    }
+
+    /// The request an origin serves next: by rank, then by deadline; of the rest, first copies before second ones, in fair shares.
+    fn most_urgent_of_origin(
+        &self,
+        now_ms: u64,
+        patience_ms: u64,
+        origin: &Origin,
+    ) -> Option<(Rank, LinkId, usize)> {
+        let mut best = None;
+        for (id, link) in &self.links {
+            for (at, queued) in link.queue.iter().enumerate() {
+                if !link.can_take(now_ms, queued.bytes, patience_ms) {
+                    continue;
+                }
+                let rank = origin.rank(now_ms, queued);
+                let key = (rank, queued.deadline_ms, *id);
+                if rank < Rank::Rest && best.is_none_or(|(least, _)| key < least) {
+                    best = Some((key, at));
+                }
+            }
+        }
+        if let Some(((rank, _, link), at)) = best {
+            return Some((rank, link, at));
+        }
+        let (link, at) = self.most_urgent(now_ms, patience_ms, |queued| !origin.is_fresh(queued))?;
+        Some((Rank::Rest, link, at))
+    }
+
+    /// The earliest deadline among the links with the least service that can take it, of what is no repeat before what is one.
+    fn most_urgent(
+        &self,
+        now_ms: u64,
+        patience_ms: u64,
+        is_repeat: impl Fn(&Queued) -> bool,
+    ) -> Option<(LinkId, usize)> {
+        let candidates = || {
+            self.links.iter().filter_map(|(id, link)| {
+                let (at, queued) = link.most_urgent(&is_repeat)?;
+                link.can_take(now_ms, queued.bytes, patience_ms).then_some((*id, link, at, queued))
+            })
+        };
+        let least = candidates().map(|(_, link, ..)| link.served_bytes).min()?;
+        candidates()
+            .filter(|(_, link, ..)| link.served_bytes <= least + FAIR_SLACK_BYTES)
+            .min_by_key(|(id, _, _, queued)| (is_repeat(queued), queued.deadline_ms, *id))
+            .map(|(id, _, at, _)| (id, at))
+    }
+}
