@@ -190,6 +190,10 @@ impl Viewer {
         if !is_forced && (!self.config.uploads || self.tokens.out.len() >= TOKENS) {
             return None;
         }
+        // Nothing but an input makes a token wanted that was not.
+        if !is_forced && !self.wants_fresh(self.needs_from()) {
+            return None;
+        }
         let busy_ms = if is_forced { 0.0 } else { (self.expected_upload_ms() - IDLE_SOON_MS).max(0.0) };
         Some(self.tokens.next_ms.max(self.now_ms + busy_ms as u64).max(self.now_ms + 1))
     }
@@ -203,7 +207,7 @@ impl Viewer {
         let tokens = &self.tokens;
         let backlog_ms =
             tokens.backlog_ms.saturating_sub(self.now_ms.saturating_sub(tokens.backlog_at_ms)) as f64;
-        let neighbours = self.sources.values().filter(|source| !source.traits.is_origin).count().min(ASKERS);
+        let neighbours = self.sources.values().filter(|source| !source.traits.is_origin).take(ASKERS).count();
         let rate = tokens.uplink_bytes_per_ms.unwrap_or(DEFAULT_UPLINK_BYTES_PER_MS).max(1.0);
         let chunks = tokens.out.len() + tokens.coming.len();
         let chunk_bytes = LEAF_BYTES as f64 * f64::from(self.crowd_leaves());
