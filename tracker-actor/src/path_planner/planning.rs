@@ -6,7 +6,8 @@
 //! - **(b) wide, then near**: the best first ([`super::plan`]);
 //! - **(c) enough and not too many**: [`PLAN_NEIGHBOURS`] at most, half of them by rank, a part by nearness of playhead, and always the
 //!   origin, which has what nobody else has;
-//! - **(d) stable**: those told before stay unless one is clearly better, and nothing is told that is no news.
+//! - **(d) stable**: those told before stay while they upload, but for one in five minutes; an order changes where one is clearly better; and
+//!   nothing is told that is no news.
 
 use shared::{
     ContentId, NodeId,
@@ -19,7 +20,7 @@ use super::{
     PlannerSnapshot, SwarmSnapshot,
     addresses::addresses_for,
     paths::{Between, End, Reach, best_path},
-    plan::{Candidate, order, sustainable_bps},
+    plan::{Candidate, is_clearly_better, order, sustainable_bps},
     state::{Node, Output, PLAN_SPACING_MS, PathPlannerState, RELAY_TOTAL_BPS},
     swarm::{Rates, Swarm, Told, Viewer},
 };
@@ -31,6 +32,8 @@ pub const PLAN_NEIGHBOURS: usize = 20;
 const BY_RANK: usize = PLAN_NEIGHBOURS / 2;
 /// An uplink below this is none: a leaf would take more than two seconds.
 const MIN_UPLINK_BPS: u64 = 64_000;
+/// So often one of a viewer's sources at most makes room for one that promises more.
+const EXPLORE_MS: u64 = 300_000;
 /// Members of a sort whose uplinks are looked at to know those of all.
 const SAMPLED: usize = 256;
 /// Contents among which an origin's uplink is divided are counted up to this.
@@ -46,7 +49,11 @@ impl PathPlannerState {
         let session = viewing.session;
         let previous: Vec<NodeId> = known.plan.iter().map(|told| told.node).collect();
         let candidates = self.candidates(now_ms, swarm, &node, viewing);
-        let chosen = choose(&swarm.near(&node), order(&node, &previous, candidates));
+        // Whoever asks, at the start or after a jump, is given the best there is now; else those told keep their seats.
+        let kept = if is_answer { &[][..] } else { &previous[..] };
+        let may_explore = now_ms >= known.explored_ms + EXPLORE_MS;
+        let (chosen, has_explored) =
+            choose(&swarm.near(&node), order(&node, &previous, candidates), kept, may_explore);
         let (told, sources): (Vec<Told>, Vec<PlannedSource>) =
             chosen.iter().filter_map(|candidate| self.planned(viewing, candidate)).unzip();
         if !is_answer && told == known.plan {
@@ -64,6 +71,9 @@ impl PathPlannerState {
         };
         for told in before {
             self.unname(&told.node);
+        }
+        if let Some(viewer) = self.viewer_mut(key, &node).filter(|_| has_explored || is_answer) {
+            viewer.explored_ms = now_ms;
         }
         self.epoch += 1;
         self.plans_told += 1;
@@ -227,7 +237,8 @@ impl PathPlannerState {
             .filter(|swarm| swarm.origin.is_some() && !swarm.viewers.is_empty())
             .take(MAX_SHARING);
         let origin_reserve_bps = uplink(&origin).unwrap_or(0) / (served.count() as u64).max(1);
-        let holders = swarm.holders.iter().filter(|node| **node != origin && !swarm.viewers.contains_key(node));
+        let holders =
+            swarm.holders.iter().filter(|node| **node != origin && !swarm.viewers.contains_key(node));
         let others_bps = together(holders, swarm.holders.len().saturating_sub(1), uplink);
         let viewers_bps = together(swarm.viewers.keys(), swarm.viewers.len(), uplink);
         let peers_bps = others_bps.saturating_add(viewers_bps);
@@ -285,13 +296,25 @@ fn is_complete(swarm: &Swarm, node: &NodeId) -> bool {
     swarm.holders.contains(node) || swarm.partial.get(node).is_some_and(has_every_leaf)
 }
 
-/// Of `ordered`, which stand in the plan: the origin, the best, the near, then whoever follows; in the order given.
-fn choose(near: &[NodeId], ordered: Vec<Candidate>) -> Vec<Candidate> {
+/// Of `ordered`, which stand in the plan, in the order given: the origin, those `kept` that upload, then the best, the near, whoever follows.
+/// What was never tried promises more than what was; so one of those kept at most makes room for it, and that now and then. Whether one did.
+fn choose(
+    near: &[NodeId],
+    ordered: Vec<Candidate>,
+    kept: &[NodeId],
+    may_explore: bool,
+) -> (Vec<Candidate>, bool) {
     if ordered.len() <= PLAN_NEIGHBOURS {
-        return ordered;
+        return (ordered, false);
     }
+    let is_kept = |source: &Candidate| source.uploads && kept.contains(&source.node);
+    let by_rank = BY_RANK.saturating_sub(ordered.iter().filter(|source| is_kept(source)).count());
     let mut is_chosen: Vec<bool> =
-        ordered.iter().enumerate().map(|(at, source)| at < BY_RANK || source.role == Role::Origin).collect();
+        ordered.iter().map(|source| source.role == Role::Origin || is_kept(source)).collect();
+    let mut ranked = (0..ordered.len()).filter(|at| !is_chosen[*at]);
+    let ranked: Vec<usize> = ranked.by_ref().take(by_rank).collect();
+    ranked.into_iter().for_each(|at| is_chosen[at] = true);
+    let has_explored = may_explore && explore(&ordered, &mut is_chosen);
     let mut places = PLAN_NEIGHBOURS.saturating_sub(is_chosen.iter().filter(|chosen| **chosen).count());
     let near_first = near.iter().filter_map(|node| ordered.iter().position(|source| source.node == *node));
     for at in near_first.chain(0..ordered.len()) {
@@ -300,5 +323,18 @@ fn choose(near: &[NodeId], ordered: Vec<Candidate>) -> Vec<Candidate> {
             places -= 1;
         }
     }
-    ordered.into_iter().zip(is_chosen).filter(|(_, chosen)| *chosen).map(|(source, _)| source).collect()
+    let chosen = ordered.into_iter().zip(is_chosen).filter(|(_, chosen)| *chosen).map(|(source, _)| source);
+    (chosen.collect(), has_explored)
+}
+
+/// Gives the seat of the last that is seated to the first that is not, if that is clearly better.
+fn explore(ordered: &[Candidate], is_chosen: &mut [bool]) -> bool {
+    let best = is_chosen.iter().position(|chosen| !chosen);
+    let last = (0..ordered.len()).rev().find(|at| is_chosen[*at] && ordered[*at].role != Role::Origin);
+    let (Some(best), Some(last)) = (best, last) else { return false };
+    let is_better = is_clearly_better(&ordered[best], &ordered[last]);
+    if is_better {
+        (is_chosen[best], is_chosen[last]) = (true, false);
+    }
+    is_better
 }

@@ -240,8 +240,7 @@ impl Shares {
                 self.shift(way, bps);
             }
         } else if missing_bps > 0.0
-            && let Some(way) =
-                ways.iter_mut().min_by(|a, b| self.steepness(a).total_cmp(&self.steepness(b)))
+            && let Some(way) = ways.iter_mut().min_by(|a, b| self.steepness(a).total_cmp(&self.steepness(b)))
         {
             way.asked_bps += missing_bps;
             self.shift(way, missing_bps);
@@ -458,7 +457,8 @@ mod tests {
     /// Receivers that are sources of each other, on a ring with jumps.
     fn swarm(count: u32, fan_in: u32, seed: u64) -> (Shares, Vec<LineId>) {
         let mut shares = Shares::default();
-        let width = |n: u32| 200_000 + (seed.wrapping_add(u64::from(n)).wrapping_mul(2_654_435_761) >> 7) % 1_000_000;
+        let width =
+            |n: u32| 200_000 + (seed.wrapping_add(u64::from(n)).wrapping_mul(2_654_435_761) >> 7) % 1_000_000;
         let lines: Vec<LineId> = (0..count).map(|n| shares.add_line(width(n), false)).collect();
         for n in 0..count {
             let sources = (1..=fan_in).map(|k| (n + k * k * 7 + 1) % count).filter(|source| *source != n);

@@ -38,6 +38,8 @@ pub struct Viewer {
     pub plan: Vec<Told>,
     /// When it was told.
     pub told_ms: u64,
+    /// When it was last given another source for one that it had.
+    pub explored_ms: u64,
     /// When its plan is looked at again.
     pub due_ms: Option<u64>,
 }
@@ -116,9 +118,7 @@ impl Swarm {
 
     /// The viewers whose plans have room for more, and how many sources they have.
     pub fn hungry(&self) -> impl Iterator<Item = (NodeId, usize)> {
-        self.hungry
-            .iter()
-            .filter_map(|node| self.viewers.get(node).map(|viewer| (*node, viewer.plan.len())))
+        self.hungry.iter().filter_map(|node| self.viewers.get(node).map(|viewer| (*node, viewer.plan.len())))
     }
 
     /// `node` no longer wants it. Its last plan, if it did.
