@@ -147,8 +147,8 @@ impl UploadLimit {
     }
 
     /// How long `bytes` take at the limit.
-    pub(super) const fn time_for_ms(&self, bytes: u64) -> u32 {
-        if self.limit_bps == 0 { 0 } else { (bytes * 8_000 / self.limit_bps) as u32 }
+    pub(super) fn time_for_ms(&self, bytes: u64) -> u32 {
+        (bytes * 8_000).checked_div(self.limit_bps).unwrap_or(0) as u32
     }
 
     /// What of a rate the limit allows.
