@@ -3,6 +3,8 @@
 //! Swarms of 100 run here, with a solver in Rust. `cargo test -p benches --features highs --test optimum` uses HiGHS and adds those of 1,000 and
 //! 3,000; it is compiled with cmake, which takes minutes.
 
+#![expect(clippy::print_stderr, reason = "what was reached is worth knowing also where it suffices")]
+
 use good_lp::{Expression, ProblemVariables, Solution as _, SolverModel as _, variable};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::index};
 use tracker_actor::path_planner::shares::{LineId, Shares, Way};

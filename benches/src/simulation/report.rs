@@ -137,7 +137,7 @@ impl Report {
             events: world.events_done,
             violations: world.violations.clone(),
         };
-        report.judge(scenario, world);
+        report.judge(scenario);
         report
     }
 
@@ -146,7 +146,7 @@ impl Report {
         self.violations.is_empty()
     }
 
-    fn judge(&mut self, scenario: &Scenario, world: &World) {
+    fn judge(&mut self, scenario: &Scenario) {
         let expected = scenario.expected;
         let mut fall_short = |what: String| self.violations.push(what);
         if self.stalled_percent > expected.stalled_percent {
