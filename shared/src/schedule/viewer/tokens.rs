@@ -183,9 +183,11 @@ impl Viewer {
 
     /// When a token may be due next, if nothing else happens.
     pub(super) fn tokens_due_ms(&self) -> Option<u64> {
-        if self.held.is_full() || self.tokens.out.len() >= STARTING_TOKENS || self.scarce_origin().is_none() {
+        if self.held.is_full() || self.tokens.out.len() >= STARTING_TOKENS {
             return None;
         }
+        // One that may not be asked now is looked at again with the rest.
+        self.scarce_origin().filter(|origin| self.is_usable_origin(*origin))?;
         let is_forced = self.forced_leaf().is_some();
         if !is_forced && (!self.config.uploads || self.tokens.out.len() >= TOKENS) {
             return None;
