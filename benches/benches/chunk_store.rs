@@ -1,10 +1,11 @@
-//! The store on a real disk: taking a chunk in (verify, write, claim), and reading one out again (read, verify, prove).
+//! The store on a real disk: taking a chunk in (verify, write, claim), reading one out again (read, verify, prove), and starting with a
+//! content of a million leaves.
 
-use std::{hint::black_box, ops::ControlFlow};
+use std::{hint::black_box, ops::ControlFlow, time::Instant};
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use peer_actor::store::{Store, StoreConfig};
+use peer_actor::store::{Store, StoreConfig, map::HEADER_BYTES};
 use shared::{
     ContentId, LeafRange,
     content::{geometry::chunk_at, outboard::build},
@@ -14,6 +15,8 @@ use shared::{
 use tempfile::TempDir;
 
 const SIZE_BYTES: u64 = 64 << 20;
+/// 2^20 leaves.
+const MILLION_BYTES: u64 = 16 << 30;
 
 /// A shared file in a store, and an empty store that fetches it.
 struct Stores {
@@ -93,10 +96,40 @@ fn ingesting(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A start with a content of a million leaves in the cache, until it is known which of them are there: whole, every other leaf (the most
+/// runs a map can have), and none. The files are sparse; a start reads the map alone.
+fn starting(criterion: &mut Criterion) {
+    let content_id = ContentId([7; 32]);
+    let mut group = criterion.benchmark_group("start with a million leaves");
+    group.sample_size(20);
+    for (shape, bits) in [("all", 0xff), ("every other", 0x55), ("none", 0)] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        drop(open(&folder, "cache").open_partial(content_id, MILLION_BYTES, "film.mkv").expect("a content"));
+        let map = folder.path().join("cache").join(content_id.to_string()).join("map");
+        let mut bytes = std::fs::read(&map).expect("a map");
+        bytes[HEADER_BYTES as usize..].fill(bits);
+        std::fs::write(&map, bytes).expect("a map");
+        let expected = leaf_count(MILLION_BYTES) / 8 * u8::count_ones(bits);
+        group.bench_function(BenchmarkId::from_parameter(shape), |bencher| {
+            bencher.iter_custom(|times| {
+                let once = || {
+                    let begun = Instant::now();
+                    let store = open(&folder, "cache");
+                    let held = store.get(&content_id).expect("the content").verified();
+                    assert_eq!(held.count(), expected);
+                    begun.elapsed()
+                };
+                (0..times).map(|_| once()).sum()
+            });
+        });
+    }
+    group.finish();
+}
+
 fn open(folder: &TempDir, name: &str) -> Store {
     let cache_dir = folder.path().join(name);
     Store::open(StoreConfig { cache_dir, quota_bytes: 1 << 40 }).expect("a store")
 }
 
-criterion_group!(chunk_store, reading, ingesting);
+criterion_group!(chunk_store, reading, ingesting, starting);
 criterion_main!(chunk_store);

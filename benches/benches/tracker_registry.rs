@@ -72,7 +72,10 @@ fn telling(criterion: &mut Criterion) {
 
 fn join(index: &mut FileIndexState, n: u32) {
     let kind = Some(MediaKind::Video);
-    index.handle_joined(0, NodeJoined { node: id(n), session: SessionId(1), kind, is_origin: false });
+    index.handle_joined(
+        0,
+        NodeJoined { node: id(n), session: SessionId(1), kind, is_origin: false, address: None },
+    );
 }
 
 fn drain(index: &mut FileIndexState) -> usize {

@@ -113,13 +113,14 @@ impl Source {
 }
 
 /// Where actix may be known: shells, wiring, and the edges that speak HTTP.
-const MAY_KNOW_ACTIX: [&str; 15] = [
+const MAY_KNOW_ACTIX: [&str; 16] = [
     "/actor.rs",
     "/messages.rs",
     "/main.rs",
     "peer-actor/src/file_index/worker.rs",
     "peer-actor/src/mailbox.rs",
     "peer-actor/src/node/",
+    "peer-actor/src/path_planner/endpoint.rs",
     "peer-actor/src/timer.rs",
     "peer-actor/src/transport/",
     "peer-actor/src/gateway/",

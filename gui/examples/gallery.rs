@@ -154,6 +154,11 @@ fn pages(ctx: &egui::Context, kind: MediaKind, add: &mut AddPage<'_>) {
         sample.settings.shows_network = true;
         sample.shows_statistics = true;
     });
+    add("crowd", &|sample| {
+        start(sample, PlayerState::Buffering);
+        sample.crowd_in();
+        sample.settings.shows_network = true;
+    });
     add("buffering", &|sample| start(sample, PlayerState::Buffering));
     add("slow", &|sample| {
         start(sample, PlayerState::Buffering);

@@ -5,7 +5,7 @@ mod common;
 mod page;
 
 use common::Sample;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use gui::{
     app::command::{Command, LibraryCommand, PlayerCommand, Screen, SharesCommand, WindowCommand},
     model::{
@@ -99,10 +99,55 @@ fn a_click_on_the_piece_map_seeks_within_the_file() {
     sample.play(0, PlayerState::Playing);
     sample.settings.shows_network = true;
     let mut harness = harness(sample, [1280.0, 800.0], egui::Theme::Dark);
+    harness.get_by_label_contains("Piece map").scroll_to_me();
+    harness.run_steps(30);
     harness.get_by_label_contains("Piece map").click();
     harness.run_steps(2);
     let sought = |command: &Command| matches!(command, Command::Player(PlayerCommand::SeekFileFraction(at)) if (0.2..0.8).contains(at));
     assert!(harness.state().commands.iter().any(sought), "{:?}", harness.state().commands);
+}
+
+#[test]
+fn the_drawing_of_the_swarm_tells_and_explains_every_source() {
+    for size in [[1280.0, 1000.0], [640.0, 800.0]] {
+        for kind in [MediaKind::Video, MediaKind::Audio] {
+            let mut sample = Sample::new(kind);
+            sample.play(0, PlayerState::Playing);
+            sample.settings.shows_network = true;
+            let mut harness = harness(sample, size, egui::Theme::Light);
+            harness.get_by_label_contains("Drawing of the swarm: 6 sources");
+            harness.get_by_label_contains("planned 6.3 Mbit/s, needed");
+            let name = "Tracker's library, Tracker, 900 kbit/s";
+            harness.get_by_role_and_label(egui::accesskit::Role::Button, name).focus();
+            harness.run_steps(2);
+            harness.key_press(egui::Key::Space);
+            harness.run_steps(2);
+            harness.get_by_label_contains("Choice 4 of 5: its path carried 900 kbit/s");
+            harness.get_by_label_contains("The library is reached over the tracker's own address");
+            harness.key_press(egui::Key::Space);
+            harness.key_press(egui::Key::Tab);
+            harness.run_steps(2);
+            harness.key_press(egui::Key::Space);
+            harness.run_steps(2);
+            assert!(harness.query_by_label_contains("Choice 4 of 5").is_none());
+        }
+    }
+}
+
+#[test]
+fn a_crowd_is_drawn_whole_and_what_holds_it_up_is_named() {
+    let mut sample = Sample::new(MediaKind::Video);
+    sample.play(0, PlayerState::Buffering);
+    sample.crowd_in();
+    sample.settings.shows_network = true;
+    let slow = sample.playing.as_ref().and_then(|playing| playing.stream.as_ref()).unwrap().peers[1].node;
+    let harness = harness(sample, [1280.0, 1000.0], egui::Theme::Dark);
+    harness.get_by_label_contains("Drawing of the swarm: 20 sources. Held up by");
+    harness.get_by_label(&format!("Held up by Peer {}: the 1.5 MB asked of it take 3.1 s", slow.short()));
+    let sources = harness.get_all_by_role(egui::accesskit::Role::Button);
+    let sources =
+        sources.filter(|node| node.accesskit_node().label().is_some_and(|name| name.starts_with("Peer ")));
+    assert_eq!(sources.count(), 19);
 }
 
 #[test]

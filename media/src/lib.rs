@@ -4,7 +4,7 @@
 //! still be filling, and turns it into decoded frames and sound that keep step with each other. All of FFmpeg is
 //! confined to this crate.
 //!
-//! - [`probe_file`] says what a file is, for an index of shared files;
+//! - [`probe_file`] says what a file is, for an index of shared files, and [`waveform`] how loud it is where;
 //! - `Player` (feature `player`) plays a source: one demuxer thread over a blocking, cancellable reader, one decoder
 //!   thread per track, sound through kira, and a conductor that shows each frame when the master clock reaches it.
 //!
@@ -27,6 +27,7 @@ mod probe;
 mod reader;
 mod source;
 mod time;
+mod waveform;
 
 #[cfg(feature = "player")]
 mod output;
@@ -39,3 +40,4 @@ pub use frame::VideoFrame;
 pub use player::{FrameTap, OutputChoice, Player, PlayerOptions, PlayerSnapshot, PlayerState};
 pub use probe::{MediaInfo, MediaKind, is_media_name, probe_file};
 pub use source::{FileSource, MediaSource};
+pub use waveform::{WAVEFORM_BARS, waveform};

@@ -11,6 +11,7 @@ use std::{
 };
 
 use ffmpeg_next::DictionaryRef;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     cover,
@@ -33,7 +34,7 @@ const VIDEO_NAMES: [&str; 7] = ["mp4", "mov", "mkv", "webm", "ts", "avi", "m4v"]
 const AUDIO_NAMES: [&str; 8] = ["mp3", "flac", "ogg", "opus", "m4a", "wav", "aac", "oga"];
 
 /// Which of the two kinds of client a file is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MediaKind {
     /// Sound, perhaps with a cover picture.
     Audio,
@@ -42,7 +43,7 @@ pub enum MediaKind {
 }
 
 /// What [`probe_file`] finds out.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MediaInfo {
     /// Video if there is a moving picture.
     pub kind: MediaKind,
@@ -317,7 +318,7 @@ fn extension_of(name: &str) -> String {
 
 /// The ranges a reader has touched.
 #[derive(Clone, Default)]
-struct ReadLog(Arc<Mutex<Vec<(u64, u64)>>>);
+pub(crate) struct ReadLog(Arc<Mutex<Vec<(u64, u64)>>>);
 
 impl ReadLog {
     fn add(&self, start: u64, count: u64) {
@@ -334,7 +335,7 @@ impl ReadLog {
 }
 
 /// A file that writes down what is read of it.
-struct LoggingFile {
+pub(crate) struct LoggingFile {
     file: io::Result<File>,
     pos: u64,
     len: u64,
@@ -342,7 +343,7 @@ struct LoggingFile {
 }
 
 impl LoggingFile {
-    fn open(path: &Path, log: ReadLog) -> Self {
+    pub(crate) fn open(path: &Path, log: ReadLog) -> Self {
         let file = File::open(path);
         let len = file.as_ref().ok().and_then(|file| file.metadata().ok()).map_or(0, |meta| meta.len());
         Self { file, pos: 0, len, log }

@@ -72,6 +72,27 @@ fn a_song_with_a_cover_is_audio_with_its_tags_and_picture() {
 }
 
 #[test]
+fn a_waveform_is_loud_where_the_sound_is() {
+    for name in ["a.mp3", "a.flac", "a.ogg", "a.opus", "a.m4a", "a.wav"] {
+        let path = clips::half_silent(name);
+        let bars = media::waveform(&path, probe(&path).duration_ms, || false);
+        assert_eq!(bars.len(), media::WAVEFORM_BARS, "{name}");
+        assert_eq!(bars.iter().max(), Some(&255), "{name}");
+        let mean = |bars: &[u8]| bars.iter().map(|bar| f64::from(*bar)).sum::<f64>() / bars.len() as f64;
+        let (quiet, loud) = bars.split_at(media::WAVEFORM_BARS / 2);
+        assert!(mean(&quiet[..quiet.len() - 10]) < 3.0, "{name}: {quiet:?}");
+        assert!(mean(&loud[10..loud.len() - 10]) > 150.0, "{name}: {loud:?}");
+    }
+}
+
+#[test]
+fn a_waveform_of_what_is_no_sound_or_of_nobodys_interest_is_empty() {
+    let path = clips::half_silent("a.mp3");
+    assert!(media::waveform(&path, 20_000, || true).is_empty());
+    assert!(media::waveform(Path::new("/nowhere.mp3"), 1_000, || false).is_empty());
+}
+
+#[test]
 fn files_that_are_no_media_are_errors() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| {

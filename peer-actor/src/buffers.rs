@@ -1,5 +1,8 @@
 //! Payload buffers that are used again and again: a fresh megabyte costs the kernel as much as copying it.
 //!
+//! Large ones are mapped, not allocated: they are taken on one thread and given back on another, and an allocator that keeps a heap for each
+//! thread would keep in every one of them what any of them once needed. What is not kept here goes back to the kernel.
+//!
 //! Invariant: at most [`IDLE_BUFFER_BYTES`] lie idle, whatever was in use before, and large ones do not give way to small ones, of which
 //! the allocator has plenty. A buffer may hold bytes of its last use; whoever takes one writes it before reading it.
 
@@ -10,10 +13,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use memmap2::MmapMut;
 use shared::limits::IDLE_BUFFER_BYTES;
 
-/// Buffers below this share an eighth of what may lie idle.
-const LARGE_BYTES: usize = 256 * 1024;
+/// Buffers below this are allocated, and share an eighth of what may lie idle.
+const LARGE_BYTES: usize = 64 * 1024;
 
 /// log2 of the smallest kept buffer, and of what is larger than any.
 const SMALLEST_LOG: u32 = 14;
@@ -28,19 +32,50 @@ static IDLE: Mutex<Idle> =
 struct Idle {
     small_bytes: usize,
     large_bytes: usize,
-    classes: [Vec<Box<[u8]>>; CLASSES],
+    classes: [Vec<Memory>; CLASSES],
 }
 
 /// Some bytes of memory; given back when dropped, also as [`Bytes`].
 pub struct Buffer {
-    memory: Box<[u8]>,
+    memory: Memory,
     len: usize,
+}
+
+#[derive(Debug)]
+enum Memory {
+    Allocated(Box<[u8]>),
+    Mapped(MmapMut),
+}
+
+impl Memory {
+    fn of(len: usize) -> Self {
+        let mapped = if len < LARGE_BYTES { None } else { MmapMut::map_anon(len).ok() };
+        mapped.map_or_else(|| Self::Allocated(vec![0; len].into()), Self::Mapped)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Allocated(bytes) => bytes,
+            Self::Mapped(bytes) => bytes,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Allocated(bytes) => bytes,
+            Self::Mapped(bytes) => bytes,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.bytes().len()
+    }
 }
 
 impl Buffer {
     /// A buffer of `len` bytes. What is in them is not specified.
     pub fn of(len: usize) -> Self {
-        let memory = take(len).unwrap_or_else(|| vec![0; class_of(len).map_or(len, class_bytes)].into());
+        let memory = take(len).unwrap_or_else(|| Memory::of(class_of(len).map_or(len, class_bytes)));
         Self { memory, len }
     }
 
@@ -57,7 +92,7 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.memory[..self.len]
+        &self.memory.bytes()[..self.len]
     }
 }
 
@@ -71,13 +106,13 @@ impl Deref for Buffer {
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[..self.len]
+        &mut self.memory.bytes_mut()[..self.len]
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let memory = std::mem::take(&mut self.memory);
+        let memory = std::mem::replace(&mut self.memory, Memory::Allocated(Box::default()));
         let Some(class) = class_of(memory.len()).filter(|class| class_bytes(*class) == memory.len()) else {
             return;
         };
@@ -96,7 +131,7 @@ impl fmt::Debug for Buffer {
     }
 }
 
-fn take(len: usize) -> Option<Box<[u8]>> {
+fn take(len: usize) -> Option<Memory> {
     let class = class_of(len)?;
     let mut idle = idle();
     let memory = idle.classes[class].pop()?;

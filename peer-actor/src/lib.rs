@@ -12,6 +12,7 @@ pub mod identity;
 pub mod mailbox;
 pub mod node;
 pub mod path_planner;
+pub mod probe;
 pub mod session;
 pub mod store;
 pub mod timer;

@@ -43,6 +43,7 @@ async fn files_of_a_folder_are_offered_served_and_described() {
     assert_eq!(payload, fs::read(&wav).unwrap()[16_384..32_768]);
     let hints = node.index.send(GetLocalHints { content_id: entry.content_id }).await.unwrap().unwrap();
     assert!(hints.is_valid() && !hints.startup_ranges.is_empty());
+    assert_eq!((hints.waveform.len(), hints.waveform.iter().max()), (media::WAVEFORM_BARS, Some(&255)));
     node.until_noticed("broken.mp3").await;
     let share = node.status().await.remove(0);
     assert_eq!((share.files, share.pending_files, share.error), (1, 0, None));
@@ -212,6 +213,7 @@ impl Node {
             data_dir: dir.path().join("data"),
             kind,
             shares: shares.iter().map(|share| dir.path().join(share)).collect(),
+            probe: media::probe_file,
             store: store.clone(),
             files_changed: to.clone().recipient(),
             notices: Some(to.recipient()),

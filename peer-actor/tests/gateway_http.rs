@@ -128,6 +128,15 @@ fn bytes_nobody_has_yet_are_waited_for_and_the_position_says_so() {
 }
 
 #[test]
+fn a_reader_knows_where_its_range_ends() {
+    let gateway = Fixture::start(10_000);
+    for (range, end_byte) in [("0-9", 10), ("9990-", 10_000)] {
+        assert_eq!(gateway.get(&format!("Range: bytes={range}\r\n")).status, 206);
+        assert_eq!(*gateway.library.end_byte.lock().unwrap(), Some(end_byte));
+    }
+}
+
+#[test]
 fn a_client_that_leaves_while_it_waits_ends_its_reader() {
     let gateway = Fixture::start(10_000);
     for arrived in [0, 4_000] {
@@ -214,6 +223,7 @@ impl Fixture {
             bytes: bytes.into(),
             available: Arc::new(watch::Sender::new(size)),
             positions: Arc::default(),
+            end_byte: Arc::default(),
             readers: Arc::default(),
             opened: Arc::default(),
         };
@@ -259,6 +269,7 @@ struct Content {
     bytes: Bytes,
     available: Arc<watch::Sender<usize>>,
     positions: Arc<Mutex<Vec<(u64, bool)>>>,
+    end_byte: Arc<Mutex<Option<u64>>>,
     readers: Arc<AtomicUsize>,
     opened: Arc<AtomicUsize>,
 }
@@ -316,6 +327,10 @@ impl Reader for Position {
 
     fn set_position(&self, byte: u64, is_blocked: bool) {
         self.content.positions.lock().unwrap().push((byte, is_blocked));
+    }
+
+    fn set_end(&self, byte: u64) {
+        *self.content.end_byte.lock().unwrap() = Some(byte);
     }
 
     async fn read_at(&self, byte: u64, max_bytes: usize) -> Result<Bytes, ReadRefusal> {

@@ -6,18 +6,18 @@ mod endpoint;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use actix::{Actor, Addr, Context, Handler, Recipient};
+use actix::{Actor, Addr, Context, Handler};
 use endpoint::{Endpoint, within};
 use futures_util::StreamExt as _;
 use peer_actor::{
     discovery::{AskPath, PathAnswer, PlanArrived},
     identity::Identity,
     path_planner::{
-        ContentUnwanted, IncomingLink, LinkChanged, NodeBanned, ObservePaths, PathPlannerActor,
-        PathPlannerConfig, PathPlannerRoutes, Stop,
+        ContentUnwanted, LinkChanged, NodeBanned, ObservePaths, PathPlannerActor, PathPlannerConfig,
+        PathPlannerRoutes, Stop,
     },
     session::{LocalNode, SessionFrame},
-    transport::{self, LinkEvent, LinkHandle},
+    transport::{self, Dialled, LinkEvent, LinkHandle},
 };
 use shared::{
     ContentId, MediaKind, NodeId,
@@ -98,14 +98,9 @@ impl Peer {
             to_source: listener.recipient(),
         };
         let config = PathPlannerConfig { local, can_accept: true, seed: 1 };
-        let planner = PathPlannerActor::new(config, routes).start();
-        let Endpoint { address, mut accepted, server } = Endpoint::start();
-        let incoming: Recipient<IncomingLink> = planner.clone().recipient();
-        actix_rt::spawn(async move {
-            while let Some((link, events)) = accepted.recv().await {
-                incoming.send(IncomingLink { link, events }).await.unwrap_or_default();
-            }
-        });
+        let planner = PathPlannerActor::new(config.clone(), routes).start();
+        let Endpoint { address, server, .. } =
+            Endpoint::of_peer(config.local.clone(), planner.clone().recipient());
         Self { node, address, planner, told, server }
     }
 
@@ -340,7 +335,8 @@ async fn two_nodes_that_cannot_be_dialled_meet_at_a_relay_and_find_a_direct_path
 #[actix_rt::test]
 async fn a_connection_that_says_nothing_is_dropped_after_the_handshake_time() {
     let peer = Peer::start();
-    let (_link, mut events) = transport::dial(&format!("ws://{}/peer", peer.address)).await.expect("a link");
+    let Dialled { link: _link, mut events, .. } =
+        transport::dial(&format!("ws://{}/peer", peer.address), None).await.expect("a link");
     let closed = within(7, async {
         while let Some(event) = events.next().await {
             if let LinkEvent::Closed(cause) = event {
@@ -415,7 +411,8 @@ fn relay() -> SocketAddr {
 #[actix_rt::test]
 async fn a_goodbye_before_the_handshake_ends_the_session() {
     let peer = Peer::start();
-    let (link, mut events) = transport::dial(&format!("ws://{}/peer", peer.address)).await.expect("a link");
+    let Dialled { link, mut events, .. } =
+        transport::dial(&format!("ws://{}/peer", peer.address), None).await.expect("a link");
     link.try_send(wire::Goodbye { reason: GoodbyeReason::Leaving }).expect("room");
     within(2, async {
         while events.next().await.is_some_and(|event| !matches!(event, LinkEvent::Closed(_))) {}

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use endpoint::{Endpoint, within};
 use futures_util::StreamExt as _;
-use peer_actor::transport::{self, CloseCause, LinkEvent, LinkEvents, LinkHandle, Permit};
+use peer_actor::transport::{
+    self, CloseCause, DialError, Dialled, LinkEvent, LinkEvents, LinkHandle, Permit,
+};
 use shared::{
-    LeafRange,
-    limits::{LEAF_BYTES, LINK_INBOUND_BYTES, LINK_OUTBOUND_BYTES, MAX_FRAME_BYTES},
-    wire::{self, Frame, Message},
+    LeafRange, MediaKind, NodeId,
+    limits::{LEAF_BYTES, LINK_INBOUND_BYTES, LINK_OUTBOUND_BYTES, MAX_FRAME_BYTES, MAX_GREETING_CHARS},
+    wire::{self, Frame, HandshakeMessage, Message, RejectReason},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -22,8 +24,9 @@ const CHUNK_LEAVES: u32 = 16;
 const CHUNK_BYTES: usize = CHUNK_LEAVES as usize * LEAF_BYTES as usize;
 
 async fn pair(endpoint: &mut Endpoint) -> ((LinkHandle, LinkEvents), (LinkHandle, LinkEvents)) {
-    let dialled = within(5, transport::dial(&endpoint.url())).await.expect("a link");
-    (dialled, endpoint.next().await)
+    let Dialled { link, events, .. } =
+        within(5, transport::dial(&endpoint.url(), None)).await.expect("a link");
+    ((link, events), endpoint.next().await)
 }
 
 fn chunk(id: u32) -> Frame {
@@ -126,7 +129,7 @@ async fn bytes_that_are_no_frame_end_the_link() {
 async fn a_giant_frame_from_the_dialled_end_ends_the_link_too() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("ws://{}/peer", listener.local_addr().expect("bound"));
-    let (dialled, mut socket) = tokio::join!(transport::dial(&url), async {
+    let (dialled, mut socket) = tokio::join!(transport::dial(&url, None), async {
         let (mut socket, _) = listener.accept().await.expect("a socket");
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
@@ -142,11 +145,79 @@ async fn a_giant_frame_from_the_dialled_end_ends_the_link_too() {
         socket.write_all(answer.as_bytes()).await.expect("sent");
         socket
     });
-    let (_link, mut events) = dialled.expect("a link");
+    let Dialled { link: _link, mut events, .. } = dialled.expect("a link");
     let mut header = vec![0x82, 0x7f];
     header.extend_from_slice(&(1u64 << 40).to_be_bytes());
     socket.write_all(&header).await.expect("sent");
     assert_eq!(within(1, end(&mut events)).await, CloseCause::Framing);
+}
+
+#[actix_rt::test]
+async fn a_greeting_is_answered_with_the_upgrade_and_its_answer_is_the_first_frame() {
+    let mut endpoint = Endpoint::start();
+    let dialled = within(5, transport::dial(&endpoint.greeting_url(), Some(&hello()))).await.expect("a link");
+    assert!(dialled.is_answered);
+    let mut events = dialled.events;
+    let (first, _) = within(1, frame(&mut events)).await.expect("a frame");
+    assert_eq!(first, wire::Reject { reason: RejectReason::Full }.into());
+    let (theirs, mut their_events) = endpoint.next().await;
+    // Frames go both ways behind it as on any link.
+    theirs.try_send(wire::Ping { nonce: 5 }).expect("room");
+    dialled.link.try_send(wire::Ping { nonce: 6 }).expect("room");
+    let (here, _) = within(5, frame(&mut events)).await.expect("a frame");
+    let (there, _) = within(5, frame(&mut their_events)).await.expect("a frame");
+    assert_eq!((here, there), (wire::Ping { nonce: 5 }.into(), wire::Ping { nonce: 6 }.into()));
+}
+
+#[actix_rt::test]
+async fn an_end_that_knows_no_greetings_is_dialled_all_the_same() {
+    let endpoint = Endpoint::start();
+    let dialled = within(5, transport::dial(&endpoint.url(), Some(&hello()))).await.expect("a link");
+    assert!(!dialled.is_answered);
+}
+
+#[actix_rt::test]
+async fn a_greeting_that_is_none_is_refused_in_words() {
+    let endpoint = Endpoint::start();
+    let confirm = wire::Confirm { signature: wire::Signature([[7; 32]; 2]) };
+    for (value, why) in [
+        ("nonsense!".to_owned(), "not base64"),
+        ("AAAA".to_owned(), "not a frame"),
+        ("A".repeat(MAX_GREETING_CHARS + 4), "more than"),
+        (wire::encode_greeting(&HandshakeMessage::Confirm(confirm)), "Confirm is no greeting"),
+    ] {
+        let mut socket = TcpStream::connect(endpoint.address).await.expect("a socket");
+        let request = format!(
+            "GET /greeting HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nRusteze-Greeting: {value}\r\n\r\n",
+            endpoint.address
+        );
+        socket.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = vec![0; 1024];
+        let length = within(5, socket.read(&mut answer)).await.expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains(why), "{answer}");
+    }
+}
+
+#[actix_rt::test]
+async fn an_answer_that_is_no_greeting_is_an_error() {
+    let endpoint = Endpoint::start();
+    let url = format!("ws://{}/garbled", endpoint.address);
+    let dialled = within(5, transport::dial(&url, Some(&hello()))).await;
+    assert!(matches!(dialled, Err(DialError::Greeting(_))), "{dialled:?}");
+}
+
+fn hello() -> HandshakeMessage {
+    HandshakeMessage::Hello(wire::Hello {
+        version: wire::PROTOCOL_VERSION,
+        node: NodeId([1; 32]),
+        role: wire::Role::Peer,
+        kind: Some(MediaKind::Video),
+        capabilities: wire::Capabilities::default(),
+        nonce: [2; 32],
+        agent: "test".into(),
+    })
 }
 
 #[actix_rt::test]

@@ -33,9 +33,14 @@ pub const MAX_FRAME_BYTES: usize = HEADER_BYTES + MAX_BODY_BYTES + MAX_PAYLOAD_B
 pub const MAX_NAME_BYTES: usize = 255;
 /// The most files one delta may carry.
 pub const MAX_DELTA_FILES: usize = 64;
+/// The longest value of the header that carries a frame of the handshake: the longest Welcome has 280 bytes, in base64.
+pub const MAX_GREETING_CHARS: usize = 512;
+/// The most nodes a catalogue entry names as seeds: enough that one may be away.
+pub const MAX_SEEDS: usize = 2;
+
 /// The most files one client may share.
 pub const MAX_FILES_PER_CLIENT: usize = 100_000;
-/// The most files of the network a client keeps the descriptions of, about 100 MB of them.
+/// The most files of the network a client keeps the descriptions of, about 120 MB of them.
 pub const MAX_CATALOGUE_FILES: usize = 200_000;
 /// The most codecs a file entry names.
 pub const MAX_CODECS: usize = 8;
@@ -45,6 +50,8 @@ pub const MAX_TEXT_BYTES: usize = 128;
 pub const MAX_COVER_BYTES: usize = 24 * 1024;
 /// The most entries of a time-to-byte index.
 pub const MAX_TIME_INDEX: usize = 4096;
+/// The most bars of a waveform.
+pub const MAX_WAVEFORM: usize = 400;
 /// The most start-up ranges in media hints.
 pub const MAX_STARTUP_RANGES: usize = 32;
 /// The most sources one plan names.
@@ -101,8 +108,11 @@ pub const SILENCE_TIMEOUT_MS: u64 = 13_000;
 const _: () =
     assert!(INITIAL_CREDIT_BYTES >= MAX_PAYLOAD_BYTES as u64 && INITIAL_CREDIT_BYTES <= MAX_CREDIT_BYTES);
 const _: () = assert!(MAX_CHUNK_LEAVES.is_power_of_two());
-const _: () = assert!(MAX_DELTA_FILES * (MAX_NAME_BYTES + MAX_CODECS * MAX_TEXT_BYTES) <= MAX_BODY_BYTES);
-const _: () = assert!(MAX_COVER_BYTES + MAX_TIME_INDEX * 12 <= MAX_BODY_BYTES);
+/// The longest catalogue entry: its texts with their lengths, its seeds, its numbers; and a removal beside it.
+const MAX_ENTRY_BYTES: usize =
+    MAX_NAME_BYTES + (MAX_CODECS + 4) * (MAX_TEXT_BYTES + 1) + MAX_SEEDS * 54 + 96 + 32;
+const _: () = assert!(MAX_DELTA_FILES * MAX_ENTRY_BYTES <= MAX_BODY_BYTES);
+const _: () = assert!(MAX_COVER_BYTES + MAX_WAVEFORM + MAX_TIME_INDEX * 12 <= MAX_BODY_BYTES);
 const _: () = assert!(MAX_HAVE_RANGES * 8 <= MAX_BODY_BYTES);
 const _: () = assert!(PING_INTERVAL_MS * 3 < SILENCE_TIMEOUT_MS);
 const _: () = assert!(SILENCE_TIMEOUT_MS < 15_000);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ContentId, MediaKind, NodeId},
-    wire::{PathKind, Role},
+    wire::{PathKind, Plan, PlannedSource, Role},
 };
 
 /// The whole node, for a window.
@@ -172,6 +172,8 @@ pub struct StreamSnapshot {
     pub time_index: Vec<(u32, u64)>,
     /// The sources connected or being tried.
     pub peers: Vec<PeerSnapshot>,
+    /// What the tracker planned for this node, if it has.
+    pub plan: Option<PlanSnapshot>,
     /// Payload bytes received per second.
     pub download_bps: u64,
     /// Payload bytes received in all.
@@ -225,12 +227,82 @@ pub struct PeerSnapshot {
     pub received_bytes: u64,
     /// Payload sent to it in all.
     pub sent_bytes: u64,
+    /// What its link carries while it is busy, or 0 when unknown.
+    pub goodput_bps: u64,
     /// Requests in flight to it.
     pub in_flight: u32,
+    /// Payload bytes asked of it that have not come.
+    pub in_flight_bytes: u64,
     /// Leaves it is known to hold.
     pub leaves: u32,
+    /// Whether it went silent and is asked again only now and then.
+    pub silent: bool,
     /// Whether it was found lying and is banned.
     pub banned: bool,
+    /// What the plan says of it; none for a source that no plan names any more.
+    pub planned: Option<PlannedPath>,
+}
+
+/// The tracker's plan for one stream as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanSnapshot {
+    /// Counts the plans of this node.
+    pub epoch: u64,
+    /// Sources it names.
+    pub sources: u32,
+    /// The rate at which the swarm can feed every viewer, or 0 when unknown.
+    pub sustainable_bps: u64,
+    /// What the origin keeps for first copies in this swarm, or 0 when unknown.
+    pub origin_reserve_bps: u64,
+    /// What this node can expect: the sustainable rate, or what the planned paths were measured to carry together while that is
+    /// unknown; 0 when nothing is known. Paths share uplinks with the paths of others, so their sum alone promises too much.
+    pub predicted_bps: u64,
+}
+
+/// A source's place in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedPath {
+    /// Its place, 1 for the best.
+    pub place: u32,
+    /// The way the tracker proposes.
+    pub path: PathKind,
+    /// What that path was measured to carry, or 0 when unknown.
+    pub rate_bps: u64,
+    /// Its round trip, or 0 when unknown.
+    pub rtt_us: u32,
+    /// Whether it has the whole file.
+    pub complete: bool,
+    /// Whether it is known to upload.
+    pub uploads: bool,
+}
+
+impl PlanSnapshot {
+    /// The plan in numbers.
+    pub fn of(plan: &Plan) -> Self {
+        let uploading = plan.sources.iter().filter(|source| source.uploads);
+        let measured_bps = uploading.fold(0, |sum: u64, source| sum.saturating_add(source.rate_bps));
+        Self {
+            epoch: plan.epoch,
+            sources: plan.sources.len() as u32,
+            sustainable_bps: plan.sustainable_bps,
+            origin_reserve_bps: plan.origin_reserve_bps,
+            predicted_bps: if plan.sustainable_bps > 0 { plan.sustainable_bps } else { measured_bps },
+        }
+    }
+}
+
+impl PlannedPath {
+    /// `source` at `index` of its plan.
+    pub const fn of(index: usize, source: &PlannedSource) -> Self {
+        Self {
+            place: index as u32 + 1,
+            path: source.path,
+            rate_bps: source.rate_bps,
+            rtt_us: source.rtt_us,
+            complete: source.complete,
+            uploads: source.uploads,
+        }
+    }
 }
 
 /// An `Arc` as the value it shares.

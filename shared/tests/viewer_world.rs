@@ -106,6 +106,22 @@ fn the_window_ahead_of_a_reader_is_bounded() {
 }
 
 #[test]
+fn nothing_is_fetched_beyond_where_a_reader_stops_and_more_once_it_goes_on() {
+    let size = 64 * MIB;
+    let end_byte = 256 << 10;
+    let mut world = streaming(size, vec![WorldSource::complete(size, 2_500, 2)]);
+    world.viewer.hints(0, vec![(0, 16)], Vec::new());
+    world.viewer.reader_moved(0, 1, 0, true);
+    world.viewer.reader_ends(0, 1, end_byte);
+    world.run(2_000, |_| false);
+    assert_eq!(u64::from(world.viewer.held().count()) * LEAF_BYTES, end_byte);
+    world.viewer.reader_moved(2_000, 1, end_byte, true);
+    world.viewer.reader_ends(2_000, 1, 2 * end_byte);
+    world.run(4_000, |_| false);
+    assert_eq!(u64::from(world.viewer.held().count()) * LEAF_BYTES, 2 * end_byte);
+}
+
+#[test]
 fn a_seek_voids_what_was_asked_and_is_answered_in_about_a_round_trip() {
     let size = 256 * MIB;
     let mut world = streaming(size, vec![WorldSource::complete(size, 1_000, 40)]);

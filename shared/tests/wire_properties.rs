@@ -5,17 +5,18 @@
 mod arbitrary;
 mod samples;
 
-use arbitrary::any_frame;
+use arbitrary::{any_frame, any_handshake};
 use bytes::Bytes;
 use proptest::prelude::*;
 use shared::{
     LeafRange,
     limits::{
-        HEADER_BYTES, MAX_BODY_BYTES, MAX_CONTENT_BYTES, MAX_FRAME_BYTES, MAX_HAVE_RANGES, MAX_REQUEST_BATCH,
+        HEADER_BYTES, MAX_BODY_BYTES, MAX_CONTENT_BYTES, MAX_FRAME_BYTES, MAX_GREETING_CHARS,
+        MAX_HAVE_RANGES, MAX_REQUEST_BATCH, MAX_WAVEFORM,
     },
     wire::{
-        BodyError, Cancel, DecodeError, FileEntry, Frame, Have, Hints, Message, TrackerMessage, decode,
-        encode,
+        BodyError, Cancel, DecodeError, FileEntry, Frame, GreetingError, Have, Hints, Message,
+        TrackerMessage, decode, decode_greeting, encode, encode_greeting,
     },
 };
 
@@ -27,6 +28,20 @@ proptest! {
         let bytes = encode(&frame);
         prop_assert!(bytes.len() <= MAX_FRAME_BYTES);
         prop_assert_eq!(decode(&bytes), Ok(frame));
+    }
+
+    #[test]
+    fn a_greeting_survives_its_header(frame in any_handshake()) {
+        let Message::Handshake(greeting) = frame.message else { panic!("a frame of the handshake") };
+        let value = encode_greeting(&greeting);
+        prop_assert!(value.len() <= MAX_GREETING_CHARS, "{} characters", value.len());
+        prop_assert!(value.bytes().all(|character| character.is_ascii_graphic()));
+        prop_assert_eq!(decode_greeting(value.as_bytes()), Ok(greeting));
+    }
+
+    #[test]
+    fn an_arbitrary_header_is_a_greeting_or_an_error(value in prop::collection::vec(any::<u8>(), 0..600)) {
+        prop_assert!(decode_greeting(&value).is_err() || value.len() <= MAX_GREETING_CHARS);
     }
 
     #[test]
@@ -139,6 +154,18 @@ fn hints_that_go_back_in_time_or_beyond_any_content_are_refused() {
         assert!(!Hints { time_index, ..Hints::default() }.is_valid());
     }
     assert!(!Hints { startup_ranges: vec![(u64::MAX, 2)], ..Hints::default() }.is_valid());
+    assert!(Hints { waveform: vec![9; MAX_WAVEFORM], ..Hints::default() }.is_valid());
+    assert!(!Hints { waveform: vec![9; MAX_WAVEFORM + 1], ..Hints::default() }.is_valid());
+}
+
+#[test]
+fn a_header_that_is_no_greeting_says_why() {
+    let too_long = "A".repeat(MAX_GREETING_CHARS + 1);
+    assert_eq!(decode_greeting(too_long.as_bytes()), Err(GreetingError::TooLong(MAX_GREETING_CHARS + 1)));
+    assert_eq!(decode_greeting(b"not base64!"), Err(GreetingError::Encoding));
+    assert_eq!(decode_greeting(b""), Err(GreetingError::Frame(DecodeError::Truncated)));
+    // A ping, whole and well formed.
+    assert_eq!(decode_greeting(b"EAAAAAEAAAAH"), Err(GreetingError::Conversation("Ping")));
 }
 
 /// Whatever the input, it is an error or a frame within every bound.

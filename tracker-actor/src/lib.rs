@@ -2,7 +2,8 @@
 //!
 //! - [`server`] puts everything together and is the way in;
 //! - [`session`], [`file_index`], [`path_planner`] and [`console`] are the actors, each a thin shell around a pure state;
-//! - [`registry`] is what all of them read, [`counters`] what they count, [`observe`] how it is looked at;
+//! - [`registry`] is what all of them read, [`counters`] what they count, [`observe`] and
+//!   [`observe_swarm`] how it is looked at;
 //! - [`origin`] serves the tracker's own library with a peer's code;
 //! - [`relay`] carries connections of clients that cannot dial each other; [`dashboard`] is the page at `/`.
 
@@ -16,6 +17,7 @@ pub mod file_index;
 pub mod gatekeeper;
 pub mod limits;
 pub mod observe;
+pub mod observe_swarm;
 pub mod origin;
 pub mod path_planner;
 pub mod registry;

@@ -8,12 +8,13 @@ use std::{
 use actix::Recipient;
 use peer_actor::clock;
 use serde::Serialize;
-use shared::{MediaKind, NodeId};
+use shared::{ContentId, MediaKind, NodeId};
 
 use crate::{
     console::{ActorRow, SessionRow, SwarmRow, Tables},
     counters::ActorStats,
     file_index::{self, IndexSnapshot},
+    observe_swarm::SwarmWatch,
     path_planner::{self, PlannerSnapshot},
     registry::Registry,
     relay::Relays,
@@ -39,10 +40,14 @@ pub struct Observatory {
     pub index_stats: Arc<ActorStats>,
     /// Asks the path planner.
     pub planner: Recipient<path_planner::Observe>,
+    /// Asks the path planner for one swarm.
+    pub planner_swarm: Recipient<path_planner::ObserveSwarm>,
     /// What the path planner has done.
     pub planner_stats: Arc<ActorStats>,
     /// The last two minutes.
     pub history: Arc<Mutex<History>>,
+    /// The swarms that are being looked at.
+    pub swarm_watch: Arc<Mutex<SwarmWatch>>,
 }
 
 /// A second of the tracker's life.
@@ -129,8 +134,12 @@ impl Observatory {
     }
 
     /// The tables of the console.
-    pub async fn tables(&self) -> Tables {
+    pub async fn tables(&self, explained: Option<ContentId>) -> Tables {
         let (index, planner) = (self.index().await, self.planner().await);
+        let explained = match explained {
+            Some(content_id) => self.explain(content_id).await,
+            None => None,
+        };
         let sessions = self.registry.sessions();
         let now_ms = clock::now_ms();
         let rows = sessions.iter().take(MAX_ROWS).map(|entry| SessionRow {
@@ -153,6 +162,7 @@ impl Observatory {
             swarms: self.swarms(planner),
             strangers: self.registry.ungreeted(),
             relays: self.relays.in_use(),
+            explained,
         }
     }
 

@@ -22,7 +22,7 @@ use peer_actor::{
     clock,
     identity::{Identity, random_bytes},
     node::NodeHandle,
-    transport::{accept, keep_socket},
+    transport::{accept, answer_greeting, greeting, keep_socket},
 };
 use shared::{
     NodeId,
@@ -141,8 +141,10 @@ fn start_actors(
         index: index.clone().recipient(),
         index_stats,
         planner: planner.clone().recipient(),
+        planner_swarm: planner.clone().recipient(),
         planner_stats,
         history: Arc::new(Mutex::new(History::default())),
+        swarm_watch: Arc::default(),
     };
     let wiring = Wiring {
         registry,
@@ -238,16 +240,21 @@ async fn client(
         return Ok(HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "5")).finish());
     };
     let Ok(nonce) = random_bytes() else { return Ok(HttpResponse::InternalServerError().finish()) };
-    let (response, link, events) = accept(&request, payload)?;
+    let hello = greeting(&request)?;
+    let (mut response, link, events) = accept(&request, payload)?;
     let Some(observed) = link.remote() else { return Ok(HttpResponse::InternalServerError().finish()) };
-    SessionActor::launch(
+    let answer = SessionActor::launch(
         shared.session.clone(),
         nonce,
+        hello,
         shared.wiring.clone(),
         (link, events),
         observed,
         ungreeted,
     );
+    if let Some(answer) = answer {
+        answer_greeting(&mut response, &answer);
+    }
     Ok(response)
 }
 

@@ -33,6 +33,42 @@ async fn the_tables_show_actors_sessions_and_swarms() {
 }
 
 #[actix_rt::test]
+async fn a_plan_is_explained_to_the_console_and_drawn_without_names_for_everybody() {
+    let tracker = Tracker::start().await;
+    let sharer = Client::register(&tracker, MediaKind::Video).await;
+    sharer.share(1, &[file(1, MediaKind::Video)]);
+    let mut viewer = Client::register(&tracker, MediaKind::Video).await;
+    while viewer.catalogue().await.changed.is_empty() {}
+    let content_id = file(1, MediaKind::Video).content_id;
+    let plan = viewer.find_peers(content_id).await;
+
+    let mut browser = Browser::open(&tracker).await;
+    browser.say(&format!(r#"{{"say":"explain","content_id":"{content_id}"}}"#)).await;
+    let explained = loop {
+        let update = browser.update().await;
+        if !update["tables"]["explained"].is_null() {
+            break update["tables"]["explained"].clone();
+        }
+    };
+    assert_eq!(explained["epoch"], plan.epoch);
+    assert_eq!(explained["members"][0]["node"], sharer.node().to_string());
+    let edge = &explained["edges"][0];
+    assert_eq!((edge["viewer"].as_u64(), edge["source"].as_u64()), (Some(1), Some(0)));
+    for reason in ["why_source", "why_path"] {
+        assert!(edge[reason].as_str().is_some_and(|text| text.len() > 10), "{edge}");
+    }
+
+    let (status, drawn) = tracker.get(&format!("/api/swarms/{content_id}")).await;
+    assert_eq!(status, 200);
+    assert!(!drawn.contains(&sharer.node().to_string()) && !drawn.contains(&viewer.node().to_string()));
+    let drawn: Value = serde_json::from_str(&drawn).expect("json");
+    assert_eq!(drawn["nodes"].as_array().map(Vec::len), Some(2));
+    assert_eq!(drawn["edges"][0]["path"], serde_json::to_value(plan.sources[0].path).expect("json"));
+    assert_eq!(tracker.get("/api/swarms/nonsense").await.0, 404);
+    assert_eq!(tracker.get(&format!("/api/swarms/{}", file(9, MediaKind::Video).content_id)).await.0, 404);
+}
+
+#[actix_rt::test]
 async fn messages_are_shown_live_and_filtered_once_somebody_watches() {
     let tracker = Tracker::start().await;
     let viewer = Client::register(&tracker, MediaKind::Video).await;

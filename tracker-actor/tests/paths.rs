@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use peer_actor::{
     identity::Identity,
-    transport::{LinkEvent, LinkEvents, LinkHandle, accept, dial, keep_socket},
+    transport::{DialError, Dialled, LinkEvent, LinkEvents, LinkHandle, accept, dial, keep_socket},
 };
 use shared::{
     ContentId, LeafRange, MediaKind,
@@ -143,10 +143,10 @@ async fn a_slow_end_of_a_relay_holds_the_fast_one_back_and_loses_nothing() {
 async fn a_token_opens_once_for_each_end_and_never_again() {
     let tracker = Tracker::start().await;
     let token = offered_token(&tracker).await;
-    let _first = dial(&tracker.url(&relay_path(token))).await.expect("the first end");
-    let _second = dial(&tracker.url(&relay_path(token))).await.expect("the second end");
-    assert!(dial(&tracker.url(&relay_path(token))).await.is_err());
-    assert!(dial(&tracker.url(&relay_path([9; 16]))).await.is_err());
+    let _first = dial(&tracker.url(&relay_path(token)), None).await.expect("the first end");
+    let _second = dial(&tracker.url(&relay_path(token)), None).await.expect("the second end");
+    assert!(dial(&tracker.url(&relay_path(token)), None).await.is_err());
+    assert!(dial(&tracker.url(&relay_path([9; 16])), None).await.is_err());
 }
 
 async fn offered_token(tracker: &Tracker) -> [u8; 16] {
@@ -165,7 +165,11 @@ async fn offered_token(tracker: &Tracker) -> [u8; 16] {
 
 async fn relayed_pair(tracker: &Tracker) -> ((LinkHandle, LinkEvents), (LinkHandle, LinkEvents)) {
     let url = tracker.url(&relay_path(offered_token(tracker).await));
-    (dial(&url).await.expect("the viewer's end"), dial(&url).await.expect("the source's end"))
+    let end = |dialled: Result<Dialled, DialError>| {
+        let Dialled { link, events, .. } = dialled.expect("an end of the relay");
+        (link, events)
+    };
+    (end(dial(&url, None).await), end(dial(&url, None).await))
 }
 
 fn relay_path(token: [u8; 16]) -> String {

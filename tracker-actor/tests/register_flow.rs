@@ -126,6 +126,7 @@ async fn hints_reach_those_who_ask() {
         startup_ranges: vec![(0, 4_096)],
         time_index: vec![(0, 0), (1_000, 9_000)],
         cover_jpeg: vec![7; 900],
+        waveform: vec![255; 300],
     };
     sharer.say(PutHints { content_id: ContentId([1; 32]), hints: hints.clone() });
     let mut viewer = Client::register(&tracker, Video).await;

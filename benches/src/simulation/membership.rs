@@ -26,8 +26,9 @@ impl World {
         let reads_ahead_us = self.scenario.reads_ahead_ms * 1_000;
         let node = &mut self.nodes[n as usize];
         node.is_up = true;
-        node.uploader.content(CONTENT, content.size_bytes, content.rate_bps);
-        if node.spec.is_viewer() {
+        if !node.spec.is_viewer() {
+            node.uploader.seeds(CONTENT, content.size_bytes, content.rate_bps);
+        } else {
             node.open(&content, seed, tokens);
             if node.spec.role == Some(Role::Downloader) {
                 if let Some(viewer) = &mut node.viewer {

@@ -120,9 +120,8 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn new(spec: NodeSpec) -> Self {
-        let uploader = Uploader::new(0);
         Self {
-            uploader: if spec.is_origin() { uploader.with_first_copies_first() } else { uploader },
+            uploader: Uploader::new(0),
             uplink: Uplink::new(spec.up_bps),
             down_bytes_per_us: spec.down_bps as f64 / 8_000_000.0,
             down_free_us: 0,

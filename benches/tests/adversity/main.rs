@@ -6,5 +6,6 @@
 
 mod abuse;
 mod crashes;
+mod stalled;
 mod unreachable;
 mod wrong_bytes;

@@ -147,6 +147,12 @@ impl App {
                     Err(reason) => session.now_playing.failure = Some(reason),
                 }
             }
+            Answer::Waveform(content_id, bars) => {
+                let playing = self.session.as_mut().filter(|session| session.file.content_id == content_id);
+                if let Some(session) = playing {
+                    session.now_playing.waveform = bars;
+                }
+            }
             Answer::Cover(content_id, image) => self.covers.handle_cover(ctx, content_id, image),
             Answer::Notice { is_error, text } => self.toasts.push(now, is_error, text),
             Answer::FolderChosen(folder) => self.share(folder),

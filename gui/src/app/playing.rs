@@ -51,6 +51,10 @@ impl App {
         if !self.request(Request::Open { ticket, content_id }) {
             session.now_playing.failure = Some("This client is too busy; try again in a moment.".to_owned());
         }
+        // Without it the bar stays plain, so a refusal needs no word.
+        if self.kind == MediaKind::Audio && !self.request(Request::Waveform(content_id)) {
+            tracing::debug!("the node is too busy for a waveform");
+        }
         if file.has_cover && !self.covers.is_known(&content_id) {
             self.apply_library(ctx, LibraryCommand::WantCover(content_id));
         }

@@ -37,6 +37,8 @@ pub enum Request {
     Close,
     /// Fetch a cover.
     Cover(ContentId),
+    /// Fetch how loud a sound file is where.
+    Waveform(ContentId),
     /// Share a folder.
     Share(PathBuf),
     /// Stop sharing a folder.
@@ -54,6 +56,8 @@ pub enum Answer {
     },
     /// A cover, or that there is none.
     Cover(ContentId, Option<ColorImage>),
+    /// How loud a file is where; empty when nobody knows.
+    Waveform(ContentId, Vec<u8>),
     /// Something to tell the person.
     Notice {
         /// Whether something was lost.
@@ -72,6 +76,7 @@ impl std::fmt::Debug for Answer {
         match self {
             Self::Opened { ticket, source } => write!(f, "Opened({ticket}, {:?})", source.as_ref().err()),
             Self::Cover(content_id, image) => write!(f, "Cover({content_id:?}, {})", image.is_some()),
+            Self::Waveform(content_id, bars) => write!(f, "Waveform({content_id:?}, {})", bars.len()),
             Self::Notice { text, .. } => write!(f, "Notice({text})"),
             Self::FolderChosen(folder) => write!(f, "FolderChosen({})", folder.display()),
             Self::Failed(reason) => write!(f, "Failed({reason})"),

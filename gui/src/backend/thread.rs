@@ -111,6 +111,8 @@ fn node_config(config: PeerConfig) -> NodeConfig {
         shares: config.shares,
         cache_limit_bytes: config.cache_limit_bytes,
         upload_limit_bps: config.upload_limit_bps.unwrap_or(0),
+        // A player has FFmpeg in any case.
+        probe: media::probe_file,
         ..NodeConfig::new(Role::Peer, Some(config.kind), config.data_dir)
     }
 }
@@ -151,6 +153,10 @@ async fn handle(node: NodeHandle, request: Request, updates: Arc<Updates>) {
                 None => None,
             };
             updates.push(Answer::Cover(content_id, decoded));
+        }
+        Request::Waveform(content_id) => {
+            let bars = node.hints(content_id).await.map(|hints| hints.waveform).unwrap_or_default();
+            updates.push(Answer::Waveform(content_id, bars));
         }
         Request::Share(path) => {
             let shown = path.display().to_string();

@@ -19,6 +19,11 @@ pub fn rate(bits_per_second: u64) -> String {
     scaled(bits_per_second as f64, &["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"])
 }
 
+/// `800`, `3.2 M`: a rate where there is no room for its unit.
+pub fn rate_in_short(bits_per_second: u64) -> String {
+    scaled(bits_per_second as f64, &["bit", "k", "M", "G", "T"])
+}
+
 /// `3 files`, `1 file`.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }

@@ -16,6 +16,8 @@ pub mod queue;
 pub mod settings;
 pub mod shares;
 pub mod swarm;
+pub mod swarm_graph;
 pub mod timeline;
 pub mod toasts;
 pub mod transfers;
+pub mod waveform;

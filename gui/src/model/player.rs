@@ -45,6 +45,8 @@ pub struct NowPlaying {
     pub timeline: Timeline,
     /// What is here, as fractions of the duration.
     pub buffered: Vec<(f32, f32)>,
+    /// How loud it is where, as its sharer says; empty when unknown.
+    pub waveform: Vec<u8>,
     /// Why it cannot be played at all, if so.
     pub failure: Option<String>,
     /// Whether there is something before it in the list.
@@ -96,6 +98,7 @@ impl NowPlaying {
             stream: None,
             timeline: Timeline::new(file.duration_ms, file.size, &[]),
             buffered: Vec::new(),
+            waveform: Vec::new(),
             failure: None,
             has_previous: false,
             has_next: false,
@@ -413,6 +416,7 @@ mod tests {
         let slow = StreamSnapshot {
             verified_ranges: vec![(0, 300)],
             peers: vec![peer(400)],
+            plan: None,
             download_bps: 400,
             ..stream()
         };
@@ -460,9 +464,13 @@ mod tests {
             rate_bps,
             received_bytes: 0,
             sent_bytes: 0,
+            goodput_bps: 0,
             in_flight: 0,
+            in_flight_bytes: 0,
             leaves: 0,
+            silent: false,
             banned: false,
+            planned: None,
         }
     }
 
@@ -509,6 +517,7 @@ mod tests {
             verified_ranges: vec![(0, 500)],
             time_index: vec![],
             peers: vec![],
+            plan: None,
             download_bps: 0,
             received_bytes: 500,
             wasted_bytes: 0,

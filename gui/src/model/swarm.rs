@@ -199,9 +199,13 @@ mod tests {
             rate_bps: 0,
             received_bytes: 0,
             sent_bytes: 0,
+            goodput_bps: 0,
             in_flight: 0,
+            in_flight_bytes: 0,
             leaves: 0,
+            silent: false,
             banned: false,
+            planned: None,
         }
     }
 }

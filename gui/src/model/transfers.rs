@@ -119,6 +119,7 @@ mod tests {
             verified_ranges: vec![(0, verified_bytes)],
             time_index: vec![],
             peers: vec![],
+            plan: None,
             download_bps,
             received_bytes: verified_bytes,
             wasted_bytes: 0,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use egui::{Align, Layout, ScrollArea, Ui};
+use egui::{Align, Layout, Response, ScrollArea, Ui};
 use shared::snapshot::StreamSnapshot;
 
 use crate::{
@@ -13,9 +13,15 @@ use crate::{
         format,
         player::NowPlaying,
         swarm::{self, RateHistory},
+        swarm_graph::{self, Bottleneck},
     },
     theme::{self, size, space},
-    widgets::{controls, icons::Icon, peer_table, piece_map, sparkline, text},
+    widgets::{
+        controls,
+        gauge::{self, Mark},
+        icons::Icon,
+        peer_table, piece_map, sparkline, swarm_graph as graph, text,
+    },
 };
 
 /// Draws the panel's inside.
@@ -40,6 +46,8 @@ pub fn swarm_ui(ui: &mut Ui, playing: &NowPlaying, can_close: bool, commands: &m
         ui.set_max_width(ui.available_width() - space::M);
         rate_section(ui, playing, &stream);
         ui.add_space(space::L);
+        swarm_section(ui, &stream);
+        ui.add_space(space::L);
         piece_section(ui, playing, &stream, commands);
         ui.add_space(space::L);
         section(ui, "Sources", &swarm::headline(&stream));
@@ -52,15 +60,16 @@ pub fn swarm_ui(ui: &mut Ui, playing: &NowPlaying, can_close: bool, commands: &m
     });
 }
 
-fn section(ui: &mut Ui, title: &str, note: &str) {
+/// A section's title; the response is that of the note at its end.
+fn section(ui: &mut Ui, title: &str, note: &str) -> Response {
     let tokens = theme::of(ui);
-    ui.horizontal(|ui| {
+    let row = ui.horizontal(|ui| {
         text::label(ui, title, theme::body_strong(), tokens.text);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            text::label(ui, note, theme::caption(), tokens.text_muted);
-        });
+        let note = |ui: &mut Ui| text::label(ui, note, theme::caption(), tokens.text_muted);
+        ui.with_layout(Layout::right_to_left(Align::Center), note).inner
     });
     ui.add_space(space::XS);
+    row.inner
 }
 
 fn rate_section(ui: &mut Ui, playing: &NowPlaying, stream: &Arc<StreamSnapshot>) {
@@ -94,6 +103,30 @@ fn rate_section(ui: &mut Ui, playing: &NowPlaying, stream: &Arc<StreamSnapshot>)
         ui.add_space(space::XS);
         peer_table::ways_bar(ui, received);
     }
+}
+
+/// The swarm as a drawing, and how the tracker's plan for it compares with what comes.
+fn swarm_section(ui: &mut Ui, stream: &StreamSnapshot) {
+    let tokens = theme::of(ui);
+    let note = match (&stream.plan, swarm_graph::sigma(stream)) {
+        (Some(plan), Some(sigma)) => format!("plan {} · σ {sigma:.2}", plan.epoch),
+        (Some(plan), None) => format!("plan {}", plan.epoch),
+        (None, _) => "no plan yet".to_owned(),
+    };
+    section(ui, "Swarm", &note).on_hover_text(
+        "The plan is the tracker's. σ is the rate at which the swarm can feed every viewer, over the rate this needs: below 1 \
+         somebody has to wait.",
+    );
+    let predicted_bps = stream.plan.as_ref().map_or(0, |plan| plan.predicted_bps);
+    if !stream.complete && !swarm::is_resting(stream) {
+        let is_easy = swarm_graph::bottleneck(stream) == Bottleneck::Nothing;
+        let color = if is_easy { tokens.positive } else { tokens.warning };
+        let planned = Mark { name: "planned", bps: predicted_bps };
+        let needed = Mark { name: "needed", bps: stream.bitrate };
+        gauge::show(ui, stream.download_bps, color, planned, needed);
+        ui.add_space(space::XS);
+    }
+    graph::show(ui, stream);
 }
 
 fn piece_section(ui: &mut Ui, playing: &NowPlaying, stream: &Arc<StreamSnapshot>, commands: &mut Commands) {

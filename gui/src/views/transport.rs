@@ -127,6 +127,7 @@ pub fn seek_row(ui: &mut Ui, playing: &NowPlaying, commands: &mut Commands) {
         position_ms: playing.playback.position_ms,
         duration_ms: playing.playback.duration_ms,
         buffered: &playing.buffered,
+        waveform: &playing.waveform,
     };
     if let Some(ms) = seek_bar::with_times(ui, bar) {
         commands.push(Command::Player(PlayerCommand::SeekMs(ms)));

@@ -4,10 +4,12 @@
 
 pub mod controls;
 pub mod cover;
+pub mod gauge;
 pub mod icons;
 pub mod peer_table;
 pub mod piece_map;
 pub mod seek_bar;
 pub mod sparkline;
 pub mod stepping;
+pub mod swarm_graph;
 pub mod text;

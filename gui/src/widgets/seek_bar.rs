@@ -1,4 +1,5 @@
-//! The seek bar: time from left to right, what is here, the playhead, and the time under the pointer.
+//! The seek bar: time from left to right, what is here, the playhead, and the time under the pointer. Sound whose waveform is known
+//! is drawn as that.
 //!
 //! Invariant: every position on it is a time; bytes never appear. Dragging previews and seeks once, on release; a click or a
 //! step by keys seeks at once.
@@ -10,12 +11,18 @@ use super::{
     text,
 };
 use crate::{
-    model::format,
+    model::{format, waveform},
     theme::{self, radius, size, space},
 };
 
 /// What an arrow key moves the playhead by while the bar has the keyboard.
 const KEY_STEP_SECONDS: f64 = 5.0;
+
+/// Height of the bar, and of one that is a waveform.
+const HEIGHTS: [f32; 2] = [20.0, 28.0];
+/// Width of a bar of the waveform, and of the gap beside it.
+const BAR: f32 = 2.0;
+const GAP: f32 = 1.0;
 
 /// What the bar shows.
 #[derive(Debug, Clone, Copy)]
@@ -26,14 +33,15 @@ pub struct SeekBar<'a> {
     pub duration_ms: u64,
     /// What is here, as fractions of the duration.
     pub buffered: &'a [(f32, f32)],
+    /// How loud it is where; empty draws a plain bar.
+    pub waveform: &'a [u8],
 }
 
 impl SeekBar<'_> {
     /// Draws the bar as wide as there is room and returns where the person wants to go.
     pub fn show(self, ui: &mut Ui) -> (Response, Option<u64>) {
-        let tokens = theme::of(ui);
         let sense = if self.duration_ms > 0 { Sense::click_and_drag() } else { Sense::hover() };
-        let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), 20.0), sense);
+        let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), self.height()), sense);
         let position = self.position_ms as f64 / 1000.0;
         response.widget_info(move || WidgetInfo::slider(true, position, "Position in seconds"));
         let fraction = if self.duration_ms == 0 {
@@ -45,6 +53,32 @@ impl SeekBar<'_> {
         let under_pointer = pointer.map(|pos| ((pos.x - rect.left()) / rect.width()).clamp(0.0, 1.0));
         let is_hot = response.hovered() || response.dragged() || response.has_focus();
         let growth = ui.ctx().animate_bool(response.id, is_hot);
+        let shown = match (response.dragged(), under_pointer) {
+            (true, Some(wanted)) => wanted,
+            _ => fraction,
+        };
+        if self.waveform.is_empty() {
+            self.paint_plain(ui, rect, shown, growth);
+        } else {
+            let pointed = under_pointer.filter(|_| response.hovered() && !response.dragged());
+            self.paint_waveform(ui, rect, shown, pointed, growth);
+        }
+        if let (true, Some(wanted), true) = (is_hot, under_pointer, self.duration_ms > 0) {
+            self.hover_time(ui, rect, wanted);
+        }
+        super::controls::focus_ring(ui, &response, rect);
+        let is_chosen = response.clicked() || response.drag_stopped();
+        let chosen = under_pointer.filter(|_| is_chosen).map(|wanted| self.ms_at(wanted));
+        let chosen = chosen.or_else(|| self.stepped(ui, &response));
+        (response, chosen)
+    }
+
+    fn height(self) -> f32 {
+        HEIGHTS[usize::from(!self.waveform.is_empty())]
+    }
+
+    fn paint_plain(self, ui: &Ui, rect: Rect, shown: f32, growth: f32) {
+        let tokens = theme::of(ui);
         let bar = Rect::from_center_size(rect.center(), vec2(rect.width(), 4.0 + 3.0 * growth));
         let corner = (bar.height() / 2.0) as u8;
         let span = |from: f32, to: f32| {
@@ -59,21 +93,35 @@ impl SeekBar<'_> {
             let to = to.max(from + 1.0 / bar.width().max(1.0));
             ui.painter().rect_filled(span(from, to.min(1.0)), corner, tokens.buffered);
         }
-        let shown = match (response.dragged(), under_pointer) {
-            (true, Some(wanted)) => wanted,
-            _ => fraction,
-        };
         ui.painter().rect_filled(span(0.0, shown), corner, tokens.accent);
         let handle = pos2(bar.left() + bar.width() * shown, bar.center().y);
         ui.painter().circle_filled(handle, 4.0 + 3.0 * growth, tokens.accent);
-        if let (true, Some(wanted), true) = (is_hot, under_pointer, self.duration_ms > 0) {
-            self.hover_time(ui, rect, wanted);
+    }
+
+    /// Bars as loud as they are high: played ones in the accent, what is here brighter than what is not, and, between playhead and
+    /// pointer, what a click would skip or repeat.
+    fn paint_waveform(self, ui: &Ui, rect: Rect, shown: f32, pointed: Option<f32>, growth: f32) {
+        let tokens = theme::of(ui);
+        let count = ((rect.width() + GAP) / (BAR + GAP)) as usize;
+        let is_here = |at: f32| self.buffered.iter().any(|&(from, to)| from <= at && at < to);
+        for (number, height) in waveform::fit(self.waveform, count).into_iter().enumerate() {
+            let at = (number as f32 + 0.5) / count as f32;
+            let between = pointed.is_some_and(|wanted| (at < shown) != (at < wanted));
+            let color = match (at < shown, is_here(at)) {
+                (true, _) => tokens.accent,
+                (false, true) => tokens.buffered,
+                (false, false) => tokens.track,
+            };
+            let color = if between { color.lerp_to_gamma(tokens.accent_hover, 0.5) } else { color };
+            let x = rect.left() + number as f32 * (BAR + GAP);
+            // A quiet passage is thin, and still a part of the bar.
+            let tall = (height * rect.height()).max(2.0);
+            let bar = Rect::from_center_size(pos2(x + BAR / 2.0, rect.center().y), vec2(BAR, tall));
+            ui.painter().rect_filled(bar, 1, color);
         }
-        super::controls::focus_ring(ui, &response, rect);
-        let is_chosen = response.clicked() || response.drag_stopped();
-        let chosen = under_pointer.filter(|_| is_chosen).map(|wanted| self.ms_at(wanted));
-        let chosen = chosen.or_else(|| self.stepped(ui, &response));
-        (response, chosen)
+        let playhead = rect.left() + rect.width() * shown;
+        let line = Rect::from_center_size(pos2(playhead, rect.center().y), vec2(2.0, rect.height() + 2.0));
+        ui.painter().rect_filled(line, 1, tokens.text.gamma_multiply(0.35 + 0.65 * growth));
     }
 
     fn stepped(self, ui: &Ui, response: &Response) -> Option<u64> {
@@ -114,7 +162,9 @@ impl SeekBar<'_> {
 pub fn with_times(ui: &mut Ui, bar: SeekBar<'_>) -> Option<u64> {
     let tokens = theme::of(ui);
     let width = if bar.duration_ms >= 3_600_000 { 54.0 } else { 40.0 };
-    ui.horizontal(|ui| {
+    let row = vec2(ui.available_width(), bar.height());
+    // The height is known beforehand, so that the times stand beside the middle of the bar.
+    ui.allocate_ui_with_layout(row, egui::Layout::left_to_right(egui::Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = space::S;
         text::cell(
             ui,
@@ -126,7 +176,7 @@ pub fn with_times(ui: &mut Ui, bar: SeekBar<'_>) -> Option<u64> {
         );
         let room = (ui.available_width() - width - space::S).max(size::CONTROL);
         let chosen = ui
-            .allocate_ui(vec2(room, 20.0), |ui| {
+            .allocate_ui(vec2(room, bar.height()), |ui| {
                 ui.set_min_width(room);
                 bar.show(ui).1
             })

@@ -20,7 +20,8 @@ use media::{PlayerSnapshot, PlayerState};
 use shared::{
     ContentId, MediaKind, NodeId,
     snapshot::{
-        NetworkFile, NodeSnapshot, PeerSnapshot, PieceState, ShareStatus, StreamSnapshot, TrackerStatus,
+        NetworkFile, NodeSnapshot, PeerSnapshot, PieceState, PlanSnapshot, PlannedPath, ShareStatus,
+        StreamSnapshot, TrackerStatus,
     },
     wire::{PathKind, Role},
 };
@@ -101,6 +102,9 @@ impl Sample {
         self.queue.fill(list, file.content_id, None);
         let mut playing = NowPlaying::new(&file);
         playing.has_next = true;
+        if file.kind == MediaKind::Audio {
+            playing.waveform = waveform();
+        }
         playing.rate_history = (0..120_u64).map(|i| 6_000_000 + (i * i * 7_919) % 5_000_000).collect();
         playing.handle_stream(Arc::new(stream(&file)));
         let playback = PlayerSnapshot {
@@ -133,6 +137,24 @@ impl Sample {
         playing.rate_history = vec![slow.download_bps; 120];
         playing.handle_stream(Arc::new(slow));
         playing.handle_playback(1.0, playing.playback.clone());
+    }
+
+    /// Twenty sources, a plan below what the film needs, and one source that holds it up.
+    #[allow(dead_code, reason = "not every test draws a crowd")]
+    pub(crate) fn crowd_in(&mut self) {
+        let Some(playing) = &mut self.playing else { return };
+        let Some(stream) = playing.stream.as_deref() else { return };
+        let mut crowd = StreamSnapshot { download_bps: stream.bitrate * 2 / 3, ..stream.clone() };
+        (crowd.buffered_ahead_ms, crowd.waiting) = (900, Some("this part is on its way".to_owned()));
+        crowd.peers.retain(|peer| !peer.banned && peer.connected);
+        for number in 7..23_u8 {
+            let mut peer = crowd.peers[usize::from(number) % 3].clone();
+            peer.node = NodeId(std::array::from_fn(|i| number.wrapping_mul(29).wrapping_add(i as u8 * 5)));
+            peer.rate_bps = u64::from(number % 7) * 60_000;
+            crowd.peers.push(peer);
+        }
+        crowd.peers[1].in_flight_bytes = 1_500_000;
+        playing.handle_stream(Arc::new(crowd));
     }
 
     pub(crate) fn scene(&self) -> Scene<'_> {
@@ -318,6 +340,13 @@ fn stream(file: &NetworkFile) -> StreamSnapshot {
         verified_ranges: vec![(0, at(241)), (at(400), at(431))],
         time_index: vec![],
         peers: peers(),
+        plan: Some(PlanSnapshot {
+            epoch: 17,
+            sources: 5,
+            sustainable_bps: 6_300_000,
+            origin_reserve_bps: 2_000_000,
+            predicted_bps: 6_300_000,
+        }),
         download_bps: 8_900_000,
         received_bytes: at(271),
         wasted_bytes: 210_000,
@@ -349,9 +378,20 @@ fn peers() -> Vec<PeerSnapshot> {
         rate_bps,
         received_bytes,
         sent_bytes: received_bytes / 3,
+        goodput_bps: rate_bps * 3 / 2,
         in_flight: 2,
+        in_flight_bytes: 98_304,
         leaves: 400,
+        silent: false,
         banned: false,
+        planned: Some(PlannedPath {
+            place: u32::from(id),
+            path,
+            rate_bps,
+            rtt_us: rtt_us as u32,
+            complete: id != 2,
+            uploads: true,
+        }),
     };
     let mut peers = vec![
         peer(1, Role::Peer, PathKind::Direct, "192.168.1.20:7801", 4_100_000, 61_000_000, 1_900),
@@ -363,7 +403,19 @@ fn peers() -> Vec<PeerSnapshot> {
     ];
     peers[4].connected = false;
     peers[5].banned = true;
+    peers[5].planned = None;
     peers
+}
+
+/// A song: a quiet beginning, verses and louder refrains, and an end that fades.
+fn waveform() -> Vec<u8> {
+    let loudness = |i: usize| {
+        let at = i as f32 / 300.0;
+        let part = if (at * 6.0) as usize % 2 == 1 { 0.95 } else { 0.6 };
+        let beat = 0.72 + 0.28 * ((i * i * 31 + i * 17) % 97) as f32 / 97.0;
+        part * beat * (at * 14.0).min(1.0) * ((1.0 - at) * 9.0).min(1.0)
+    };
+    (0..300).map(|i| (loudness(i) * 255.0) as u8).collect()
 }
 
 /// A drawn picture that stands for a cover or a film frame.

@@ -173,6 +173,12 @@ pub(crate) fn reshaped_clip(rotated: bool) -> PathBuf {
     }
 }
 
+/// Ten seconds of silence, then as much of a tone.
+pub(crate) fn half_silent(name: &str) -> PathBuf {
+    let inputs = ["-f", "lavfi", "-i", "aevalsrc=exprs='if(lt(t,10),0,0.5*sin(2764*t))':d=20:s=48000"];
+    make(&format!("half-{name}"), &inputs, &[])
+}
+
 /// A tagged tone with a square test picture as its cover.
 pub(crate) fn covered_song(name: &str) -> PathBuf {
     let codecs: &[&str] = &[

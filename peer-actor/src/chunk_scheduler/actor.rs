@@ -19,12 +19,12 @@ use super::{
         UplinkState,
     },
     outputs::{report_stream, run_outputs},
-    reader::{ContentReader, ReaderCell},
+    reader::{ContentReader, ReaderCell, ReaderWish},
     stream::{Neighbour, Stream},
 };
 use crate::{
     clock,
-    discovery::{FetchHints, ForgetContent, ReportHoldings, WatchContent},
+    discovery::{FetchHints, ForgetContent, PlanArrived, ReportHoldings, WatchContent},
     mailbox,
     path_planner::{ContentUnwanted, GoodputMeasured, LinkChanged, NodeBanned},
     session::SessionFrame,
@@ -63,6 +63,8 @@ pub struct SchedulerRoutes {
     pub goodput: Recipient<GoodputMeasured>,
     /// Verified leaves, to be announced and served.
     pub gained: Recipient<LeavesGained>,
+    /// What viewers hold of what is not fetched here: of use to a seed.
+    pub seed: Recipient<SessionFrame>,
 }
 
 /// All streams of a node.
@@ -138,6 +140,10 @@ impl ChunkSchedulerActor {
         tracing::trace!(?node, id = head.id, "data that nobody waits for");
     }
 
+    fn is_fetching(&self, content_id: &ContentId) -> bool {
+        self.streams.get(content_id).is_some_and(|stream| !stream.content.is_complete())
+    }
+
     fn stored(&mut self, ctx: &mut Context<Self>, stored: Stored) {
         let now_ms = clock::now_ms();
         let Some(stream) = self.streams.get_mut(&stored.content.content_id()) else { return };
@@ -145,10 +151,8 @@ impl ChunkSchedulerActor {
             Ok(ranges) => {
                 stream.viewer.verified(now_ms, stored.source, stored.leaves);
                 for leaves in ranges {
-                    mailbox::post(
-                        &self.routes.gained,
-                        LeavesGained { content: stored.content.clone(), leaves },
-                    );
+                    let (content, known) = (stored.content.clone(), stream.viewers_with(leaves));
+                    mailbox::post(&self.routes.gained, LeavesGained { content, leaves, known });
                 }
             }
             Err(IngestError::AlreadyHeld) => stream.viewer.verified(now_ms, stored.source, stored.leaves),
@@ -339,9 +343,12 @@ impl Handler<ReaderNews> for ChunkSchedulerActor {
                 stream.viewer.keep_whole(now_ms, false);
             }
         } else if let Some(cell) = stream.readers.get(&news.reader) {
-            let (position_byte, is_blocked, keeps_whole) = cell.take();
+            let ReaderWish { position_byte, end_byte, is_blocked, keeps_whole } = cell.take();
             let old_epoch = stream.viewer.epoch();
             stream.viewer.reader_moved(now_ms, news.reader.0, position_byte, is_blocked);
+            if let Some(end_byte) = end_byte {
+                stream.limit_reader(now_ms, news.reader, position_byte, end_byte);
+            }
             if keeps_whole {
                 stream.viewer.keep_whole(now_ms, true);
             }
@@ -362,6 +369,9 @@ impl Handler<SessionFrame> for ChunkSchedulerActor {
     fn handle(&mut self, frame: SessionFrame, ctx: &mut Self::Context) {
         let now_ms = clock::now_ms();
         let node = frame.remote.node;
+        if frame.tells_a_seed(|content_id| self.is_fetching(content_id)) {
+            return mailbox::post(&self.routes.seed, frame);
+        }
         let Some(wire::Frame { message: Message::Peer(message), payload }) = frame.frame else { return };
         match message {
             PeerMessage::Data(head) => self.handle_data(ctx, node, head, payload, frame.permit),
@@ -456,6 +466,16 @@ impl Handler<LinkChanged> for ChunkSchedulerActor {
             }
         }
         self.drive(ctx);
+    }
+}
+
+impl Handler<PlanArrived> for ChunkSchedulerActor {
+    type Result = ();
+
+    fn handle(&mut self, PlanArrived(plan): PlanArrived, _: &mut Context<Self>) {
+        if let Some(stream) = self.streams.get_mut(&plan.content_id) {
+            stream.plan = Some(plan);
+        }
     }
 }
 

@@ -75,4 +75,6 @@ pub struct LeavesGained {
     pub content: Arc<Content>,
     /// Which leaves.
     pub leaves: shared::LeafRange,
+    /// Viewers that have them already.
+    pub known: Vec<shared::NodeId>,
 }

@@ -15,6 +15,7 @@
 mod actor;
 mod media_source;
 mod messages;
+mod observe;
 mod outputs;
 mod reader;
 mod stream;

@@ -36,6 +36,8 @@ pub enum ReadError {
 #[derive(Debug, Default)]
 pub(crate) struct ReaderCell {
     position_byte: AtomicU64,
+    /// Where it stops reading; 0 where it has not said.
+    end_byte: AtomicU64,
     is_blocked: AtomicBool,
     is_told: AtomicBool,
     keeps_whole: AtomicBool,
@@ -43,15 +45,27 @@ pub(crate) struct ReaderCell {
     is_placed: AtomicBool,
 }
 
+/// What a reader last said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReaderWish {
+    pub(crate) position_byte: u64,
+    /// Where it stops reading, as far as it said.
+    pub(crate) end_byte: Option<u64>,
+    pub(crate) is_blocked: bool,
+    pub(crate) keeps_whole: bool,
+}
+
 impl ReaderCell {
     /// What the reader last said; allows the next message.
-    pub(crate) fn take(&self) -> (u64, bool, bool) {
+    pub(crate) fn take(&self) -> ReaderWish {
         self.is_told.store(false, Ordering::Release);
-        (
-            self.position_byte.load(Ordering::Acquire),
-            self.is_blocked.load(Ordering::Acquire),
-            self.keeps_whole.load(Ordering::Acquire),
-        )
+        let end_byte = self.end_byte.load(Ordering::Acquire);
+        ReaderWish {
+            position_byte: self.position_byte.load(Ordering::Acquire),
+            end_byte: (end_byte > 0).then_some(end_byte),
+            is_blocked: self.is_blocked.load(Ordering::Acquire),
+            keeps_whole: self.keeps_whole.load(Ordering::Acquire),
+        }
     }
 }
 
@@ -103,6 +117,11 @@ impl ContentReader {
         {
             self.tell();
         }
+    }
+
+    /// Says that nothing is read from `byte` on, so that nothing beyond is fetched for it. To be said before the position it is meant for.
+    pub fn set_end(&self, byte: u64) {
+        self.cell.end_byte.store(byte, Ordering::Release);
     }
 
     /// Asks for everything, in the background beyond what readers need.

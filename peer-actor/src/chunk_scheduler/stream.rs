@@ -4,18 +4,19 @@
 //! link that has gone cannot be taken for one of its successor's.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use shared::{
     ContentId, LeafRange, NodeId,
+    limits::{LEAF_BYTES, MAX_READERS},
     schedule::{
         RequestIds,
-        viewer::{Arrival, SourceId, SourceSnapshot, SourceTraits, Viewer, ViewerConfig, ViewerOutput},
+        viewer::{Arrival, SourceId, SourceTraits, Viewer, ViewerConfig, ViewerOutput},
     },
     snapshot::{NetworkFile, PeerSnapshot, StreamSnapshot},
-    wire::{self, Frame, PathKind, Role, WantedChunk},
+    wire::{self, Frame, PathKind, Plan, Role, WantedChunk},
 };
 use tokio::sync::watch;
 
@@ -48,11 +49,15 @@ pub(crate) struct Stream {
     pub(crate) complete: Vec<NodeId>,
     pub(crate) idle_since_ms: Option<u64>,
     pub(crate) watchers: watch::Sender<Option<Arc<StreamSnapshot>>>,
+    /// The tracker's last plan, for observers; the path planner is who acts on it.
+    pub(super) plan: Option<Plan>,
     sources: BTreeMap<NodeId, SourceId>,
     nodes: BTreeMap<SourceId, NodeId>,
     next_source: SourceId,
-    past: BTreeMap<NodeId, PeerSnapshot>,
-    liars: BTreeSet<NodeId>,
+    pub(super) past: BTreeMap<NodeId, PeerSnapshot>,
+    /// Where the last readers stopped that said so, and who they were.
+    ends: VecDeque<(ReaderId, u64)>,
+    pub(super) liars: BTreeSet<NodeId>,
 }
 
 impl Stream {
@@ -77,16 +82,33 @@ impl Stream {
             complete: Vec::new(),
             idle_since_ms: None,
             watchers,
+            plan: None,
             sources: BTreeMap::new(),
             nodes: BTreeMap::new(),
             next_source: 1,
             past: BTreeMap::new(),
+            ends: VecDeque::new(),
             liars: BTreeSet::new(),
         }
     }
 
     pub(crate) fn content_id(&self) -> ContentId {
         self.content.content_id()
+    }
+
+    /// A reader says that it stops at `end_byte`. Nothing is fetched for it beyond, unless it goes on where another stopped: who reads a
+    /// content in pieces will want the next.
+    pub(crate) fn limit_reader(&mut self, now_ms: u64, reader: ReaderId, position_byte: u64, end_byte: u64) {
+        if self.ends.iter().any(|(who, end)| *who == reader && *end == end_byte) {
+            return;
+        }
+        let goes_on = self.ends.iter().any(|(_, end)| end.abs_diff(position_byte) <= LEAF_BYTES);
+        self.ends.push_back((reader, end_byte));
+        if self.ends.len() > MAX_READERS {
+            self.ends.pop_front();
+        }
+        let end_byte = if goes_on { u64::MAX } else { end_byte };
+        self.viewer.reader_ends(now_ms, reader.0, end_byte);
     }
 
     /// Takes a neighbour as a source, asking it what it holds. Where the plan says that it holds everything, its answer is not waited
@@ -112,6 +134,11 @@ impl Stream {
         } else if self.complete.contains(&node) {
             self.viewer.have(now_ms, source, false, true, &[], 0);
         }
+    }
+
+    /// Viewers that are known to have all of `leaves`.
+    pub(crate) fn viewers_with(&self, leaves: LeafRange) -> Vec<NodeId> {
+        self.viewer.viewers_with(leaves).filter_map(|source| self.nodes.get(&source).copied()).collect()
     }
 
     /// The link to a node has ended. What it gave is remembered.
@@ -157,7 +184,10 @@ impl Stream {
             return;
         }
         if let Some(last) = self.peers(now_ms, links, traffic).into_iter().find(|peer| peer.node == *node) {
-            self.past.insert(*node, PeerSnapshot { connected: false, rate_bps: 0, in_flight: 0, ..last });
+            self.past.insert(
+                *node,
+                PeerSnapshot { connected: false, rate_bps: 0, in_flight: 0, in_flight_bytes: 0, ..last },
+            );
         }
     }
 
@@ -231,82 +261,5 @@ impl Stream {
             ViewerOutput::Ban { .. } => return None,
         };
         Some((self.node(*source)?, frame))
-    }
-
-    fn peers(
-        &self,
-        now_ms: u64,
-        links: &BTreeMap<NodeId, Neighbour>,
-        traffic: &Traffic,
-    ) -> Vec<PeerSnapshot> {
-        self.peers_of(&self.viewer.snapshot(now_ms).sources, links, traffic)
-    }
-
-    /// Connected sources with what they gave before, then those that left.
-    fn peers_of(
-        &self,
-        sources: &[SourceSnapshot],
-        links: &BTreeMap<NodeId, Neighbour>,
-        traffic: &Traffic,
-    ) -> Vec<PeerSnapshot> {
-        let connected = sources.iter().filter_map(|source| {
-            let node = self.node(source.source)?;
-            let neighbour = links.get(&node)?;
-            let before_bytes = self.past.get(&node).map_or(0, |past| past.received_bytes);
-            Some(PeerSnapshot {
-                node,
-                role: neighbour.remote.role,
-                path: neighbour.path,
-                address: neighbour.address.clone(),
-                connected: true,
-                rtt_us: u64::from(neighbour.rtt_us),
-                rate_bps: source.rate_bps,
-                received_bytes: before_bytes + source.received_bytes,
-                sent_bytes: traffic.sent_to(&node),
-                in_flight: source.in_flight,
-                leaves: source.leaves,
-                banned: self.liars.contains(&node),
-            })
-        });
-        let connected: Vec<PeerSnapshot> = connected.collect();
-        let is_connected = |node: &NodeId| connected.iter().any(|peer| peer.node == *node);
-        let gone = self.past.values().filter(|past| !is_connected(&past.node)).cloned();
-        let gone = gone.map(|past| PeerSnapshot { banned: self.liars.contains(&past.node), ..past });
-        let gone: Vec<PeerSnapshot> = gone.collect();
-        connected.into_iter().chain(gone).collect()
-    }
-
-    /// What observers may see.
-    pub(crate) fn snapshot(
-        &self,
-        now_ms: u64,
-        links: &BTreeMap<NodeId, Neighbour>,
-        traffic: &Traffic,
-    ) -> StreamSnapshot {
-        let view = self.viewer.snapshot(now_ms);
-        StreamSnapshot {
-            content_id: self.content_id(),
-            name: self.file.name.clone(),
-            size: self.content.size_bytes(),
-            duration_ms: view.duration_ms,
-            bitrate: self.file.bitrate,
-            epoch: view.epoch,
-            playhead_byte: view.playhead_byte,
-            playhead_ms: view.playhead_ms,
-            buffered_ahead_ms: view.buffered_ahead_ms,
-            verified_bytes: view.verified_bytes,
-            piece_leaves: view.piece_leaves,
-            peers: self.peers_of(&view.sources, links, traffic),
-            piece_map: view.piece_map,
-            verified_ranges: view.verified_ranges,
-            time_index: view.time_index,
-            download_bps: view.download_bps,
-            received_bytes: view.received_bytes,
-            wasted_bytes: view.wasted_bytes,
-            corrupt_bytes: view.corrupt_bytes,
-            stalls: view.stalls,
-            waiting: view.waiting,
-            complete: view.complete,
-        }
     }
 }

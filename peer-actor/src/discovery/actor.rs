@@ -25,10 +25,10 @@ use crate::{
     mailbox::post,
     session::{
         self, Audience, CloseSession, SessionActor, SessionEvent, SessionFrame, SessionId, SessionRoutes,
-        Side,
+        SessionState,
     },
     timer::Timer,
-    transport::{self, DialError, LinkEvents, LinkHandle},
+    transport::{self, DialError, Dialled, LinkHandle},
 };
 
 /// The link is given more to send while less than this waits.
@@ -85,8 +85,12 @@ impl DiscoveryActor {
         match output {
             DiscoveryOutput::Dial(url) => {
                 tracing::debug!(url, "dialling the tracker");
-                let dialling = async move { transport::dial(&url).await };
-                ctx.spawn(dialling.into_actor(self).map(|dialled, actor, ctx| actor.dialled(ctx, dialled)));
+                let audience = Audience { node: None, kind: None, tracker: true };
+                let (state, hello) = session::call(self.config.local.clone(), audience);
+                let dialling = async move { (transport::dial(&url, hello.as_ref()).await, state) };
+                ctx.spawn(dialling.into_actor(self).map(|(dialled, state), actor, ctx| {
+                    actor.dialled(ctx, dialled, state);
+                }));
             }
             DiscoveryOutput::Close(id, reason) => {
                 if let Some((session, addr)) = &self.session
@@ -95,7 +99,11 @@ impl DiscoveryActor {
                     post(&addr.clone().recipient(), CloseSession(reason));
                 }
             }
-            DiscoveryOutput::Plan(plan) => post(&self.routes.plans, PlanArrived(plan)),
+            DiscoveryOutput::Plan(plan) => {
+                for route in &self.routes.plans {
+                    post(route, PlanArrived(plan.clone()));
+                }
+            }
             DiscoveryOutput::Path(answer) => post(&self.routes.paths, answer),
             DiscoveryOutput::Gone(node) => post(&self.routes.gone, NodeGone(node)),
             DiscoveryOutput::Network(files, status) => {
@@ -113,10 +121,9 @@ impl DiscoveryActor {
         }
     }
 
-    fn dialled(&mut self, ctx: &mut Context<Self>, dialled: Result<(LinkHandle, LinkEvents), DialError>) {
+    fn dialled(&mut self, ctx: &mut Context<Self>, dialled: Result<Dialled, DialError>, state: SessionState) {
         match dialled {
-            Ok((link, events)) => {
-                let audience = Audience { node: None, kind: None, tracker: true };
+            Ok(Dialled { link, events, is_answered }) => {
                 let routes = SessionRoutes {
                     events: ctx.address().recipient(),
                     to_viewer: None,
@@ -125,8 +132,7 @@ impl DiscoveryActor {
                     to_source: Some(ctx.address().recipient()),
                     to_tracker: Some(ctx.address().recipient()),
                 };
-                let local = self.config.local.clone();
-                let (id, addr) = session::start(local, Side::Dialler, audience, link, events, routes);
+                let (id, addr) = session::start(session::called(state, is_answered), link, events, routes);
                 self.session = Some((id, addr));
                 self.state.handle_dialled(id);
             }

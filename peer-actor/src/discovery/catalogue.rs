@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use shared::{
     ContentId, MediaKind,
     limits::MAX_CATALOGUE_FILES,
-    wire::{CatalogueDelta, CatalogueEntry},
+    wire::{CatalogueDelta, CatalogueEntry, PathKind, Plan, PlannedSource, Role, Seed},
 };
 
 /// The least time between two publications.
@@ -53,6 +53,15 @@ impl Catalogue {
         self.has_changed = true;
     }
 
+    /// The plan that needs no question: whom the catalogue names as having all of a content. None where it names nobody.
+    pub(super) fn plan_of_seeds(&self, content_id: &ContentId) -> Option<Plan> {
+        let sources: Vec<PlannedSource> =
+            self.entries.get(content_id)?.seeds.iter().filter_map(as_source).collect();
+        let plan =
+            Plan { content_id: *content_id, epoch: 0, sources, origin_reserve_bps: 0, sustainable_bps: 0 };
+        (!plan.sources.is_empty()).then_some(plan)
+    }
+
     /// When a change may be published.
     pub(super) fn due_ms(&self) -> Option<u64> {
         self.has_changed.then_some(self.next_publish_ms)
@@ -70,4 +79,21 @@ impl Catalogue {
     pub(super) fn published(&self) -> Arc<Vec<CatalogueEntry>> {
         self.published.clone()
     }
+}
+
+/// What is known of a seed before anybody is asked: where it is, and that it has everything. The catalogue is told to everybody alike, and
+/// what is loopback to another is a different host here: that is no address.
+fn as_source(seed: &Seed) -> Option<PlannedSource> {
+    let address = seed.address.filter(|address| !address.ip().to_canonical().is_loopback());
+    let is_reachable = address.is_some() || seed.role == Role::Origin;
+    is_reachable.then(|| PlannedSource {
+        node: seed.node,
+        role: seed.role,
+        addresses: address.into_iter().collect(),
+        path: PathKind::Direct,
+        rate_bps: 0,
+        rtt_us: 0,
+        complete: true,
+        uploads: true,
+    })
 }

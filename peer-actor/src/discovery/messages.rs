@@ -34,7 +34,7 @@ pub struct DiscoveryConfig {
 #[derive(Debug, Clone)]
 pub struct DiscoveryRoutes {
     /// Plans of watched contents.
-    pub plans: Recipient<PlanArrived>,
+    pub plans: Vec<Recipient<PlanArrived>>,
     /// Answers to [`AskPath`], and the tracker's invitations to dial somebody.
     pub paths: Recipient<PathAnswer>,
     /// Nodes the tracker lost.

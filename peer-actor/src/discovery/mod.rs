@@ -13,6 +13,9 @@
 //! is encoded only when the link has room; epochs of plans grow over reconnects; the first retry comes within half a second and no
 //! later one waits longer than four, so that a restarted tracker is found again within ten.
 //!
+//! The first plan of a content is made here of the seeds its catalogue entry names, so that whoever opens it dials while the tracker is
+//! asked; the tracker's own plan replaces it.
+//!
 //! It does not dial peers, judge plans, or read files.
 
 mod actor;

@@ -210,9 +210,14 @@ impl DiscoveryState {
         }
     }
 
-    /// The node streams a content, or its playhead jumped.
+    /// The node streams a content, or its playhead jumped. Before the tracker's first plan, the seeds the catalogue names are one: they are
+    /// dialled while the tracker is asked, or although it is away.
     pub fn handle_watch(&mut self, content_id: ContentId, playhead_leaf: u32) {
+        let is_new = !self.outbox.is_watched(&content_id);
         self.outbox.watch(content_id, playhead_leaf);
+        if let Some(plan) = self.catalogue.plan_of_seeds(&content_id).filter(|_| is_new) {
+            self.pass_on(plan);
+        }
     }
 
     /// The node streams a content no more.

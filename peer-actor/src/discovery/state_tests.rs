@@ -5,7 +5,7 @@
 use shared::{
     MediaKind,
     wire::{
-        CatalogueDelta, HintsReply, LinkMetric, PathRole, PeerGone, PlannedSource, Registered, Role,
+        CatalogueDelta, HintsReply, LinkMetric, PathRole, PeerGone, PlannedSource, Registered, Role, Seed,
         TrackerMessage as Said,
     },
 };
@@ -438,6 +438,43 @@ fn news_of_an_older_session_change_nothing() {
 }
 
 #[test]
+fn the_seeds_of_the_catalogue_are_planned_before_the_tracker_answers_and_the_tracker_has_the_last_word() {
+    let mut world = World::new(1);
+    world.connects();
+    let seeds = vec![
+        Seed { node: NODE, role: Role::Origin, address: None },
+        Seed { node: NodeId([4; 32]), role: Role::Peer, address: "198.51.100.4:4000".parse().ok() },
+    ];
+    lists(&mut world, seeds);
+    let film = file(1).content_id;
+    world.state.handle_watch(film, 0);
+    assert!(matches!(world.said()[..], [Said::FindPeers(_)]), "the tracker is asked all the same");
+    let [DiscoveryOutput::Plan(ahead)] = &world.drain()[..] else { panic!("a plan") };
+    let addresses: Vec<String> = ahead.sources.iter().map(|source| source.addresses[0].to_string()).collect();
+    assert_eq!(addresses, ["192.0.2.1:7000", "198.51.100.4:4000"]);
+    assert!(ahead.sources.iter().all(|source| source.complete));
+    // A jump is no new opening.
+    world.state.handle_watch(film, 99);
+    assert_eq!(world.drain(), []);
+    let Said::Plan(told) = plan(1) else { panic!("a plan") };
+    let [DiscoveryOutput::Plan(last)] = &world.hears(Said::Plan(Plan { content_id: film, ..told }))[..]
+    else {
+        panic!("a plan")
+    };
+    assert!(last.epoch > ahead.epoch && last.sources.is_empty());
+}
+
+#[test]
+fn a_seed_that_cannot_be_dialled_from_here_is_no_plan() {
+    let mut world = World::new(1);
+    world.connects();
+    let at = |address: &str| Seed { node: NODE, role: Role::Peer, address: address.parse().ok() };
+    lists(&mut world, vec![at("127.0.0.1:22"), at("[::ffff:127.0.0.1]:22")]);
+    world.state.handle_watch(file(1).content_id, 0);
+    assert_eq!(world.drain(), []);
+}
+
+#[test]
 fn a_tracker_that_speaks_as_a_client_is_left() {
     let mut world = World::new(1);
     world.connects();
@@ -478,7 +515,15 @@ fn file(n: u16) -> FileEntry {
 }
 
 fn entry(n: u16) -> CatalogueEntry {
-    CatalogueEntry { file: file(n), sources: 1, at_origin: false }
+    CatalogueEntry { file: file(n), sources: 1, at_origin: false, seeds: Vec::new() }
+}
+
+/// The tracker lists the first file with these seeds.
+fn lists(world: &mut World, seeds: Vec<Seed>) {
+    let changed = vec![CatalogueEntry { seeds, ..entry(1) }];
+    let delta = CatalogueDelta { version: 1, reset: true, changed, removed: Vec::new() };
+    world.hears(Said::CatalogueDelta(delta));
+    world.pass(1_000);
 }
 
 const fn plan(epoch: u64) -> Said {

@@ -23,7 +23,7 @@ use super::{
     state::{FileIndexState, Output},
     worker::Workers,
 };
-use crate::{clock, mailbox, store::Store};
+use crate::{clock, mailbox, probe::Probe, store::Store};
 
 /// What the index needs.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct FileIndexConfig {
     pub kind: Option<MediaKind>,
     /// Folders to share as long as this process lives, beside those shared by [`ShareFolder`], which are remembered.
     pub shares: Vec<PathBuf>,
+    /// Looks into files.
+    pub probe: Probe,
     /// Serves the files.
     pub store: Store,
     /// Told what is offered.
@@ -68,11 +70,11 @@ pub struct FileIndexActor {
 impl FileIndexActor {
     /// Starts the index on the current arbiter. What is remembered is offered after the first scan of each folder.
     pub fn start(config: FileIndexConfig) -> Result<Addr<Self>, FileIndexError> {
-        let FileIndexConfig { data_dir, kind, shares, store, files_changed, notices } = config;
+        let FileIndexConfig { data_dir, kind, shares, probe, store, files_changed, notices } = config;
         let persistence = Arc::new(Persistence::open(&data_dir)?);
         let remembered = persistence.shares()?;
         let ctx = Context::new();
-        let workers = Workers::start(kind, &persistence, &ctx.address().downgrade().recipient())?;
+        let workers = Workers::start(kind, probe, &persistence, &ctx.address().downgrade().recipient())?;
         let mut state = FileIndexState::default();
         for folder in shares.into_iter().chain(remembered) {
             let folder = folder.canonicalize().or_else(|_| std::path::absolute(&folder)).unwrap_or(folder);

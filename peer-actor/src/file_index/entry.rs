@@ -9,6 +9,7 @@ use shared::{
     ContentId, MediaKind,
     limits::{
         MAX_CODECS, MAX_COVER_BYTES, MAX_NAME_BYTES, MAX_STARTUP_RANGES, MAX_TEXT_BYTES, MAX_TIME_INDEX,
+        MAX_WAVEFORM,
     },
     wire::{FileEntry, Hints},
 };
@@ -19,8 +20,10 @@ pub fn describe(
     path: &Path,
     size_bytes: u64,
     info: MediaInfo,
+    mut waveform: Vec<u8>,
 ) -> Option<(FileEntry, Hints)> {
     let cover_jpeg = info.cover_jpeg.filter(|cover| cover.len() <= MAX_COVER_BYTES).unwrap_or_default();
+    waveform.truncate(MAX_WAVEFORM);
     let entry = FileEntry {
         content_id,
         name: clean_name(path),
@@ -41,6 +44,7 @@ pub fn describe(
         startup_ranges: startup_ranges(info.startup_ranges, size_bytes),
         time_index: time_index(info.time_index, size_bytes),
         cover_jpeg,
+        waveform,
     };
     (entry.is_valid() && hints.is_valid()).then_some((entry, hints))
 }
@@ -134,14 +138,14 @@ mod tests {
             name in "\\PC{1,400}", title in any::<Option<String>>(), codecs in prop::collection::vec(".{0,300}", 0..20),
             ranges in prop::collection::vec((any::<u64>(), any::<u64>()), 0..100),
             points in prop::collection::vec((any::<u32>(), any::<u64>()), 0..100),
-            cover in prop::collection::vec(any::<u8>(), 0..100), size in 1..u64::from(u32::MAX),
+            cover in prop::collection::vec(any::<u8>(), 0..100), bars in prop::collection::vec(any::<u8>(), 0..900), size in 1..u64::from(u32::MAX),
         ) {
             let info = MediaInfo {
                 kind: media::MediaKind::Audio, container: codecs.concat(), duration_ms: 1, bitrate_bps: 1, codecs, width: 0,
                 height: 0, sample_rate_hz: 0, channels: 0, title: title.clone(), artist: title.clone(), album: title,
                 cover_jpeg: Some(cover), time_index: points, startup_ranges: ranges,
             };
-            prop_assert!(describe(ContentId([1; 32]), &Path::new("/x").join(name.replace('/', "")), size, info).is_some());
+            prop_assert!(describe(ContentId([1; 32]), &Path::new("/x").join(name.replace('/', "")), size, info, bars).is_some());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Probing and hashing one file. Blocking; runs on an import thread.
+//! Probing, hashing and listening to one file. Blocking; runs on an import thread.
 //!
 //! Invariant: what is remembered was hashed from one version of the file: its stamp is the same before and after.
 
@@ -7,7 +7,10 @@ use std::{
     io::{self, BufReader},
     ops::ControlFlow,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use media::ProbeError;
@@ -24,6 +27,7 @@ use super::{
     scan::stamp,
     state::{ImportOutcome, Stamp},
 };
+use crate::probe::Probe;
 
 const READ_BYTES: usize = 1 << 20;
 
@@ -37,11 +41,11 @@ pub(super) struct ImportProgress {
 pub(super) fn import(
     path: &Path,
     expected: Stamp,
-    kind: Option<MediaKind>,
-    progress: &ImportProgress,
+    (kind, probe): (Option<MediaKind>, Probe),
+    progress: &Arc<ImportProgress>,
     persistence: &Persistence,
 ) -> ImportOutcome {
-    match try_import(path, expected, kind, progress, persistence) {
+    match try_import(path, expected, (kind, probe), progress, persistence) {
         Ok(entry) => {
             info!(path = %path.display(), content = %entry.content_id.short(), "file indexed");
             ImportOutcome::Ready(Box::new(entry))
@@ -53,14 +57,21 @@ pub(super) fn import(
 fn try_import(
     path: &Path,
     expected: Stamp,
-    kind: Option<MediaKind>,
-    progress: &ImportProgress,
+    (kind, probe): (Option<MediaKind>, Probe),
+    progress: &Arc<ImportProgress>,
     persistence: &Persistence,
 ) -> Result<FileEntry, ImportOutcome> {
-    let info = media::probe_file(path).map_err(|error| improbable(path, expected, error))?;
+    let info = probe(path).map_err(|error| improbable(path, expected, error))?;
     if kind.is_some_and(|kind| kind != kind_of(info.kind)) {
         return Err(ImportOutcome::Skipped { notice: None });
     }
+    let waveform = match info.kind {
+        media::MediaKind::Audio => {
+            let progress = Arc::clone(progress);
+            media::waveform(path, info.duration_ms, move || progress.cancelled.load(Ordering::Relaxed))
+        }
+        media::MediaKind::Video => Vec::new(),
+    };
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let size_bytes = expected.size_bytes;
     let tell = |hashed_bytes| {
@@ -85,7 +96,7 @@ fn try_import(
     if !is_same {
         return Err(ImportOutcome::Changed);
     }
-    let Some((entry, hints)) = describe(content_id, path, size_bytes, info) else {
+    let Some((entry, hints)) = describe(content_id, path, size_bytes, info, waveform) else {
         return Err(ImportOutcome::Skipped {
             notice: Some(format!("{} cannot be described to others", path.display())),
         });

@@ -66,6 +66,9 @@ struct Description {
     entry: FileEntry,
     startup_ranges: Vec<(u64, u64)>,
     time_index: Vec<(u32, u64)>,
+    /// What was described by an earlier version has none.
+    #[serde(default)]
+    waveform: Vec<u8>,
 }
 
 impl Persistence {
@@ -135,8 +138,8 @@ impl Persistence {
     ) -> Result<(), PersistenceError> {
         let content_id = entry.content_id;
         self.write_outboard(content_id, outboard).map_err(|error| self.folder_error(error))?;
-        let Hints { startup_ranges, time_index, cover_jpeg } = hints.clone();
-        let description = Description { entry: entry.clone(), startup_ranges, time_index };
+        let Hints { startup_ranges, time_index, cover_jpeg, waveform } = hints.clone();
+        let description = Description { entry: entry.clone(), startup_ranges, time_index, waveform };
         let json = serde_json::to_vec(&description).map_err(|error| self.folder_error(error.into()))?;
         let transaction = self.database.begin_write()?;
         transaction.open_table(FILES)?.insert(key(stamp), (content_id.as_bytes(), today()))?;
@@ -165,6 +168,7 @@ impl Persistence {
             startup_ranges: description.startup_ranges,
             time_index: description.time_index,
             cover_jpeg: cover.map(|cover| cover.value().to_vec()).unwrap_or_default(),
+            waveform: description.waveform,
         };
         Ok(Some(hints).filter(Hints::is_valid))
     }
@@ -276,8 +280,15 @@ mod tests {
     #[test]
     fn a_known_version_is_recalled_and_another_is_not() {
         let dir = TempDir::new().unwrap();
-        let (entry, hints) =
-            (entry(1), Hints { cover_jpeg: vec![1, 2], startup_ranges: vec![(0, 9)], ..Hints::default() });
+        let (entry, hints) = (
+            entry(1),
+            Hints {
+                cover_jpeg: vec![1, 2],
+                startup_ranges: vec![(0, 9)],
+                waveform: vec![3, 255],
+                ..Hints::default()
+            },
+        );
         let index = Persistence::open(dir.path()).unwrap();
         index.remember(&stamp(1), &entry, &hints, &[5; 64]).unwrap();
         drop(index);

@@ -23,7 +23,7 @@ use super::{
     scan::scan,
     state::{ImportOutcome, Imported, MAX_IMPORTS, Scanned, Stamp},
 };
-use crate::mailbox;
+use crate::{mailbox, probe::Probe};
 
 /// Jobs that may wait: one scan, and a release per share that a person removes meanwhile.
 const SCAN_QUEUE: usize = 64;
@@ -59,6 +59,7 @@ struct Touched {
 impl Workers {
     pub(super) fn start(
         kind: Option<MediaKind>,
+        probe: Probe,
         persistence: &Arc<Persistence>,
         reports: &WeakRecipient<WorkerReport>,
     ) -> std::io::Result<Self> {
@@ -77,7 +78,7 @@ impl Workers {
             let (jobs, persistence, reports) =
                 (Arc::clone(&import_jobs), Arc::clone(persistence), reports.clone());
             let importer = thread::Builder::new().name("index-import".to_owned());
-            importer.spawn(move || run_imports(&jobs, kind, &persistence, &reports))?;
+            importer.spawn(move || run_imports(&jobs, (kind, probe), &persistence, &reports))?;
         }
         Ok(Self { scans, imports, running: BTreeMap::new(), touched })
     }
@@ -223,14 +224,14 @@ fn watcher(touched: Arc<Mutex<Touched>>, reports: WeakRecipient<WorkerReport>) -
 
 fn run_imports(
     jobs: &Mutex<mpsc::Receiver<ImportJob>>,
-    kind: Option<MediaKind>,
+    how: (Option<MediaKind>, Probe),
     persistence: &Persistence,
     reports: &WeakRecipient<WorkerReport>,
 ) {
     loop {
         let job = lock(jobs).recv();
         let Ok(ImportJob { path, stamp, progress }) = job else { return };
-        let outcome = catch_unwind(AssertUnwindSafe(|| import(&path, stamp, kind, &progress, persistence)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| import(&path, stamp, how, &progress, persistence)));
         let outcome = outcome.unwrap_or_else(|_| ImportOutcome::Skipped {
             notice: Some(format!("{} is not shared: it cannot be understood", path.display())),
         });

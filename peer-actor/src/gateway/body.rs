@@ -110,6 +110,7 @@ impl<L: Library> Body<L> {
 
     async fn read(&self, range: ByteRange) -> Result<Bytes, Ending> {
         let wanted = (range.end - range.start).min(READ_BYTES) as usize;
+        self.reader.set_end(range.end);
         self.reader.set_position(range.start, false);
         let mut read = std::pin::pin!(self.reader.read_at(range.start, wanted));
         let mut waited = Duration::ZERO;

@@ -43,6 +43,9 @@ pub trait Reader: 'static {
     /// Tells where this reader is, and whether it waits there.
     fn set_position(&self, byte: u64, is_blocked: bool);
 
+    /// Tells that nothing is read from `byte` on, before the position it is meant for.
+    fn set_end(&self, byte: u64);
+
     /// Up to `max_bytes` verified bytes at `byte`, waiting for the first of them; none at the end.
     fn read_at(&self, byte: u64, max_bytes: usize) -> impl Future<Output = Result<Bytes, ReadRefusal>>;
 }
@@ -98,6 +101,10 @@ impl Reader for ContentReader {
 
     fn set_position(&self, byte: u64, is_blocked: bool) {
         Self::set_position(self, byte, is_blocked);
+    }
+
+    fn set_end(&self, byte: u64) {
+        Self::set_end(self, byte);
     }
 
     async fn read_at(&self, byte: u64, max_bytes: usize) -> Result<Bytes, ReadRefusal> {

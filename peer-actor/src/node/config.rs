@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use shared::{MediaKind, wire::Role};
 
+use crate::probe::{self, Probe};
+
 /// A node's configuration; programs make it from their options.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
@@ -27,6 +29,8 @@ pub struct NodeConfig {
     pub upload_limit_bps: u64,
     /// Whether relayed connections of others may pass through this node.
     pub relays: bool,
+    /// Looks into the files of shared folders.
+    pub probe: Probe,
 }
 
 impl NodeConfig {
@@ -43,6 +47,7 @@ impl NodeConfig {
             cache_limit_bytes: 20 << 30,
             upload_limit_bps: 0,
             relays: true,
+            probe: probe::in_child,
         }
     }
 

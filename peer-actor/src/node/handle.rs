@@ -19,8 +19,8 @@ use crate::{
     file_index::{GetLocalHints, ShareError, ShareFolder, UnshareFolder},
     mailbox,
     path_planner::{self, IncomingLink},
+    session::LocalNode,
     store::{Store, StoreError},
-    transport,
 };
 
 /// A running node. Cheap to clone; every clone is the same node.
@@ -31,7 +31,7 @@ pub struct NodeHandle {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) node: NodeId,
+    pub(super) local: LocalNode,
     pub(super) listen_port: Option<u16>,
     pub(super) store: Store,
     pub(super) snapshots: watch::Receiver<Arc<NodeSnapshot>>,
@@ -74,7 +74,7 @@ impl From<MailboxError> for OpenError {
 impl NodeHandle {
     /// This node's public key.
     pub fn node_id(&self) -> NodeId {
-        self.inner.node
+        self.inner.local.identity.node_id()
     }
 
     /// The port of the peer endpoint, where it has one of its own.
@@ -150,15 +150,13 @@ impl NodeHandle {
             .unwrap_or(Err(ShareError::NotShared(path)))
     }
 
-    /// Upgrades an HTTP request at a peer endpoint that a caller has mounted in its own server (see [`transport::accept`]).
+    /// Upgrades an HTTP request at a peer endpoint that a caller has mounted in its own server (see [`path_planner::accept_peer`]).
     pub fn accept(
         &self,
         request: &HttpRequest,
         payload: web::Payload,
     ) -> Result<HttpResponse, actix_web::Error> {
-        let (response, link, events) = transport::accept(request, payload)?;
-        mailbox::post(&self.inner.incoming, IncomingLink { link, events });
-        Ok(response)
+        path_planner::accept_peer(request, payload, &self.inner.local, &self.inner.incoming)
     }
 
     /// Shows a message to the person at the node.

@@ -18,8 +18,7 @@ use crate::{
     discovery::{DiscoveryActor, DiscoveryConfig, DiscoveryRoutes},
     file_index::{FileIndexActor, FileIndexConfig, FileIndexError},
     identity::{Identity, IdentityError, random_bytes},
-    mailbox,
-    path_planner::{IncomingLink, PathPlannerActor, PathPlannerConfig, PathPlannerRoutes},
+    path_planner::{IncomingLink, PathPlannerActor, PathPlannerConfig, PathPlannerRoutes, accept_peer},
     session::LocalNode,
     store::{Store, StoreConfig, StoreError},
     traffic::Traffic,
@@ -98,7 +97,7 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     let mailboxes = Mailboxes::new(config.tracker_url.is_some());
     let wires = mailboxes.wires(&config, &store)?;
     let listen_port = match config.listen {
-        Some(address) => Some(listen(address, wires.planner.clone().recipient())?),
+        Some(address) => Some(listen(address, local.clone(), wires.planner.clone().recipient())?),
         None => None,
     };
     let seed = u64::from_le_bytes(random_bytes()?);
@@ -125,6 +124,7 @@ impl Mailboxes {
             data_dir: config.data_dir.clone(),
             kind: config.kind,
             shares: config.shares.clone(),
+            probe: config.probe,
             store: store.clone(),
             files_changed: observer.clone().recipient(),
             notices: Some(observer.clone().recipient()),
@@ -152,7 +152,6 @@ impl Mailboxes {
         let uploader = UploaderActor::new(
             common.store.clone(),
             traffic.clone(),
-            config.role,
             config.upload_limit_bps,
             uploader_routes,
         );
@@ -207,6 +206,7 @@ impl Wires {
             banned: self.planner.clone().recipient(),
             goodput: self.planner.clone().recipient(),
             gained: self.uploader.clone().recipient(),
+            seed: self.uploader.clone().recipient(),
         }
     }
 
@@ -222,7 +222,7 @@ impl Wires {
 
     fn discovery_routes(&self) -> DiscoveryRoutes {
         DiscoveryRoutes {
-            plans: self.planner.clone().recipient(),
+            plans: vec![self.planner.clone().recipient(), self.scheduler.clone().recipient()],
             paths: self.planner.clone().recipient(),
             gone: self.planner.clone().recipient(),
             network: self.observer.clone().recipient(),
@@ -241,7 +241,7 @@ impl Wires {
 
     fn handle(self, common: &Common, snapshots: watch::Receiver<Arc<NodeSnapshot>>) -> NodeHandle {
         let inner = Inner {
-            node: common.local.identity.node_id(),
+            local: common.local.clone(),
             listen_port: common.listen_port,
             store: common.store.clone(),
             snapshots,
@@ -277,11 +277,11 @@ async fn open_data(config: &NodeConfig) -> Result<(Identity, Store), NodeError> 
 }
 
 /// Mounts the peer endpoint in a server of its own; its port.
-fn listen(address: SocketAddr, planner: Recipient<IncomingLink>) -> Result<u16, NodeError> {
+fn listen(address: SocketAddr, local: LocalNode, planner: Recipient<IncomingLink>) -> Result<u16, NodeError> {
     let failed = |source| NodeError::Listen { address, source };
-    let planner = web::Data::new(planner);
+    let endpoint = web::Data::new((local, planner));
     let server = HttpServer::new(move || {
-        App::new().app_data(planner.clone()).route(PEER_PATH, web::get().to(accept_peer))
+        App::new().app_data(endpoint.clone()).route(PEER_PATH, web::get().to(neighbour))
     })
     .workers(1)
     .max_connections(2 * MAX_LINKS + shared::limits::MAX_UNGREETED)
@@ -294,12 +294,11 @@ fn listen(address: SocketAddr, planner: Recipient<IncomingLink>) -> Result<u16, 
     Ok(port)
 }
 
-async fn accept_peer(
+async fn neighbour(
     request: HttpRequest,
     payload: web::Payload,
-    planner: web::Data<Recipient<IncomingLink>>,
+    endpoint: web::Data<(LocalNode, Recipient<IncomingLink>)>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let (response, link, events) = transport::accept(&request, payload)?;
-    mailbox::post(&planner, IncomingLink { link, events });
-    Ok(response)
+    let (local, planner) = endpoint.get_ref();
+    accept_peer(&request, payload, local, planner)
 }

@@ -13,6 +13,7 @@ use actix::{
 use shared::wire::{GoodbyeReason, Role};
 
 use super::{
+    endpoint::audience,
     messages::{
         ContentUnwanted, GoodputMeasured, IncomingLink, LinkChanged, NodeBanned, ObservePaths,
         PathPlannerConfig, PathPlannerRoutes, Stop, UplinkMeasured,
@@ -26,11 +27,11 @@ use crate::{
     discovery::{AskPath, NodeGone, PathAnswer, PlanArrived, ReportLinks},
     mailbox::post,
     session::{
-        self, AdmitSession, Audience, CloseSession, Remote, SessionActor, SessionEvent, SessionId,
-        SessionRoutes, Side,
+        self, AdmitSession, CloseSession, Remote, SessionActor, SessionEvent, SessionId, SessionRoutes,
+        SessionState, Side,
     },
     timer::Timer,
-    transport::{self, LinkEvents, LinkHandle},
+    transport::{self, Dialled, LinkEvents, LinkHandle},
 };
 
 /// How often it is looked whether links are used.
@@ -79,13 +80,21 @@ impl PathPlannerActor {
         match output {
             PlannerOutput::Dial { try_id, node, url, side } => {
                 tracing::debug!(?node, url, "dialling");
-                let dialling = async move { transport::dial(&url).await };
-                let dial = dialling.into_actor(self).map(move |dialled, actor, ctx| {
+                let (local, audience) = (self.config.local.clone(), audience(&self.config.local, Some(node)));
+                let (state, hello) = match side {
+                    Side::Dialler => session::call(local, audience),
+                    Side::Acceptor => session::receive(local, audience, None),
+                };
+                let dialling = async move { (transport::dial(&url, hello.as_ref()).await, state) };
+                let dial = dialling.into_actor(self).map(move |(dialled, state), actor, ctx| {
                     actor.dials.remove(&try_id);
                     match dialled {
-                        Ok((link, events)) => {
-                            let audience = actor.audience(Some(node));
-                            let session = actor.start(ctx, side, audience, link, events);
+                        Ok(Dialled { link, events, is_answered }) => {
+                            let state = match side {
+                                Side::Dialler => session::called(state, is_answered),
+                                Side::Acceptor => state,
+                            };
+                            let session = actor.start(ctx, state, link, events);
                             actor.state.handle_dialled(try_id, session);
                         }
                         Err(error) => {
@@ -151,15 +160,10 @@ impl PathPlannerActor {
         }
     }
 
-    const fn audience(&self, node: Option<shared::NodeId>) -> Audience {
-        Audience { node, kind: self.config.local.kind, tracker: false }
-    }
-
     fn start(
         &mut self,
         ctx: &Context<Self>,
-        side: Side,
-        audience: Audience,
+        state: SessionState,
         link: LinkHandle,
         events: LinkEvents,
     ) -> SessionId {
@@ -172,8 +176,7 @@ impl PathPlannerActor {
             to_source: Some(to_source.clone()),
             to_tracker: None,
         };
-        let local = self.config.local.clone();
-        let (session, addr) = session::start_held(local, side, audience, link.clone(), events, routes);
+        let (session, addr) = session::start_held(state, link.clone(), events, routes);
         self.sessions.insert(session, OwnedSession { addr, link, remote: None });
         session
     }
@@ -199,13 +202,13 @@ impl Actor for PathPlannerActor {
 impl Handler<IncomingLink> for PathPlannerActor {
     type Result = ();
 
-    fn handle(&mut self, IncomingLink { link, events }: IncomingLink, ctx: &mut Context<Self>) {
+    fn handle(&mut self, IncomingLink { link, events, state }: IncomingLink, ctx: &mut Context<Self>) {
         if !self.state.admits_incoming() {
             tracing::warn!(remote = ?link.remote(), "too many connections without a greeting: cut");
             return link.cut();
         }
         let address = link.remote();
-        let session = self.start(ctx, Side::Acceptor, self.audience(None), link, events);
+        let session = self.start(ctx, *state, link, events);
         self.state.handle_incoming(session, address);
         self.drive(ctx);
     }

@@ -10,7 +10,7 @@ use shared::{
 
 use crate::{
     discovery::{AskPath, ReportLinks},
-    session::{LocalNode, Remote, SessionFrame},
+    session::{LocalNode, Remote, SessionFrame, SessionState},
     transport::{LinkEvents, LinkHandle},
 };
 
@@ -97,6 +97,8 @@ pub struct IncomingLink {
     pub link: LinkHandle,
     /// What comes in.
     pub events: LinkEvents,
+    /// Its session, which may have answered a Hello already.
+    pub state: Box<SessionState>,
 }
 
 /// A content is streamed no more; its sources need not be kept.

@@ -16,6 +16,7 @@
 //! It does not decide what is asked of whom (chunk scheduler, uploader), and judges nobody: bans are told to it.
 
 mod actor;
+mod endpoint;
 mod messages;
 mod neighbour;
 mod output;
@@ -26,6 +27,7 @@ mod state;
 mod wants;
 
 pub use actor::PathPlannerActor;
+pub use endpoint::accept_peer;
 pub use messages::{
     ContentUnwanted, GoodputMeasured, IncomingLink, LinkChanged, NodeBanned, ObservePaths, PathPlannerConfig,
     PathPlannerRoutes, PathSnapshot, Stop, UplinkMeasured,

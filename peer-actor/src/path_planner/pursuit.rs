@@ -314,6 +314,12 @@ impl Pursuit {
 }
 
 impl Neighbour {
+    /// Whether it is being dialled where it was thought to be.
+    pub(super) fn is_raced(&self) -> bool {
+        let step = self.pursuit.as_ref().map(|pursuit| &pursuit.step);
+        matches!(step, Some(Step::Racing { path: PathKind::Direct, .. }))
+    }
+
     fn is_invited(&self) -> bool {
         self.pursuit.as_ref().is_some_and(|pursuit| pursuit.is_invited)
     }

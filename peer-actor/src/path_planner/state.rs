@@ -106,6 +106,7 @@ impl PathPlannerState {
         if !self.wants.take(plan.clone()) {
             return;
         }
+        let mut raced_in_vain = Vec::new();
         for source in plan.sources.iter().filter(|source| source.node != self.own) {
             let has_room =
                 self.neighbours.len() < MAX_NEIGHBOURS || self.neighbours.contains_key(&source.node);
@@ -114,6 +115,7 @@ impl PathPlannerState {
             }
             let neighbour = self.neighbours.entry(source.node).or_insert_with(|| Neighbour::new(now_ms));
             let is_news = neighbour.planned != source.path || neighbour.addresses != source.addresses;
+            let is_raced_in_vain = is_news && source.path != PathKind::Direct && neighbour.is_raced();
             if is_news {
                 neighbour.planned = source.path;
                 neighbour.addresses.clone_from(&source.addresses);
@@ -126,6 +128,10 @@ impl PathPlannerState {
             if neighbour.live.is_none() {
                 neighbour.rtt_us = source.rtt_us;
             }
+            raced_in_vain.extend(is_raced_in_vain.then_some(source.node));
+        }
+        for node in raced_in_vain {
+            self.give_up(node);
         }
         self.tell_planned(content_id);
         if plan.sources.is_empty() {

@@ -122,6 +122,17 @@ fn sources_are_dialled_best_first_and_no_more_at_once_than_bearable() {
 }
 
 #[test]
+fn a_race_ends_when_the_plan_knows_another_way() {
+    let mut world = World::new();
+    let ahead = world.plan(vec![source(SMALL, PathKind::Direct)]);
+    assert_eq!(dials(&ahead).len(), 1);
+    let outputs = world.plan(vec![source(SMALL, PathKind::Reversed)]);
+    assert!(outputs.iter().any(|output| matches!(output, PlannerOutput::Abandon(_))));
+    assert!(outputs.contains(&PlannerOutput::Ask(SMALL, PathKind::Reversed)));
+    assert!(world.state.tries.is_empty());
+}
+
+#[test]
 fn addresses_race_with_a_head_start_and_the_first_to_open_ends_the_others() {
     let mut world = World::new();
     let addresses = vec![address(1), address(2), address(3)];

@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Recipient, StreamHandler};
-use shared::wire::{Frame, LinkMessage, Message, PeerMessage};
+use shared::wire::{Frame, HandshakeMessage, LinkMessage, Message, PeerMessage};
 
 use super::{
     messages::{AdmitSession, CloseSession, SessionEvent, SessionFrame, SessionId},
@@ -55,41 +55,60 @@ pub struct SessionActor {
     held: Option<Vec<(Frame, Option<Permit>)>>,
 }
 
-/// Starts the session of a link on the current arbiter.
-pub fn start(
+/// A dialler's session before its link is there, and the Hello to dial with.
+pub fn call(local: LocalNode, audience: Audience) -> (SessionState, Option<HandshakeMessage>) {
+    let mut state = SessionState::new(clock::now_ms(), local, Side::Dialler, audience, fresh_nonce());
+    let hello = state.take_greeting();
+    (state, hello)
+}
+
+/// The session of a dialler whose link is there: the one that dialled, or, where the other end did not understand its Hello, one that says
+/// it in its first frame.
+pub fn called(state: SessionState, is_answered: bool) -> SessionState {
+    if is_answered { state } else { state.anew(clock::now_ms(), fresh_nonce()) }
+}
+
+/// An acceptor's session, and what answers the Hello that came with the upgrade.
+pub fn receive(
     local: LocalNode,
-    side: Side,
     audience: Audience,
+    hello: Option<HandshakeMessage>,
+) -> (SessionState, Option<HandshakeMessage>) {
+    let mut state = SessionState::new(clock::now_ms(), local, Side::Acceptor, audience, fresh_nonce());
+    let Some(hello) = hello else { return (state, None) };
+    state.handle_frame(clock::now_ms(), clock::now_us(), Message::Handshake(hello).into(), fresh_nonce());
+    let answer = state.take_greeting();
+    (state, answer)
+}
+
+/// Starts a session on the current arbiter.
+pub fn start(
+    state: SessionState,
     link: LinkHandle,
     events: LinkEvents,
     routes: SessionRoutes,
 ) -> (SessionId, Addr<SessionActor>) {
-    start_actor(local, side, audience, (link, events), routes, None)
+    start_actor(state, (link, events), routes, None)
 }
 
 /// Like [`start`], but no frame is routed before [`AdmitSession`]: whoever judges the session speaks first to those who use it.
 pub fn start_held(
-    local: LocalNode,
-    side: Side,
-    audience: Audience,
+    state: SessionState,
     link: LinkHandle,
     events: LinkEvents,
     routes: SessionRoutes,
 ) -> (SessionId, Addr<SessionActor>) {
-    start_actor(local, side, audience, (link, events), routes, Some(Vec::new()))
+    start_actor(state, (link, events), routes, Some(Vec::new()))
 }
 
 fn start_actor(
-    local: LocalNode,
-    side: Side,
-    audience: Audience,
+    state: SessionState,
     (link, events): (LinkHandle, LinkEvents),
     routes: SessionRoutes,
     held: Option<Vec<(Frame, Option<Permit>)>>,
 ) -> (SessionId, Addr<SessionActor>) {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = SessionId(NEXT.fetch_add(1, Ordering::Relaxed));
-    let state = SessionState::new(clock::now_ms(), local, side, audience, fresh_nonce());
     let events = Some(events);
     let actor = SessionActor { id, state, link, events, routes, remote: None, timer: Timer::default(), held };
     (id, actor.start())

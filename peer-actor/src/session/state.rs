@@ -179,6 +179,23 @@ impl SessionState {
         state
     }
 
+    /// The same dialler with another Hello still to be said, for an other end that did not take the first.
+    pub(super) fn anew(self, now_ms: u64, nonce: Nonce) -> Self {
+        Self::new(now_ms, self.local, Side::Dialler, self.audience, nonce)
+    }
+
+    /// Takes out what this end says first, so that it can be said with the WebSocket's upgrade: a dialler's Hello, or an acceptor's answer
+    /// to one. It is not said again.
+    pub fn take_greeting(&mut self) -> Option<HandshakeMessage> {
+        let first = self.outputs.pop_front_if(|output| {
+            matches!(output, SessionOutput::Send(Frame { message: Message::Handshake(_), .. }))
+        })?;
+        let SessionOutput::Send(Frame { message: Message::Handshake(greeting), .. }) = first else {
+            return None;
+        };
+        Some(greeting)
+    }
+
     /// A frame came in. `fresh_nonce` is used when it is a Hello.
     pub fn handle_frame(&mut self, now_ms: u64, now_us: u64, frame: Frame, fresh_nonce: Nonce) {
         if self.phase == Phase::Closed {

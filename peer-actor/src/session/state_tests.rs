@@ -74,6 +74,37 @@ fn both_ends_learn_and_prove_each_other() {
 }
 
 #[test]
+fn a_greeting_with_the_upgrade_opens_the_dialler_at_once_and_the_acceptor_only_after_its_proof() {
+    let mut pair = Pair::new(anyone(Some(MediaKind::Video)), MediaKind::Video);
+    let hello = pair.dialler.take_greeting().unwrap();
+    assert!(pair.dialler.poll_output().is_none(), "it is not said again");
+    pair.acceptor.handle_frame(0, 0, Message::Handshake(hello).into(), [9; 32]);
+    let welcome = pair.acceptor.take_greeting().unwrap();
+    assert!(pair.acceptor.poll_output().is_none() && pair.acceptor.remote().is_none());
+    pair.dialler.handle_frame(0, 0, Message::Handshake(welcome).into(), [9; 32]);
+    assert!(pair.dialler.remote().is_some());
+    // Before the proof nothing is routed, however early it comes.
+    let open = wire::Open { content_id: ContentId([0; 32]) };
+    let confirm = pair.dialler.poll_output();
+    assert!(matches!(confirm, Some(SessionOutput::Send(_))), "the proof leaves first");
+    let mut hasty = pair.acceptor;
+    hasty.handle_frame(0, 0, open.into(), [9; 32]);
+    assert!(hasty.remote().is_none() && hasty.poll_timeout().is_none());
+}
+
+#[test]
+fn a_turned_away_greeting_is_answered_with_the_reason() {
+    let mut pair = Pair::new(anyone(None), MediaKind::Audio);
+    let hello = pair.dialler.take_greeting().unwrap();
+    pair.acceptor.handle_frame(0, 0, Message::Handshake(hello).into(), [9; 32]);
+    let answer = pair.acceptor.take_greeting();
+    let reject = wire::Reject { reason: RejectReason::NotServed };
+    assert_eq!(answer, Some(HandshakeMessage::Reject(reject)));
+    pair.run();
+    assert_eq!(pair.closed, [("acceptor", CloseReason::TurnedAway(RejectReason::NotServed))]);
+}
+
+#[test]
 fn the_other_kind_is_turned_away() {
     let mut pair = Pair::new(anyone(Some(MediaKind::Video)), MediaKind::Audio);
     pair.run();

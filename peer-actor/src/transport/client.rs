@@ -8,13 +8,14 @@ use actix_web::http::Uri;
 use awc::error::WsClientError;
 use shared::{
     limits::{HANDSHAKE_TIMEOUT_MS, MAX_FRAME_BYTES},
-    wire::SUB_PROTOCOL,
+    wire::{self, GREETING_HEADER, HandshakeMessage, SUB_PROTOCOL},
 };
 use socket2::SockRef;
 use thiserror::Error;
 use tokio::net::TcpStream;
 
 use super::{
+    greeting::{BadGreeting, read_greeting},
     link::{CloseCause, LinkCore, LinkEvents, LinkHandle, link},
     reader::{BadFraming, FrameReader, Incoming},
     socket,
@@ -30,10 +31,25 @@ pub enum DialError {
     /// The other end did not answer in time.
     #[error("no answer within {HANDSHAKE_TIMEOUT_MS} ms")]
     Timeout,
+    /// The other end answered the greeting with something that is none.
+    #[error("the answer cannot be understood: {0}")]
+    Greeting(#[from] BadGreeting),
 }
 
-/// Opens a link to a `ws://` URL. Must run inside an actix system; the pumps live on the calling arbiter.
-pub async fn dial(url: &str) -> Result<(LinkHandle, LinkEvents), DialError> {
+/// A link that was dialled.
+#[derive(Debug)]
+pub struct Dialled {
+    /// The way out.
+    pub link: LinkHandle,
+    /// What comes in, the answer to the greeting first.
+    pub events: LinkEvents,
+    /// Whether the greeting was answered; else the other end knows nothing of it.
+    pub is_answered: bool,
+}
+
+/// Opens a link to a `ws://` URL, saying `greeting` with the upgrade. Must run inside an actix system; the pumps live on the calling
+/// arbiter.
+pub async fn dial(url: &str, greeting: Option<&HandshakeMessage>) -> Result<Dialled, DialError> {
     let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
     let kept = Kept::default();
     let connector = awc::Connector::new().timeout(limit).connector(fn_service({
@@ -41,21 +57,29 @@ pub async fn dial(url: &str) -> Result<(LinkHandle, LinkEvents), DialError> {
         move |request| connect_tuned(request, kept.clone())
     }));
     let client = awc::Client::builder().connector(connector).disable_timeout().finish();
-    let connecting = client.ws(url).protocols([SUB_PROTOCOL]).max_frame_size(MAX_FRAME_BYTES).connect();
-    let (_, framed) = tokio::time::timeout(limit, connecting)
+    let mut upgrade = client.ws(url).protocols([SUB_PROTOCOL]).max_frame_size(MAX_FRAME_BYTES);
+    if let Some(greeting) = greeting {
+        upgrade = upgrade.header(GREETING_HEADER, wire::encode_greeting(greeting));
+    }
+    let (response, framed) = tokio::time::timeout(limit, upgrade.connect())
         .await
         .map_err(|_| DialError::Timeout)?
         .map_err(|error: WsClientError| DialError::Connect(error.to_string()))?;
+    let answer = if greeting.is_some() { read_greeting(response.headers())? } else { None };
     let lost = |error: io::Error| DialError::Connect(error.to_string());
     let (kept_socket, remote) = kept.take().ok_or_else(|| lost(io::ErrorKind::NotConnected.into()))?;
     let handles = socket::handles(&kept_socket).map_err(lost)?;
-    let (core, outbound, events) = link(Some(remote), Some(kept_socket));
+    let (mut core, outbound, events) = link(Some(remote), Some(kept_socket));
     let handle = core.handle.clone();
     let [reading, writing] = handles;
     actix_rt::spawn(write_out(writing, outbound, Some(Masks::new()), handle.clone(), core.sent_counter()));
+    let is_answered = answer.is_some();
+    if let Some(answer) = answer {
+        core.greeted(answer);
+    }
     // What came right behind the answer to the upgrade was read with it.
     actix_rt::spawn(pump_in(reading, FrameReader::new(&framed.into_parts().read_buf), core));
-    Ok((handle, events))
+    Ok(Dialled { link: handle, events, is_answered })
 }
 
 /// A second handle to the socket, so that it can be cut, and the address at its other end.

@@ -12,7 +12,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use shared::{
     limits::{LINK_OUTBOUND_BYTES, LINK_OUTBOUND_FRAMES},
-    wire::{self, DecodeError, Frame},
+    wire::{self, DecodeError, Frame, HandshakeMessage, Message},
 };
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
@@ -224,6 +224,12 @@ impl LinkCore {
                 false
             }
         }
+    }
+
+    /// Hands the frame that came with the answer to the upgrade to the session, as the first.
+    pub(crate) fn greeted(&mut self, greeting: HandshakeMessage) {
+        let permit = self.gate.admit(0);
+        self.emit(LinkEvent::Frame(Message::Handshake(greeting).into(), permit));
     }
 
     /// What the writing half, which runs apart from the reading half, says when the socket has taken bytes.

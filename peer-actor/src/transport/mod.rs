@@ -2,7 +2,7 @@
 //!
 //! A *link* is one WebSocket between two nodes, seen from either side as a [`LinkHandle`] (send, cut) and a stream of [`LinkEvent`]s.
 //! [`accept`] makes one from an incoming HTTP upgrade (actix-web-actors), [`dial`] from a URL (awc); above this module nobody can
-//! tell which.
+//! tell which. Both ends may say the first frame of a handshake with the upgrade ([`greeting`], [`answer_greeting`]).
 //!
 //! Invariants:
 //! * a frame longer than [`MAX_FRAME_BYTES`](shared::limits::MAX_FRAME_BYTES) ends the link when its *header* is seen, before it is buffered;
@@ -15,6 +15,7 @@
 
 mod client;
 mod gate;
+mod greeting;
 mod guard;
 mod link;
 mod reader;
@@ -22,7 +23,8 @@ mod server;
 mod socket;
 mod writer;
 
-pub use client::{DialError, dial};
+pub use client::{DialError, Dialled, dial};
 pub use gate::Permit;
+pub use greeting::{BadGreeting, answer_greeting, greeting};
 pub use link::{CloseCause, LinkEvent, LinkEvents, LinkFull, LinkHandle};
 pub use server::{PeerSocket, accept, keep_socket};

@@ -12,13 +12,11 @@ use shared::{
     ContentId, LeafRange, MediaKind,
     content::geometry::is_chunk,
     schedule::uploader::{FreshWanted, LinkId, Uploader, UploaderOutput},
-    wire::{
-        self, Frame, LinkMessage, Message, PeerMessage, ProofPair, RefuseReason, RequestId, Role, WantedChunk,
-    },
+    wire::{self, Frame, LinkMessage, Message, PeerMessage, ProofPair, RefuseReason, RequestId, WantedChunk},
 };
 
 use super::{
-    announce::{Announcer, first_haves, haves},
+    announce::{Announcer, first_haves, news},
     order::ReadOrder,
 };
 use crate::{
@@ -52,7 +50,6 @@ pub struct UploaderRoutes {
 #[derive(Debug)]
 pub struct UploaderActor {
     core: Uploader,
-    role: Role,
     announcer: Announcer,
     reads: ReadOrder<ChunkRead>,
     store: Store,
@@ -74,18 +71,10 @@ struct ChunkRead {
 }
 
 impl UploaderActor {
-    /// An uploader of what `store` holds; an origin sends first copies first. A limit of 0 is none.
-    pub fn new(
-        store: Store,
-        traffic: Traffic,
-        role: Role,
-        upload_limit_bps: u64,
-        routes: UploaderRoutes,
-    ) -> Self {
-        let core = Uploader::new(upload_limit_bps);
+    /// An uploader of what `store` holds. A limit of 0 is none.
+    pub fn new(store: Store, traffic: Traffic, upload_limit_bps: u64, routes: UploaderRoutes) -> Self {
         Self {
-            core: if role == Role::Origin { core.with_first_copies_first() } else { core },
-            role,
+            core: Uploader::new(upload_limit_bps),
             announcer: Announcer::default(),
             reads: ReadOrder::default(),
             store,
@@ -109,7 +98,7 @@ impl UploaderActor {
         match message {
             PeerMessage::Open(open) => self.open(session, remote, link, open.content_id),
             PeerMessage::Close(close) => {
-                self.answer_in_kind(link, wire::Close { content_id: close.content_id });
+                self.answer_in_kind(link, &close.content_id, wire::Close { content_id: close.content_id });
                 self.announcer.unsubscribe(session, &close.content_id);
                 self.core.closed(now_ms, session.0, close.content_id);
             }
@@ -146,7 +135,10 @@ impl UploaderActor {
         }
         match self.content_for(remote, &content_id) {
             Some(content) => {
-                self.answer_in_kind(link, wire::Open { content_id });
+                if content.is_complete() && !self.core.is_seed_of(&content_id) {
+                    self.core.seeds(content_id, content.size_bytes(), 0);
+                }
+                self.answer_in_kind(link, &content_id, wire::Open { content_id });
                 for have in
                     first_haves(content_id, content.size_bytes(), &content.verified(), self.core.backlog_ms())
                 {
@@ -158,9 +150,9 @@ impl UploaderActor {
         }
     }
 
-    /// An origin follows what its viewers hold: what they open at it, it opens at them.
-    fn answer_in_kind(&self, link: &LinkHandle, frame: impl Into<Frame>) {
-        if self.role == Role::Origin {
+    /// A seed follows what its viewers hold: what they open at it, it opens at them.
+    fn answer_in_kind(&self, link: &LinkHandle, content_id: &ContentId, frame: impl Into<Frame>) {
+        if self.core.is_seed_of(content_id) {
             send(link, frame);
         }
     }
@@ -284,7 +276,7 @@ impl UploaderActor {
         for (session, content_id, ranges) in self.announcer.take() {
             let Some((link, remote)) = self.links.get(&session) else { continue };
             let Some(content) = self.content_for(remote, &content_id) else { continue };
-            for have in haves(content_id, content.size_bytes(), &ranges, backlog_ms) {
+            for have in news(content_id, &content, &ranges, backlog_ms) {
                 send(link, have);
             }
         }
@@ -381,7 +373,13 @@ impl Handler<LeavesGained> for UploaderActor {
     type Result = ();
 
     fn handle(&mut self, gained: LeavesGained, _: &mut Self::Context) {
-        self.announcer.gained(&gained.content.content_id(), gained.leaves);
+        // Who has it needs not be told, unless that everything is here.
+        let known = if gained.content.is_complete() { &[][..] } else { &gained.known };
+        let is_told = |session| {
+            let remote = self.links.get(&session).map(|(_, remote)| remote.node);
+            remote.is_none_or(|node| !known.contains(&node))
+        };
+        self.announcer.gained(&gained.content.content_id(), gained.leaves, is_told);
     }
 }
 
@@ -395,7 +393,7 @@ impl Handler<OwnFiles> for UploaderActor {
         let backlog_ms = self.core.backlog_ms();
         for file in &files.changed {
             self.kinds.insert(file.content_id, file.kind);
-            self.core.content(file.content_id, file.size_bytes, file.bitrate_bps);
+            self.core.seeds(file.content_id, file.size_bytes, file.bitrate_bps);
             for session in self.announcer.subscribers(&file.content_id) {
                 let Some((link, remote)) = self.links.get(&session) else { continue };
                 let Some(content) = self.content_for(remote, &file.content_id) else { continue };

@@ -1,6 +1,7 @@
 //! Who asked to hear what is held of which content, and what they have not been told yet.
 //!
-//! Invariant: a subscriber's first Have is a reset with everything held; after that each gained leaf is announced once.
+//! Invariant: a subscriber's first Have is a reset with everything held; after that each gained leaf is announced once, unless the
+//! subscriber has it itself.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use shared::{
     wire,
 };
 
-use crate::session::SessionId;
+use crate::{session::SessionId, store::Content};
 
 /// What subscribers are still to be told.
 #[derive(Debug, Default)]
@@ -48,9 +49,15 @@ impl Announcer {
         });
     }
 
-    /// Leaves are newly held.
-    pub(crate) fn gained(&mut self, content_id: &ContentId, leaves: LeafRange) {
-        for pending in self.pending.get_mut(content_id).into_iter().flat_map(BTreeMap::values_mut) {
+    /// Leaves are newly held; of use to those for whom `is_told` says so.
+    pub(crate) fn gained(
+        &mut self,
+        content_id: &ContentId,
+        leaves: LeafRange,
+        is_told: impl Fn(SessionId) -> bool,
+    ) {
+        let subscribers = self.pending.get_mut(content_id).into_iter().flatten();
+        for (_, pending) in subscribers.filter(|(session, _)| is_told(**session)) {
             match pending.last_mut() {
                 Some(last) if last.end() == leaves.first => last.count += leaves.count,
                 _ => pending.push(leaves),
@@ -107,13 +114,23 @@ pub(crate) fn first_haves(
     haves
 }
 
-/// Have frames for gained leaves, as many as the limit of ranges needs.
-pub(crate) fn haves(
+/// Have frames for gained leaves, or the one that says that everything is held.
+pub(crate) fn news(
     content_id: ContentId,
-    size_bytes: u64,
+    content: &Content,
     ranges: &[LeafRange],
     backlog_ms: u32,
 ) -> Vec<wire::Have> {
+    let size_bytes = content.size_bytes();
+    if content.is_complete() {
+        let ranges = Vec::new();
+        return vec![wire::Have { content_id, size_bytes, reset: false, complete: true, ranges, backlog_ms }];
+    }
+    haves(content_id, size_bytes, ranges, backlog_ms)
+}
+
+/// Have frames for gained leaves, as many as the limit of ranges needs.
+fn haves(content_id: ContentId, size_bytes: u64, ranges: &[LeafRange], backlog_ms: u32) -> Vec<wire::Have> {
     ranges
         .chunks(MAX_HAVE_RANGES)
         .map(|part| wire::Have {
@@ -139,9 +156,9 @@ mod tests {
     fn every_subscriber_is_told_every_gained_leaf_once() {
         let mut announcer = Announcer::default();
         announcer.subscribe(ONE, CONTENT);
-        announcer.gained(&CONTENT, LeafRange::new(0, 2));
+        announcer.gained(&CONTENT, LeafRange::new(0, 2), |_| true);
         announcer.subscribe(TWO, CONTENT);
-        announcer.gained(&CONTENT, LeafRange::new(2, 1));
+        announcer.gained(&CONTENT, LeafRange::new(2, 1), |_| true);
         let told = announcer.take();
         assert_eq!(
             told,
@@ -151,13 +168,22 @@ mod tests {
     }
 
     #[test]
+    fn who_has_it_is_not_told() {
+        let mut announcer = Announcer::default();
+        announcer.subscribe(ONE, CONTENT);
+        announcer.subscribe(TWO, CONTENT);
+        announcer.gained(&CONTENT, LeafRange::new(0, 2), |session| session != ONE);
+        assert_eq!(announcer.take(), vec![(TWO, CONTENT, vec![LeafRange::new(0, 2)])]);
+    }
+
+    #[test]
     fn who_left_is_told_nothing() {
         let mut announcer = Announcer::default();
         announcer.subscribe(ONE, CONTENT);
         announcer.subscribe(TWO, CONTENT);
         announcer.forget(ONE);
         announcer.unsubscribe(TWO, &CONTENT);
-        announcer.gained(&CONTENT, LeafRange::new(0, 1));
+        announcer.gained(&CONTENT, LeafRange::new(0, 1), |_| true);
         assert!(announcer.take().is_empty());
         assert!(announcer.subscribers(&CONTENT).is_empty());
     }

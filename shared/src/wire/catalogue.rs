@@ -1,18 +1,18 @@
 //! What a file is, on the wire: entries, hints, and the checks every text and list from outside passes.
 
-use std::{fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData, net::SocketAddr};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{Error, SeqAccess, Visitor},
 };
 
-use super::BodyError;
+use super::{BodyError, Role};
 use crate::{
-    ids::{ContentId, MediaKind},
+    ids::{ContentId, MediaKind, NodeId},
     limits::{
-        MAX_CODECS, MAX_CONTENT_BYTES, MAX_COVER_BYTES, MAX_NAME_BYTES, MAX_STARTUP_RANGES, MAX_TEXT_BYTES,
-        MAX_TIME_INDEX,
+        MAX_CODECS, MAX_CONTENT_BYTES, MAX_COVER_BYTES, MAX_NAME_BYTES, MAX_SEEDS, MAX_STARTUP_RANGES,
+        MAX_TEXT_BYTES, MAX_TIME_INDEX, MAX_WAVEFORM,
     },
 };
 
@@ -112,6 +112,20 @@ pub struct CatalogueEntry {
     pub sources: u32,
     /// Whether the tracker's own library has it.
     pub at_origin: bool,
+    /// Some of those who have all of it. Whoever opens the file dials them while it asks for a plan; the plan stands over this.
+    #[serde(deserialize_with = "list::<_, _, MAX_SEEDS>")]
+    pub seeds: Vec<Seed>,
+}
+
+/// A node that has all of a file, and where it can be dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seed {
+    /// Who.
+    pub node: NodeId,
+    /// Peer or origin.
+    pub role: Role,
+    /// Where; none for the tracker's own origin, which is where the tracker is. Never a loopback address.
+    pub address: Option<SocketAddr>,
 }
 
 /// What a sharer knows about a file that lets a viewer start in one round trip. Never trusted: wrong hints cost time only.
@@ -126,6 +140,9 @@ pub struct Hints {
     /// A small JPEG: cover art, or a representative frame.
     #[serde(deserialize_with = "list::<_, _, MAX_COVER_BYTES>")]
     pub cover_jpeg: Vec<u8>,
+    /// How loud evenly spaced stretches of a sound file are, the loudest 255; empty when unknown.
+    #[serde(deserialize_with = "list::<_, _, MAX_WAVEFORM>")]
+    pub waveform: Vec<u8>,
 }
 
 impl Validate for FileEntry {
@@ -152,7 +169,8 @@ impl FileEntry {
 
 impl Validate for CatalogueEntry {
     fn validate(&self) -> Result<(), BodyError> {
-        self.file.validate()
+        self.file.validate()?;
+        bounded(self.seeds.len() <= MAX_SEEDS, "seeds")
     }
 }
 
@@ -163,7 +181,8 @@ impl Validate for Hints {
         bounded(self.startup_ranges.iter().all(in_bounds), "startup_ranges")?;
         bounded(self.time_index.len() <= MAX_TIME_INDEX, "time_index")?;
         bounded(self.time_index.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "time_index")?;
-        bounded(self.cover_jpeg.len() <= MAX_COVER_BYTES, "cover_jpeg")
+        bounded(self.cover_jpeg.len() <= MAX_COVER_BYTES, "cover_jpeg")?;
+        bounded(self.waveform.len() <= MAX_WAVEFORM, "waveform")
     }
 }
 

@@ -72,6 +72,12 @@
 //! both; the dialler proves its key with [`Confirm`] and may send its first request in the same flight. Each proves the key it claims,
 //! for this connection only. A relayed connection carries the same handshake end to end: a relay can cut it, not join it.
 //!
+//! The first two frames may travel with the upgrade itself, and then cost no round trip: [`Hello`] as the header `rusteze-greeting` of the
+//! request, [`Welcome`] or [`Reject`] as that of the answer, each the base64 of the whole frame, of at most
+//! [`MAX_GREETING_CHARS`](crate::limits::MAX_GREETING_CHARS). What is signed is the same, and so is what follows: an acceptor routes nothing
+//! before [`Confirm`]. A request whose header is no `Hello` is answered with status 400. An end that ignores the header answers without
+//! one, as relays do; then the dialler says `Hello` as its first frame.
+//!
 //! Data flows against [`Credit`]: a cumulative count of payload bytes the receiver is ready to take on this link. A source sends no
 //! payload beyond it. [`Request`]s carry the viewer's seek epoch and a deadline in milliseconds from now; [`Flush`] voids every
 //! request of an older epoch, and nothing void is answered. Requests name aligned chunks ([`crate::content::geometry`]) and say how many
@@ -86,15 +92,17 @@ mod catalogue;
 mod codec;
 mod error;
 mod frame;
+mod greeting;
 mod handshake;
 mod link;
 mod peer;
 mod tracker;
 
-pub use catalogue::{CatalogueEntry, FileEntry, Hints};
+pub use catalogue::{CatalogueEntry, FileEntry, Hints, Seed};
 pub use codec::{decode, encode, encode_head, encode_into, peek_type};
 pub use error::{BodyError, DecodeError};
 pub use frame::{Frame, HandshakeMessage, LinkMessage, Message, PeerMessage, TrackerMessage};
+pub use greeting::{GREETING_HEADER, GreetingError, decode_greeting, encode_greeting};
 pub use handshake::{
     Capabilities, Confirm, Hello, Nonce, Reject, RejectReason, Role, Signature, Welcome, handshake_transcript,
 };

@@ -11,7 +11,7 @@ use shared::{
     limits::{
         LEAF_BYTES, MAX_ADDRESSES, MAX_CHUNK_LEAVES, MAX_CODECS, MAX_CONTENT_BYTES, MAX_COVER_BYTES,
         MAX_DELTA_FILES, MAX_HAVE_RANGES, MAX_LINK_METRICS, MAX_PLAN_SOURCES, MAX_PROOF_NODES,
-        MAX_REQUEST_BATCH, MAX_STARTUP_RANGES, MAX_TIME_INDEX,
+        MAX_REQUEST_BATCH, MAX_SEEDS, MAX_STARTUP_RANGES, MAX_TIME_INDEX, MAX_WAVEFORM,
     },
     units::leaf_count,
     wire::{
@@ -19,7 +19,7 @@ use shared::{
         FileEntry, FilesDelta, FindPeers, Flush, ForgetPeers, Frame, GetHints, Goodbye, GoodbyeReason, Have,
         Hello, Hints, HintsReply, Holdings, LinkMetric, LinkReport, NoFresh, Open, PathKind, PathOffer,
         PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, PutHints, Refuse, RefuseReason,
-        Register, Registered, Reject, RejectReason, Request, RequestPath, Role, Signature, Token,
+        Register, Registered, Reject, RejectReason, Request, RequestPath, Role, Seed, Signature, Token,
         WantedChunk, Welcome,
     },
 };
@@ -29,7 +29,7 @@ pub(crate) fn any_frame() -> impl Strategy<Value = Frame> {
     prop_oneof![any_handshake(), any_link(), any_tracker(), any_paths(), any_have_or_data(), any_peer()]
 }
 
-fn any_handshake() -> impl Strategy<Value = Frame> {
+pub(crate) fn any_handshake() -> impl Strategy<Value = Frame> {
     let hello = (any::<u16>(), any_node(), any_role(), any_kind(), any::<(u64, [u8; 32])>(), any_text(128))
         .prop_map(|(version, node, role, kind, (capabilities, nonce), agent)| {
             let kind = Some(kind).filter(|_| role == Role::Peer);
@@ -280,18 +280,25 @@ fn any_file() -> impl Strategy<Value = FileEntry> {
 }
 
 fn any_entry() -> impl Strategy<Value = CatalogueEntry> {
-    (any_file(), any::<u32>(), any::<bool>()).prop_map(|(file, sources, at_origin)| CatalogueEntry {
-        file,
-        sources,
-        at_origin,
+    let seeds = vec(any_seed(), 0..=MAX_SEEDS);
+    (any_file(), any::<u32>(), any::<bool>(), seeds)
+        .prop_map(|(file, sources, at_origin, seeds)| CatalogueEntry { file, sources, at_origin, seeds })
+}
+
+fn any_seed() -> impl Strategy<Value = Seed> {
+    (any_node(), any_role(), option::of(any_address())).prop_map(|(node, role, address)| Seed {
+        node,
+        role,
+        address,
     })
 }
 
 fn any_hints() -> impl Strategy<Value = Hints> {
     let half = MAX_CONTENT_BYTES / 2;
     let steps = vec((1u32..1_000, 0u64..1 << 30), 0..=MAX_TIME_INDEX);
-    (vec((0..half, 0..half), 0..=MAX_STARTUP_RANGES), steps, any::<u8>(), 0..=MAX_COVER_BYTES).prop_map(
-        |(startup_ranges, steps, fill, cover_bytes)| {
+    let bars = vec(any::<u8>(), 0..=MAX_WAVEFORM);
+    (vec((0..half, 0..half), 0..=MAX_STARTUP_RANGES), steps, any::<u8>(), 0..=MAX_COVER_BYTES, bars).prop_map(
+        |(startup_ranges, steps, fill, cover_bytes, waveform)| {
             let mut point = (0, 0);
             let time_index = steps
                 .into_iter()
@@ -300,7 +307,7 @@ fn any_hints() -> impl Strategy<Value = Hints> {
                     point
                 })
                 .collect();
-            Hints { startup_ranges, time_index, cover_jpeg: vec![fill; cover_bytes] }
+            Hints { startup_ranges, time_index, cover_jpeg: vec![fill; cover_bytes], waveform }
         },
     )
 }

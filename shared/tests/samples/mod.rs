@@ -10,7 +10,7 @@ use shared::{
         FileEntry, FilesDelta, FindPeers, Flush, ForgetPeers, Frame, GetHints, Goodbye, GoodbyeReason, Have,
         Hello, Hints, HintsReply, Holdings, LinkMetric, LinkReport, NoFresh, Open, PathKind, PathOffer,
         PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, PutHints, Refuse, RefuseReason,
-        Register, Registered, Reject, RejectReason, Request, RequestPath, Role, Signature, Token,
+        Register, Registered, Reject, RejectReason, Request, RequestPath, Role, Seed, Signature, Token,
         WantedChunk, Welcome,
     },
 };
@@ -78,7 +78,19 @@ fn tracker() -> Vec<Frame> {
         CatalogueDelta {
             version: 11,
             reset: false,
-            changed: vec![CatalogueEntry { file: file(), sources: 3, at_origin: true }],
+            changed: vec![CatalogueEntry {
+                file: file(),
+                sources: 3,
+                at_origin: true,
+                seeds: vec![
+                    Seed { node: NODE, role: Role::Origin, address: None },
+                    Seed {
+                        node: NodeId([0xa3; 32]),
+                        role: Role::Peer,
+                        address: Some("203.0.113.8:4712".parse().expect("an address")),
+                    },
+                ],
+            }],
             removed,
         }
         .into(),
@@ -208,5 +220,6 @@ fn hints() -> Hints {
         startup_ranges: vec![(0, 65_536), (4_900_000, 100_000)],
         time_index: vec![(0, 4_096), (1_000, 90_000), (2_000, 170_000)],
         cover_jpeg: vec![0xff, 0xd8, 0xff, 0xd9],
+        waveform: vec![0, 12, 255, 40],
     }
 }

@@ -74,7 +74,8 @@ impl ConsoleActor {
         if due.tables {
             self.is_observing = true;
             let observatory = self.observatory.clone();
-            let observing = async move { observatory.tables().await };
+            let explained = self.state.explained();
+            let observing = async move { observatory.tables(explained).await };
             ctx.spawn(observing.into_actor(self).map(move |tables, console, ctx| {
                 console.is_observing = false;
                 console.send(ctx, due, Some(tables));

@@ -1,10 +1,12 @@
 //! What the console sends to a browser, as JSON.
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
 use shared::{MediaKind, NodeId, wire::Role};
 
 use super::tap::TraceLine;
-use crate::path_planner::SwarmSnapshot;
+use crate::{observe_swarm::Watched, path_planner::SwarmSnapshot};
 
 /// One update of a browser.
 #[derive(Debug, Serialize)]
@@ -30,6 +32,9 @@ pub struct Tables {
     pub more_sessions: usize,
     /// The largest swarms.
     pub swarms: Vec<SwarmRow>,
+    /// The swarm whose plans are being explained.
+    #[serde(serialize_with = "by_value")]
+    pub explained: Option<Arc<Watched>>,
     /// Connections without a proven key.
     pub strangers: usize,
     /// Relayed connections.
@@ -88,4 +93,8 @@ pub struct SwarmRow {
     /// The swarm.
     #[serde(flatten)]
     pub swarm: SwarmSnapshot,
+}
+
+fn by_value<S: Serializer>(watched: &Option<Arc<Watched>>, serializer: S) -> Result<S::Ok, S::Error> {
+    watched.as_deref().serialize(serializer)
 }

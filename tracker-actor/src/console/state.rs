@@ -4,6 +4,7 @@
 //! does not read, costs the tracker one message.
 
 use serde::Deserialize;
+use shared::ContentId;
 use thiserror::Error;
 
 use super::tap::{Direction, TraceLine};
@@ -28,6 +29,11 @@ pub enum Command {
     },
     /// Show only some messages.
     Filter(Filter),
+    /// Explain the plans of one swarm with every table, or of none.
+    Explain {
+        /// Which content.
+        content_id: Option<ContentId>,
+    },
 }
 
 /// Which messages are shown; empty fields let everything through.
@@ -82,6 +88,7 @@ pub struct ConsoleState {
     filter: Filter,
     read_to: u64,
     tables_at_ms: Option<u64>,
+    explained: Option<ContentId>,
 }
 
 impl ConsoleState {
@@ -97,6 +104,11 @@ impl ConsoleState {
                     self.read_to = last_number;
                 }
                 self.is_tracing = on;
+            }
+            Command::Explain { content_id } => {
+                self.explained = content_id;
+                // Whoever asks wants to see it now.
+                self.tables_at_ms = None;
             }
             Command::Filter(filter) => {
                 self.filter = Filter {
@@ -127,6 +139,11 @@ impl ConsoleState {
         if due.tables {
             self.tables_at_ms = Some(now_ms);
         }
+    }
+
+    /// The content whose plans are explained.
+    pub const fn explained(&self) -> Option<ContentId> {
+        self.explained
     }
 
     /// Whether the trace is being watched.
@@ -191,6 +208,21 @@ mod tests {
         assert_eq!(state.poll_due(100, 1), None);
         assert_eq!(state.poll_due(100, 2), Some(Due { tables: false, lines_after: Some(1) }));
         assert!(state.poll_due(TABLES_EVERY_MS, 1).expect("due").tables);
+    }
+
+    #[test]
+    fn plans_are_explained_at_once_and_until_another_word() {
+        let mut state = ConsoleState::default();
+        say(&mut state, r#"{"say":"more"}"#);
+        let due = state.poll_due(0, 0).expect("due");
+        state.handle_sent(0, due, 0);
+        let content_id = ContentId([0xab; 32]);
+        say(&mut state, &format!(r#"{{"say":"explain","content_id":"{content_id}"}}"#));
+        say(&mut state, r#"{"say":"more"}"#);
+        assert!(state.poll_due(1, 0).is_some_and(|due| due.tables));
+        assert_eq!(state.explained(), Some(content_id));
+        say(&mut state, r#"{"say":"explain","content_id":null}"#);
+        assert_eq!(state.explained(), None);
     }
 
     #[test]

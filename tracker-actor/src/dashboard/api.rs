@@ -1,4 +1,5 @@
-//! The JSON behind the dashboard: `/api/status`, `/api/files`, `/api/clients`, `/api/swarms`, `/api/cover/{content_id}`.
+//! The JSON behind the dashboard: `/api/status`, `/api/files`, `/api/clients`, `/api/swarms`, `/api/swarms/{content_id}`,
+//! `/api/cover/{content_id}`.
 //!
 //! Field names are stable: scripts read them.
 
@@ -115,6 +116,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/api/files", web::get().to(files))
         .route("/api/clients", web::get().to(clients))
         .route("/api/swarms", web::get().to(swarms))
+        .route("/api/swarms/{content_id}", web::get().to(swarm))
         .route("/api/cover/{content_id}", web::get().to(cover));
 }
 
@@ -165,6 +167,14 @@ async fn clients(observatory: web::Data<Observatory>) -> impl Responder {
 async fn swarms(observatory: web::Data<Observatory>) -> impl Responder {
     let planner = observatory.planner().await;
     web::Json(observatory.swarms(planner))
+}
+
+async fn swarm(observatory: web::Data<Observatory>, path: web::Path<String>) -> HttpResponse {
+    let Ok(content_id) = path.parse::<ContentId>() else { return HttpResponse::NotFound().finish() };
+    match observatory.picture(content_id).await {
+        Some(picture) => HttpResponse::Ok().json(picture),
+        None => HttpResponse::NotFound().finish(),
+    }
 }
 
 async fn cover(observatory: web::Data<Observatory>, path: web::Path<String>) -> HttpResponse {

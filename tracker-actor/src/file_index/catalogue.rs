@@ -7,13 +7,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
 use shared::{
     ContentId, MediaKind, NodeId,
-    limits::MAX_DELTA_FILES,
-    wire::{CatalogueDelta, CatalogueEntry, FileEntry},
+    limits::{MAX_DELTA_FILES, MAX_SEEDS},
+    wire::{CatalogueDelta, CatalogueEntry, FileEntry, Role, Seed},
 };
 
 /// Removals remembered; a subscriber further behind is told everything anew.
@@ -22,11 +23,22 @@ pub const MAX_TOMBSTONES: usize = 10_000;
 #[derive(Debug)]
 struct Record {
     file: FileEntry,
-    /// Those that are here now, and whether each is the origin.
-    holders: BTreeMap<NodeId, bool>,
+    /// Those that are here now.
+    holders: BTreeMap<NodeId, Holder>,
+    /// Those of them the entry names. A seed stays one while it is here, so that others who come and go change nothing.
+    seeds: Vec<NodeId>,
     /// Those that were here a moment ago and may come back.
     absent: BTreeSet<NodeId>,
     changed_at: u64,
+}
+
+/// One who has a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// Whether it is the tracker's own origin.
+    pub is_origin: bool,
+    /// Where anybody may dial it.
+    pub address: Option<SocketAddr>,
 }
 
 /// The files of one kind.
@@ -40,6 +52,41 @@ pub struct Catalogue {
     tombstones: BTreeMap<ContentId, u64>,
     /// Removals up to this version are no longer all known.
     forgotten_to: u64,
+}
+
+impl Record {
+    /// Whether the holder is new.
+    fn enter(&mut self, node: NodeId, holder: Holder) -> bool {
+        let is_new = self.holders.insert(node, holder).is_none();
+        let is_dialled = holder.is_origin || holder.address.is_some();
+        if is_dialled && self.seeds.len() < MAX_SEEDS && !self.seeds.contains(&node) {
+            self.seeds.push(node);
+        }
+        is_new
+    }
+
+    /// Whether the holder was here. Another takes its place as a seed.
+    fn leave(&mut self, node: &NodeId) -> bool {
+        let was_here = self.holders.remove(node).is_some();
+        if let Some(at) = self.seeds.iter().position(|seed| seed == node) {
+            self.seeds.remove(at);
+            let others = self.holders.iter().filter(|(other, holder)| {
+                (holder.is_origin || holder.address.is_some()) && !self.seeds.contains(other)
+            });
+            let next = others.map(|(other, _)| *other).next();
+            self.seeds.extend(next);
+        }
+        was_here
+    }
+
+    fn named_seeds(&self) -> Vec<Seed> {
+        let seed = |node: &NodeId| {
+            let holder = self.holders.get(node)?;
+            let role = if holder.is_origin { Role::Origin } else { Role::Peer };
+            Some(Seed { node: *node, role, address: holder.address })
+        };
+        self.seeds.iter().filter_map(seed).collect()
+    }
 }
 
 /// How far a subscriber has been told.
@@ -75,19 +122,20 @@ impl Catalogue {
     }
 
     /// `node` has the file. The description of the first who said so stands; none if nothing changed.
-    pub fn add(&mut self, node: NodeId, is_origin: bool, file: FileEntry) -> Option<Listing> {
+    pub fn add(&mut self, node: NodeId, holder: Holder, file: FileEntry) -> Option<Listing> {
         debug_assert_eq!(file.kind, self.kind, "the caller sorts by kind");
         let content_id = file.content_id;
         let record = self.records.entry(content_id).or_insert_with(|| Record {
             file: file.clone(),
             holders: BTreeMap::new(),
+            seeds: Vec::new(),
             absent: BTreeSet::new(),
             changed_at: 0,
         });
         record.absent.remove(&node);
-        let is_new = record.holders.insert(node, is_origin).is_none();
+        let is_new = record.enter(node, holder);
         // The origin's word stands over a stranger's, and a lone sharer may describe its file anew.
-        let may_describe = is_origin || record.holders.len() == 1;
+        let may_describe = holder.is_origin || record.holders.len() == 1;
         let is_described_anew = may_describe && record.file != file;
         if is_described_anew {
             record.file = file;
@@ -101,7 +149,7 @@ impl Catalogue {
     /// `node` no longer has the file, or is away; an absent one is remembered, so that it need not tell its list again.
     pub fn remove(&mut self, node: NodeId, content_id: ContentId, is_away: bool) -> Option<Listing> {
         let record = self.records.get_mut(&content_id)?;
-        let was_here = record.holders.remove(&node).is_some();
+        let was_here = record.leave(&node);
         if is_away && was_here {
             record.absent.insert(node);
         } else if !is_away {
@@ -120,14 +168,24 @@ impl Catalogue {
     }
 
     /// An absent holder is back.
-    pub fn restore(&mut self, node: NodeId, is_origin: bool, content_id: ContentId) -> Option<Listing> {
+    pub fn restore(&mut self, node: NodeId, holder: Holder, content_id: ContentId) -> Option<Listing> {
         let record = self.records.get_mut(&content_id)?;
         if !record.absent.remove(&node) {
             return None;
         }
-        record.holders.insert(node, is_origin);
+        record.enter(node, holder);
         self.listed += usize::from(record.holders.len() == 1);
         Some(self.touch(content_id))
+    }
+
+    /// A holder is to be dialled elsewhere from now on; none where the entry does not name it.
+    pub fn moved(&mut self, node: NodeId, holder: Holder, content_id: ContentId) -> Option<Listing> {
+        let record = self.records.get_mut(&content_id).filter(|record| record.holders.contains_key(&node))?;
+        let was_seed = record.seeds.contains(&node);
+        record.leave(&node);
+        record.enter(node, holder);
+        let is_seed = record.seeds.contains(&node);
+        (was_seed || is_seed).then(|| self.touch(content_id))
     }
 
     /// The next delta for a subscriber that has been told everything up to `cursor` (none: nothing yet), and the cursor after it.
@@ -162,7 +220,8 @@ impl Catalogue {
         Some(CatalogueEntry {
             file: record.file.clone(),
             sources: u32::try_from(record.holders.len()).unwrap_or(u32::MAX),
-            at_origin: record.holders.values().any(|is_origin| *is_origin),
+            at_origin: record.holders.values().any(|holder| holder.is_origin),
+            seeds: record.named_seeds(),
         })
     }
 
@@ -233,11 +292,33 @@ mod tests {
 
     use super::*;
 
+    const ORIGIN: Holder = Holder { is_origin: true, address: None };
+    const PEER: Holder = Holder { is_origin: false, address: None };
+
+    #[test]
+    fn an_entry_names_two_that_can_be_dialled_and_keeps_to_them_while_they_are_here() {
+        let mut catalogue = Catalogue::new(MediaKind::Video);
+        catalogue.add(node(9), PEER, file(1));
+        for (n, is_origin) in [(5, false), (1, true), (3, false), (7, false)] {
+            catalogue.add(node(n), holder(n, is_origin), file(1));
+        }
+        assert_eq!(seeds(&catalogue), [(node(5), Role::Peer, port(5)), (node(1), Role::Origin, None)]);
+        catalogue.remove(node(7), id(1), true);
+        assert_eq!(seeds(&catalogue).len(), 2);
+        catalogue.remove(node(5), id(1), true);
+        assert_eq!(seeds(&catalogue), [(node(1), Role::Origin, None), (node(3), Role::Peer, port(3))]);
+        catalogue.restore(node(5), holder(5, false), id(1));
+        assert_eq!(seeds(&catalogue).len(), 2);
+        assert!(catalogue.moved(node(3), holder(4, false), id(1)).is_some());
+        assert!(seeds(&catalogue).iter().any(|(_, _, address)| *address != port(3)));
+        assert_eq!(catalogue.moved(node(9), PEER, id(1)), None, "who is not named moves unheard");
+    }
+
     #[test]
     fn sources_count_everyone_present_and_the_origin_is_named() {
         let mut catalogue = Catalogue::new(MediaKind::Video);
-        catalogue.add(node(1), false, file(1));
-        let Some(Listing::Listed(entry)) = catalogue.add(node(2), true, file(1)) else { panic!("listed") };
+        catalogue.add(node(1), PEER, file(1));
+        let Some(Listing::Listed(entry)) = catalogue.add(node(2), ORIGIN, file(1)) else { panic!("listed") };
         assert_eq!((entry.sources, entry.at_origin), (2, true));
         let Some(Listing::Listed(entry)) = catalogue.remove(node(2), id(1), false) else { panic!("listed") };
         assert_eq!((entry.sources, entry.at_origin), (1, false));
@@ -248,8 +329,8 @@ mod tests {
     #[test]
     fn telling_the_same_twice_is_no_change() {
         let mut catalogue = Catalogue::new(MediaKind::Video);
-        catalogue.add(node(1), false, file(1));
-        assert_eq!(catalogue.add(node(1), false, file(1)), None);
+        catalogue.add(node(1), PEER, file(1));
+        assert_eq!(catalogue.add(node(1), PEER, file(1)), None);
         assert_eq!(catalogue.remove(node(7), id(1), false), None);
         assert_eq!(catalogue.version(), 1);
     }
@@ -257,21 +338,21 @@ mod tests {
     #[test]
     fn a_later_sharer_does_not_rename_the_file_and_the_origin_does() {
         let mut catalogue = Catalogue::new(MediaKind::Video);
-        catalogue.add(node(1), false, file(1));
-        catalogue.add(node(2), false, FileEntry { name: "other.mp4".to_owned(), ..file(1) });
+        catalogue.add(node(1), PEER, file(1));
+        catalogue.add(node(2), PEER, FileEntry { name: "other.mp4".to_owned(), ..file(1) });
         assert_eq!(catalogue.entry(&id(1)).expect("listed").file.name, "1.mp4");
-        catalogue.add(node(3), true, FileEntry { name: "true.mp4".to_owned(), ..file(1) });
+        catalogue.add(node(3), ORIGIN, FileEntry { name: "true.mp4".to_owned(), ..file(1) });
         assert_eq!(catalogue.entry(&id(1)).expect("listed").file.name, "true.mp4");
     }
 
     #[test]
     fn an_absent_holder_is_not_listed_and_comes_back_as_it_was() {
         let mut catalogue = Catalogue::new(MediaKind::Video);
-        catalogue.add(node(1), false, file(1));
+        catalogue.add(node(1), PEER, file(1));
         assert_eq!(catalogue.remove(node(1), id(1), true), Some(Listing::Unlisted));
         assert_eq!(catalogue.len(), 0);
-        assert!(matches!(catalogue.restore(node(1), false, id(1)), Some(Listing::Listed(_))));
-        assert_eq!(catalogue.restore(node(1), false, id(1)), None);
+        assert!(matches!(catalogue.restore(node(1), PEER, id(1)), Some(Listing::Listed(_))));
+        assert_eq!(catalogue.restore(node(1), PEER, id(1)), None);
         assert_eq!(catalogue.len(), 1);
     }
 
@@ -287,7 +368,7 @@ mod tests {
     fn a_long_catalogue_is_told_in_pages_of_which_the_first_resets() {
         let mut catalogue = Catalogue::new(MediaKind::Video);
         for n in 0..200 {
-            catalogue.add(node(1), false, file(n));
+            catalogue.add(node(1), PEER, file(n));
         }
         let (mut cursor, mut pages) = (None, Vec::new());
         while let Some((delta, next)) = catalogue.page_after(cursor) {
@@ -300,7 +381,7 @@ mod tests {
     #[test]
     fn a_subscriber_behind_the_remembered_removals_is_told_everything_anew() {
         let mut catalogue = Catalogue::new(MediaKind::Video);
-        catalogue.add(node(1), false, file(0));
+        catalogue.add(node(1), PEER, file(0));
         let (_, behind) = catalogue.page_after(None).expect("a delta");
         bury(&mut catalogue);
         let (delta, _) = catalogue.page_after(Some(behind)).expect("a delta");
@@ -313,7 +394,7 @@ mod tests {
     fn a_reset_told_in_pages_comes_to_its_end_when_old_removals_are_forgotten() {
         let mut catalogue = Catalogue::new(MediaKind::Video);
         for n in 100_000..100_200 {
-            catalogue.add(node(1), false, file(n));
+            catalogue.add(node(1), PEER, file(n));
         }
         bury(&mut catalogue);
         let mut view = View::default();
@@ -332,7 +413,7 @@ mod tests {
             for (verb, who, which) in steps {
                 match verb {
                     0 | 1 => {
-                        catalogue.add(node(who), false, file(which));
+                        catalogue.add(node(who), PEER, file(which));
                         reference.entry(id(which)).or_default().insert(node(who));
                     }
                     2 => {
@@ -340,7 +421,7 @@ mod tests {
                         reference.entry(id(which)).or_default().remove(&node(who));
                     }
                     3 => {
-                        if catalogue.restore(node(who), false, id(which)).is_some() {
+                        if catalogue.restore(node(who), PEER, id(which)).is_some() {
                             reference.entry(id(which)).or_default().insert(node(who));
                         }
                     }
@@ -362,7 +443,7 @@ mod tests {
 
     fn bury(catalogue: &mut Catalogue) {
         for n in 1..=MAX_TOMBSTONES as u32 + 1 {
-            catalogue.add(node(1), false, file(n));
+            catalogue.add(node(1), PEER, file(n));
             catalogue.remove(node(1), id(n), false);
         }
     }
@@ -388,6 +469,19 @@ mod tests {
             self.cursor = Some(cursor);
             true
         }
+    }
+
+    fn holder(n: u8, is_origin: bool) -> Holder {
+        Holder { is_origin, address: port(n).filter(|_| !is_origin) }
+    }
+
+    fn port(n: u8) -> Option<SocketAddr> {
+        Some(SocketAddr::from(([192, 0, 2, 1], n.into())))
+    }
+
+    fn seeds(catalogue: &Catalogue) -> Vec<(NodeId, Role, Option<SocketAddr>)> {
+        let entry = catalogue.entry(&id(1)).expect("listed");
+        entry.seeds.iter().map(|seed| (seed.node, seed.role, seed.address)).collect()
     }
 
     fn id(n: u32) -> ContentId {

@@ -91,7 +91,10 @@ impl HintsAccounts {
 }
 
 fn hints_bytes(hints: &Hints) -> usize {
-    size_of::<Hints>() + hints.cover_jpeg.len() + 16 * (hints.startup_ranges.len() + hints.time_index.len())
+    size_of::<Hints>()
+        + hints.cover_jpeg.len()
+        + hints.waveform.len()
+        + 16 * (hints.startup_ranges.len() + hints.time_index.len())
 }
 
 #[cfg(test)]

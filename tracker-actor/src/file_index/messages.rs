@@ -1,5 +1,7 @@
 //! What the file index is told and asked. Each message is one frame of one client at most, so the mailbox is bounded by the sessions.
 
+use std::net::SocketAddr;
+
 use actix::Message;
 use shared::{
     MediaKind, NodeId,
@@ -29,6 +31,8 @@ pub struct NodeJoined {
     pub kind: Option<MediaKind>,
     /// Whether it is the tracker's own origin.
     pub is_origin: bool,
+    /// Where anybody may dial it; none for the origin, which is where the tracker is, and for who takes no connections.
+    pub address: Option<SocketAddr>,
 }
 
 /// A client's session has ended.

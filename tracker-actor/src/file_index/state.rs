@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
     sync::Arc,
 };
 
@@ -15,7 +16,7 @@ use shared::{
 };
 
 use super::{
-    catalogue::{Catalogue, Cursor, Listing},
+    catalogue::{Catalogue, Cursor, Holder, Listing},
     hints::{FileKey, HintsAccounts, Verdict},
     messages::{FilesOutcome, NodeJoined, NodeLeft},
 };
@@ -76,6 +77,7 @@ struct Node {
     session: SessionId,
     kind: Option<MediaKind>,
     is_origin: bool,
+    address: Option<SocketAddr>,
     absent_since_ms: Option<u64>,
     version: u64,
     files: BTreeSet<FileKey>,
@@ -136,13 +138,17 @@ pub struct IndexSnapshot {
 impl FileIndexState {
     /// A client registered. The answer is the version of its list that is known.
     pub fn handle_joined(&mut self, now_ms: u64, joined: NodeJoined) -> u64 {
-        let NodeJoined { node, session, kind, is_origin } = joined;
+        let NodeJoined { node, session, kind, is_origin, address } = joined;
         if self.nodes.get(&node).is_some_and(|known| known.kind != kind || known.is_origin != is_origin) {
             self.forget(now_ms, node);
         }
         let known = self.nodes.entry(node).or_insert_with(|| Node::new(session, kind, is_origin));
+        let has_moved = std::mem::replace(&mut known.address, address) != address;
         if known.session == session && known.absent_since_ms.is_none() {
             // Registered anew over the same session: what it has been told stands.
+            if has_moved {
+                self.moved(node);
+            }
             self.tell_soon(now_ms);
             return self.nodes.get(&node).map_or(0, |known| known.version);
         }
@@ -152,13 +158,16 @@ impl FileIndexState {
         known.refused_since_ms = None;
         let version = known.version;
         let was_absent = known.absent_since_ms.take().is_some();
+        let holder = known.holder();
         let files: Vec<FileKey> = known.files.iter().copied().collect();
         if was_absent {
             self.absent_files -= files.len();
+        } else if has_moved {
+            self.moved(node);
         }
         for key in files {
             if was_absent {
-                let listing = self.catalogue_mut(key.0).restore(node, is_origin, key.1);
+                let listing = self.catalogue_mut(key.0).restore(node, holder, key.1);
                 self.publish(key, listing);
             }
             // The planner forgot the node with its old session.
@@ -184,7 +193,7 @@ impl FileIndexState {
             return FilesOutcome::Gap;
         }
         known.version = delta.version;
-        let (kind, is_origin) = (known.kind, known.is_origin);
+        let kind = known.kind;
         let mut removed: Vec<FileKey> = if delta.reset {
             let stays: BTreeSet<FileKey> =
                 delta.changed.iter().map(|file| (file.kind, file.content_id)).collect();
@@ -198,8 +207,7 @@ impl FileIndexState {
         }
         let mut refused = 0;
         for file in delta.changed {
-            let is_taken =
-                kind.is_none_or(|kind| kind == file.kind) && self.add_file(node, session, is_origin, file);
+            let is_taken = kind.is_none_or(|kind| kind == file.kind) && self.add_file(node, session, file);
             refused += u32::from(!is_taken);
         }
         self.tell_soon(now_ms);
@@ -333,19 +341,29 @@ impl FileIndexState {
         None
     }
 
-    fn add_file(&mut self, node: NodeId, session: SessionId, is_origin: bool, file: FileEntry) -> bool {
+    fn add_file(&mut self, node: NodeId, session: SessionId, file: FileEntry) -> bool {
         let key = (file.kind, file.content_id);
         let Some(known) = self.nodes.get_mut(&node) else { return false };
         if known.files.len() >= MAX_FILES_PER_CLIENT && !known.files.contains(&key) {
             return false;
         }
-        let is_new = known.files.insert(key);
-        let listing = self.catalogue_mut(key.0).add(node, is_origin, file);
+        let (is_new, holder) = (known.files.insert(key), known.holder());
+        let listing = self.catalogue_mut(key.0).add(node, holder, file);
         self.publish(key, listing);
         if is_new {
             self.gained(key, node, session);
         }
         true
+    }
+
+    /// A node that is here is reached elsewhere from now on.
+    fn moved(&mut self, node: NodeId) {
+        let Some(known) = self.nodes.get(&node) else { return };
+        let (holder, files) = (known.holder(), known.files.iter().copied().collect::<Vec<_>>());
+        for key in files {
+            let listing = self.catalogue_mut(key.0).moved(node, holder, key.1);
+            self.publish(key, listing);
+        }
     }
 
     fn remove_file(&mut self, node: NodeId, key: FileKey) {
@@ -415,6 +433,7 @@ impl Node {
             session,
             kind,
             is_origin,
+            address: None,
             absent_since_ms: None,
             version: 0,
             files: BTreeSet::new(),
@@ -423,6 +442,10 @@ impl Node {
             is_told: false,
             refused_since_ms: None,
         }
+    }
+
+    const fn holder(&self) -> Holder {
+        Holder { is_origin: self.is_origin, address: self.address }
     }
 }
 
@@ -650,8 +673,13 @@ mod tests {
     }
 
     fn join(index: &mut FileIndexState, who: u8, session: u64, kind: Option<MediaKind>) -> u64 {
-        let joined =
-            NodeJoined { node: node_id(who), session: SessionId(session), kind, is_origin: kind.is_none() };
+        let joined = NodeJoined {
+            node: node_id(who),
+            session: SessionId(session),
+            kind,
+            is_origin: kind.is_none(),
+            address: None,
+        };
         index.handle_joined(0, joined)
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     PathPlannerState, PlannerSnapshot,
-    messages::{ClientSays, HoldersChanged, NodeJoined, NodeLeft, Observe, ProbeFinished},
+    messages::{ClientSays, HoldersChanged, NodeJoined, NodeLeft, Observe, ObserveSwarm, ProbeFinished},
     probe::{PROBES_AT_ONCE, is_reachable},
     state::Output,
 };
@@ -193,5 +193,13 @@ impl Handler<Observe> for PathPlannerActor {
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         let snapshot: PlannerSnapshot = self.state.snapshot(SNAPSHOT_SWARMS);
         actix::MessageResult(snapshot)
+    }
+}
+
+impl Handler<ObserveSwarm> for PathPlannerActor {
+    type Result = actix::MessageResult<ObserveSwarm>;
+
+    fn handle(&mut self, ObserveSwarm(key): ObserveSwarm, _: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(self.state.view(clock::now_ms(), key))
     }
 }

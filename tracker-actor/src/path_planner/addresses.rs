@@ -26,6 +26,11 @@ pub fn dialable(observed: SocketAddr, register: &Register) -> Vec<SocketAddr> {
     addresses
 }
 
+/// The one address of a client that is told to everybody alike, whoever comes from where: the first that is loopback to nobody.
+pub fn seed_address(observed: SocketAddr, register: &Register) -> Option<SocketAddr> {
+    dialable(observed, register).into_iter().find(|address| !address.ip().is_loopback())
+}
+
 /// Of a node's addresses those a client at `viewer` can use.
 pub fn addresses_for(viewer: SocketAddr, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let is_here = viewer.ip().to_canonical().is_loopback();
@@ -60,6 +65,14 @@ mod tests {
         let addresses = dialable(at("127.0.0.1:5000"), &register(Some(7), &["10.0.0.2:7"]));
         assert_eq!(addresses_for(at("127.0.0.1:6000"), &addresses), [at("127.0.0.1:7"), at("10.0.0.2:7")]);
         assert_eq!(addresses_for(at("10.0.0.9:6000"), &addresses), [at("10.0.0.2:7")]);
+    }
+
+    #[test]
+    fn everybody_is_told_no_loopback_address() {
+        let register = register(Some(7), &["10.0.0.2:7"]);
+        assert_eq!(seed_address(at("198.51.100.1:5000"), &register), Some(at("198.51.100.1:7")));
+        assert_eq!(seed_address(at("127.0.0.1:5000"), &register), Some(at("10.0.0.2:7")));
+        assert_eq!(seed_address(at("[::ffff:127.0.0.1]:5000"), &self::register(Some(7), &[])), None);
     }
 
     #[test]

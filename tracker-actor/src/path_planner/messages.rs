@@ -9,7 +9,10 @@ use shared::{
     wire::{FindPeers, ForgetPeers, Holdings, LinkReport, Register, RequestPath, Role},
 };
 
-use crate::{file_index::HolderChange, registry::SessionId};
+use crate::{
+    file_index::{FileKey, HolderChange},
+    registry::SessionId,
+};
 
 /// What a client says about paths.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,3 +92,8 @@ pub struct ProbeFinished {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "super::PlannerSnapshot")]
 pub struct Observe;
+
+/// Asks for one swarm with its members and plans; none when nobody is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "Option<super::view::SwarmView>")]
+pub struct ObserveSwarm(pub FileKey);

@@ -11,7 +11,8 @@
 //! - [`swarm`]: who is in a swarm, and whom of them to look at, at a cost that does not grow with the swarm;
 //! - [`addresses`]: which addresses may be told to whom;
 //! - [`planning`]: candidates, choice, news;
-//! - [`state`]: the network, its events, and the plans that are due.
+//! - [`state`]: the network, its events, and the plans that are due;
+//! - [`view`]: one swarm, its plans and their reasons, for people.
 //!
 //! A plan is advice. Rates come from the receivers of data, never from the senders, and a client finds out for itself what a source is
 //! worth; a wrong plan costs time, not correctness.
@@ -29,13 +30,15 @@ pub mod state;
 pub mod swarm;
 #[cfg(test)]
 mod tests;
+pub mod view;
 
 use serde::Serialize;
 use shared::{ContentId, MediaKind};
 
 pub use actor::PathPlannerActor;
+pub use addresses::seed_address;
 pub use messages::{
-    ClientSays, HoldersChanged, NodeJoined, NodeLeft, Observe, PlannerRequest, ProbeFinished,
+    ClientSays, HoldersChanged, NodeJoined, NodeLeft, Observe, ObserveSwarm, PlannerRequest, ProbeFinished,
 };
 pub use state::PathPlannerState;
 

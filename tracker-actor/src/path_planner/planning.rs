@@ -22,7 +22,7 @@ use super::{
     paths::{Between, End, Reach, best_path},
     plan::{Candidate, is_clearly_better, order, sustainable_bps},
     state::{Node, Output, PLAN_SPACING_MS, PathPlannerState, RELAY_TOTAL_BPS},
-    swarm::{Rates, Swarm, Told, Viewer},
+    swarm::{Swarm, Told, Viewer},
 };
 use crate::file_index::FileKey;
 
@@ -30,14 +30,12 @@ use crate::file_index::FileKey;
 pub const PLAN_NEIGHBOURS: usize = 20;
 /// Of those, how many are chosen by rank alone; the rest by nearness of playhead first.
 const BY_RANK: usize = PLAN_NEIGHBOURS / 2;
+/// Uplinks that are added up one by one.
+const SAMPLED_UPLINKS: usize = 256;
 /// An uplink below this is none: a leaf would take more than two seconds.
 const MIN_UPLINK_BPS: u64 = 64_000;
 /// So often one of a viewer's sources at most makes room for one that promises more.
 const EXPLORE_MS: u64 = 300_000;
-/// Members of a sort whose uplinks are looked at to know those of all.
-const SAMPLED: usize = 256;
-/// Contents among which an origin's uplink is divided are counted up to this.
-const MAX_SHARING: usize = 1_000;
 
 const _: () = assert!(PLAN_NEIGHBOURS <= MAX_PLAN_SOURCES);
 
@@ -56,34 +54,27 @@ impl PathPlannerState {
             choose(&swarm.near(&node), order(&node, &previous, candidates), kept, may_explore);
         let (told, sources): (Vec<Told>, Vec<PlannedSource>) =
             chosen.iter().filter_map(|candidate| self.planned(viewing, candidate)).unzip();
-        if !is_answer && told == known.plan {
-            // Rates and delays alone are no news: the viewer measures them itself.
+        if !is_answer && !is_news(&known.plan, &told) {
             return;
         }
-        let rates = self.rates(now_ms, key);
+        let (origin_reserve_bps, sustainable_bps) = self.rates(now_ms, key);
         for told in &told {
             if let Some(named) = self.nodes.get_mut(&told.node) {
                 named.named += 1;
             }
         }
-        let Some(before) = self.swarms.get_mut(&key).and_then(|swarm| swarm.tell(now_ms, &node, told)) else {
-            return;
-        };
+        let epoch = self.epoch + 1;
+        let tell = |swarm: &mut Swarm| swarm.tell(now_ms, &node, epoch, told);
+        let Some(before) = self.swarms.get_mut(&key).and_then(tell) else { return };
         for told in before {
             self.unname(&told.node);
         }
         if let Some(viewer) = self.viewer_mut(key, &node).filter(|_| has_explored || is_answer) {
             viewer.explored_ms = now_ms;
         }
-        self.epoch += 1;
+        self.epoch = epoch;
         self.plans_told += 1;
-        let plan = Plan {
-            content_id: key.1,
-            epoch: self.epoch,
-            sources,
-            origin_reserve_bps: rates.origin_reserve_bps,
-            sustainable_bps: rates.sustainable_bps,
-        };
+        let plan = Plan { content_id: key.1, epoch, sources, origin_reserve_bps, sustainable_bps };
         self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
     }
 
@@ -142,7 +133,7 @@ impl PathPlannerState {
             .iter()
             .filter(|(_, swarm)| !swarm.viewers.is_empty())
             .map(|(key, swarm)| {
-                let sustainable_bps = self.sum_up(swarm).sustainable_bps;
+                let sustainable_bps = self.swarm_rates(swarm).1;
                 SwarmSnapshot {
                     kind: key.0,
                     content_id: key.1,
@@ -196,7 +187,9 @@ impl PathPlannerState {
         let has_addresses = candidate.path.kind == PathKind::Direct && candidate.role != Role::Origin;
         let told = Told {
             node: candidate.node,
+            role: candidate.role,
             path: candidate.path.kind,
+            rate_bps: candidate.path.measured_bps,
             complete: candidate.complete,
             uploads: candidate.uploads,
             addresses: if has_addresses { viewing.registered + known.registered } else { 0 },
@@ -215,60 +208,56 @@ impl PathPlannerState {
         Some((told, planned))
     }
 
-    /// What the swarm can carry; summed up anew now and then, for uplinks change slowly.
-    fn rates(&mut self, now_ms: u64, key: FileKey) -> Rates {
-        let Some(swarm) = self.swarms.get(&key) else { return Rates::default() };
+    /// The origin's share for this swarm and the rate it can carry; summed up anew now and then, for uplinks change slowly.
+    fn rates(&mut self, now_ms: u64, key: FileKey) -> (u64, u64) {
+        let Some(swarm) = self.swarms.get(&key) else { return (0, 0) };
         if let Some((_, rates)) = swarm.rates.filter(|(at_ms, _)| now_ms < at_ms + PLAN_SPACING_MS) {
             return rates;
         }
-        let rates = self.sum_up(swarm);
+        let rates = self.swarm_rates(swarm);
         if let Some(swarm) = self.swarms.get_mut(&key) {
             swarm.rates = Some((now_ms, rates));
         }
         rates
     }
 
-    fn sum_up(&self, swarm: &Swarm) -> Rates {
-        let uplink = |node: &NodeId| self.nodes.get(node).and_then(Node::uplink);
-        let Some(origin) = swarm.origin else { return Rates::default() };
-        let served = self
-            .swarms
-            .values()
-            .filter(|swarm| swarm.origin.is_some() && !swarm.viewers.is_empty())
-            .take(MAX_SHARING);
-        let origin_reserve_bps = uplink(&origin).unwrap_or(0) / (served.count() as u64).max(1);
-        let holders =
-            swarm.holders.iter().filter(|node| **node != origin && !swarm.viewers.contains_key(node));
-        let others_bps = together(holders, swarm.holders.len().saturating_sub(1), uplink);
-        let viewers_bps = together(swarm.viewers.keys(), swarm.viewers.len(), uplink);
-        let peers_bps = others_bps.saturating_add(viewers_bps);
-        let sustainable_bps = sustainable_bps(origin_reserve_bps, peers_bps, swarm.viewers.len());
-        Rates { origin_reserve_bps, sustainable_bps }
+    /// The origin's share for this swarm, and the rate the swarm can carry.
+    pub(super) fn swarm_rates(&self, swarm: &Swarm) -> (u64, u64) {
+        let reserve_bps = self.origin_reserve_bps(swarm);
+        let first_bps = self.first_copies_bps(swarm);
+        let viewers = swarm.viewers.keys().filter(|node| !swarm.holders.contains(node));
+        let peers_bps = self.uplinks_bps(viewers, swarm.viewers.len());
+        (reserve_bps, sustainable_bps(first_bps, peers_bps, swarm.viewers.len()))
     }
-}
 
-/// The uplinks of all `count` nodes together, from those of some: the sum needs no more precision than the uplinks themselves have. Of whom
-/// nothing is known is taken to be like the others.
-fn together<'a>(
-    nodes: impl Iterator<Item = &'a NodeId>,
-    count: usize,
-    uplink: impl Fn(&NodeId) -> Option<u64>,
-) -> u64 {
-    let (mut sampled, mut known, mut sum_bps) = (0usize, 0u64, 0u64);
-    for node in nodes.take(SAMPLED) {
-        sampled += 1;
-        if let Some(bps) = uplink(node) {
-            known += 1;
-            sum_bps = sum_bps.saturating_add(bps);
-        }
+    /// What those that have everything can send of it together: the origin its share, the others all they have.
+    pub(super) fn first_copies_bps(&self, swarm: &Swarm) -> u64 {
+        let others = swarm.holders.iter().filter(|node| Some(**node) != swarm.origin);
+        self.origin_reserve_bps(swarm).saturating_add(self.uplinks_bps(others, swarm.holders.len()))
     }
-    let all = if sampled < SAMPLED { sampled } else { count } as u64;
-    sum_bps.checked_div(known).unwrap_or(0).saturating_mul(all)
+
+    fn origin_reserve_bps(&self, swarm: &Swarm) -> u64 {
+        let Some(origin) = swarm.origin.and_then(|origin| self.nodes.get(&origin)) else { return 0 };
+        let is_served = |swarm: &&Swarm| swarm.origin.is_some() && !swarm.viewers.is_empty();
+        let served = self.swarms.values().filter(is_served).take(1_000);
+        origin.uplink().unwrap_or(0) / (served.count() as u64).max(1)
+    }
+
+    /// The uplinks of `nodes`, of which there are `count` at the most. Large swarms are sampled: the sum needs no more precision than the
+    /// uplinks themselves have.
+    fn uplinks_bps<'a>(&self, nodes: impl Iterator<Item = &'a NodeId>, count: usize) -> u64 {
+        let (mut sampled, mut sum_bps) = (0, 0u64);
+        for node in nodes.take(SAMPLED_UPLINKS) {
+            sampled += 1;
+            sum_bps = sum_bps.saturating_add(self.nodes.get(node).and_then(Node::uplink).unwrap_or(0));
+        }
+        if sampled < SAMPLED_UPLINKS as u64 { sum_bps } else { sum_bps / sampled * count as u64 }
+    }
 }
 
 impl Node {
     /// What it can send, if anything is known of it.
-    fn uplink(&self) -> Option<u64> {
+    pub(super) fn uplink(&self) -> Option<u64> {
         let known = [self.uplink_bps, self.upload_limit_bps];
         known.into_iter().filter(|rate_bps| *rate_bps > 0).min()
     }
@@ -337,4 +326,10 @@ fn explore(ordered: &[Candidate], is_chosen: &mut [bool]) -> bool {
         (is_chosen[best], is_chosen[last]) = (true, false);
     }
     is_better
+}
+
+/// Whether a viewer that has `told` should hear of `planned`. Rates and delays alone are no news: it measures them itself.
+fn is_news(told: &[Told], planned: &[Told]) -> bool {
+    let apart_from_rate = |told: &Told| Told { rate_bps: 0, ..*told };
+    !told.iter().map(apart_from_rate).eq(planned.iter().map(apart_from_rate))
 }

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use futures_util::StreamExt as _;
 use peer_actor::{
     identity::{Identity, is_signed_by, random_bytes},
-    transport::{LinkEvent, dial},
+    transport::{Dialled, LinkEvent, dial},
 };
 use shared::{
     NodeId,
@@ -34,7 +34,9 @@ pub(super) async fn is_reachable(identity: Arc<Identity>, node: NodeId, address:
 
 async fn answers(identity: &Identity, node: NodeId, address: SocketAddr) -> bool {
     let Ok(nonce) = random_bytes() else { return false };
-    let Ok((link, mut events)) = dial(&format!("ws://{address}{PEER_PATH}")).await else { return false };
+    let Ok(Dialled { link, mut events, .. }) = dial(&format!("ws://{address}{PEER_PATH}"), None).await else {
+        return false;
+    };
     let hello = Hello {
         version: PROTOCOL_VERSION,
         node: identity.node_id(),

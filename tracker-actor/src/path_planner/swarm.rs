@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use shared::{LeafIndex, NodeId, wire::PathKind};
+use shared::{
+    LeafIndex, NodeId,
+    wire::{PathKind, Role},
+};
 
 use super::planning::PLAN_NEIGHBOURS;
 
@@ -19,8 +22,12 @@ const NEAR: usize = 16;
 pub struct Told {
     /// Who.
     pub node: NodeId,
+    /// Peer or origin.
+    pub role: Role,
     /// How to reach it.
     pub path: PathKind,
+    /// What was measured of the path, or 0.
+    pub rate_bps: u64,
     /// Whether it has the whole file.
     pub complete: bool,
     /// Whether it is known to upload.
@@ -36,6 +43,8 @@ pub struct Viewer {
     pub playhead_leaf: LeafIndex,
     /// The plan it was told last.
     pub plan: Vec<Told>,
+    /// The epoch of that plan, or 0.
+    pub epoch: u64,
     /// When it was told.
     pub told_ms: u64,
     /// When it was last given another source for one that it had.
@@ -59,22 +68,13 @@ pub struct Swarm {
     pub size_bytes: u64,
     /// Mean rate of the content, or 0 when unknown.
     pub bitrate_bps: u64,
-    /// What the swarm can carry, and when that was summed up.
-    pub rates: Option<(u64, Rates)>,
+    /// The origin's share and what every viewer can have, and when that was summed up.
+    pub rates: Option<(u64, (u64, u64))>,
     by_playhead: BTreeSet<(LeafIndex, NodeId)>,
     /// Whose plans name a member.
     named_by: HashMap<NodeId, BTreeSet<NodeId>>,
     /// Viewers whose plans have room for more.
     hungry: BTreeSet<NodeId>,
-}
-
-/// What a swarm can carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Rates {
-    /// The origin's share for this swarm, or 0 when unknown.
-    pub origin_reserve_bps: u64,
-    /// What every viewer can have, or 0 when unknown.
-    pub sustainable_bps: u64,
 }
 
 impl Swarm {
@@ -92,9 +92,9 @@ impl Swarm {
     }
 
     /// `node` is told another plan; the one it had.
-    pub fn tell(&mut self, now_ms: u64, node: &NodeId, plan: Vec<Told>) -> Option<Vec<Told>> {
+    pub fn tell(&mut self, now_ms: u64, node: &NodeId, epoch: u64, plan: Vec<Told>) -> Option<Vec<Told>> {
         let viewer = self.viewers.get_mut(node)?;
-        viewer.told_ms = now_ms;
+        (viewer.told_ms, viewer.epoch) = (now_ms, epoch);
         if plan.len() < PLAN_NEIGHBOURS {
             self.hungry.insert(*node);
         } else {
@@ -257,7 +257,7 @@ mod tests {
             swarm.holders.insert(id(n));
         }
         let kept = *before.first().expect("a member");
-        swarm.tell(0, &id(5_000), vec![told(kept)]);
+        swarm.tell(0, &id(5_000), 1, vec![told(kept)]);
         assert_eq!(swarm.naming(&kept), [id(5_000)]);
         assert!(swarm.pool(&id(5_000)).contains(&kept));
     }
@@ -295,11 +295,11 @@ mod tests {
         let mut swarm = Swarm::default();
         swarm.enter(id(1), 0);
         swarm.enter(id(2), 0);
-        swarm.tell(5, &id(1), (10..10 + PLAN_NEIGHBOURS as u16).map(|n| told(id(n))).collect());
-        swarm.tell(5, &id(2), vec![told(id(10)), told(id(11))]);
+        swarm.tell(5, &id(1), 1, (10..10 + PLAN_NEIGHBOURS as u16).map(|n| told(id(n))).collect());
+        swarm.tell(5, &id(2), 1, vec![told(id(10)), told(id(11))]);
         assert_eq!(swarm.naming(&id(10)), [id(1), id(2)]);
         assert_eq!(swarm.hungry().collect::<Vec<_>>(), [(id(2), 2)]);
-        swarm.tell(6, &id(2), vec![told(id(11))]);
+        swarm.tell(6, &id(2), 2, vec![told(id(11))]);
         assert_eq!(swarm.naming(&id(10)), [id(1)]);
         swarm.leave(&id(1));
         swarm.leave(&id(2));
@@ -307,7 +307,15 @@ mod tests {
     }
 
     fn told(node: NodeId) -> Told {
-        Told { node, path: PathKind::Direct, complete: true, uploads: true, addresses: 0 }
+        Told {
+            node,
+            role: Role::Peer,
+            path: PathKind::Direct,
+            rate_bps: 0,
+            complete: true,
+            uploads: true,
+            addresses: 0,
+        }
     }
 
     fn id(n: u16) -> NodeId {

@@ -18,7 +18,7 @@ use peer_actor::{
 };
 use shared::{
     ContentId,
-    wire::{Frame, HintsReply, Nonce, Register, Registered, RejectReason},
+    wire::{Frame, HandshakeMessage, HintsReply, Message, Nonce, Register, Registered, RejectReason},
 };
 
 use super::{
@@ -80,18 +80,34 @@ enum Ask {
 }
 
 impl SessionActor {
-    /// Starts the session of a freshly accepted link on the current arbiter.
+    /// Starts the session of a freshly accepted link on the current arbiter. What answers the Hello that came with the upgrade is to be said
+    /// with its answer.
     pub fn launch(
         config: SessionConfig,
         nonce: Nonce,
+        hello: Option<HandshakeMessage>,
         wiring: Wiring,
         (link, events): (LinkHandle, LinkEvents),
         observed: SocketAddr,
         ungreeted: Ungreeted,
-    ) {
+    ) -> Option<HandshakeMessage> {
+        let session = wiring.registry.next_session();
+        let mut state = SessionState::new(clock::now_us(), config, nonce);
+        let answer = hello.and_then(|hello| {
+            let hello = Frame::from(Message::Handshake(hello));
+            wiring.registry.counters.frames_in.inc();
+            wiring.registry.tap.record(None, session, Direction::In, &hello);
+            state.handle_frame(clock::now_us(), hello);
+            state.take_greeting()
+        });
+        if let Some(answer) = &answer {
+            let answer = Frame::from(Message::Handshake(answer.clone()));
+            wiring.registry.counters.frames_out.inc();
+            wiring.registry.tap.record(None, session, Direction::Out, &answer);
+        }
         let actor = Self {
-            session: wiring.registry.next_session(),
-            state: SessionState::new(clock::now_us(), config, nonce),
+            session,
+            state,
             wiring,
             link,
             events: Some(events),
@@ -102,6 +118,7 @@ impl SessionActor {
             is_closing: false,
         };
         actor.start();
+        answer
     }
 
     /// Runs what is due and everything the state asks for that needs no answer; what does is returned.
@@ -270,10 +287,11 @@ impl Wiring {
         match ask {
             Ask::Register(register) => {
                 let (role, kind) = (info.role, info.kind);
+                let is_origin = role == shared::wire::Role::Origin;
+                let address = path_planner::seed_address(observed, &register).filter(|_| !is_origin);
                 let joined = path_planner::NodeJoined { node, session, role, kind, observed, register };
                 self.planner_joined.send(joined).await.ok()?;
-                let is_origin = role == shared::wire::Role::Origin;
-                let joined = file_index::NodeJoined { node, session, kind, is_origin };
+                let joined = file_index::NodeJoined { node, session, kind, is_origin, address };
                 let files_version = self.index_joined.send(joined).await.ok()?;
                 Some(Registered { observed, files_version }.into())
             }

@@ -156,6 +156,16 @@ impl SessionState {
         }
     }
 
+    /// Takes out the answer to the Hello that was just handled, so that it can be said with the answer to the WebSocket's upgrade. It is not
+    /// said again.
+    pub fn take_greeting(&mut self) -> Option<HandshakeMessage> {
+        let first = self.outputs.pop_front_if(|output| {
+            matches!(output, Output::Send(Frame { message: Message::Handshake(_), .. }))
+        })?;
+        let Output::Send(Frame { message: Message::Handshake(greeting), .. }) = first else { return None };
+        Some(greeting)
+    }
+
     /// Takes a decoded frame. The answer is how long the shell must rest before it reads the next one.
     pub fn handle_frame(&mut self, now_us: u64, frame: Frame) -> u64 {
         if matches!(self.phase, Phase::Closed) {
@@ -394,6 +404,21 @@ mod tests {
         let outputs = pair.say(0, register());
         assert_eq!(outputs, [Output::Registered(register())]);
         assert!(pair.state.is_open());
+    }
+
+    #[test]
+    fn a_hello_that_came_with_the_upgrade_is_answered_with_it_and_proved_behind_it() {
+        let mut pair = Pair::new();
+        let hello = pair.hello_frame();
+        pair.state.handle_frame(0, hello.into());
+        let Some(HandshakeMessage::Welcome(welcome)) = pair.state.take_greeting() else {
+            panic!("a welcome")
+        };
+        assert_eq!(pair.state.poll_output(), None, "it is not said again");
+        let transcript =
+            handshake_transcript(true, (pair.client.node_id(), [7; 32]), (welcome.node, welcome.nonce));
+        let outputs = pair.say(0, Confirm { signature: pair.client.sign(&transcript) });
+        assert!(matches!(outputs[..], [Output::Greeted(_)]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use futures_util::StreamExt as _;
 use peer_actor::{
     identity::Identity,
-    transport::{LinkEvent, LinkEvents, LinkHandle, dial},
+    transport::{Dialled, LinkEvent, LinkEvents, LinkHandle, dial},
 };
 use shared::{
     ContentId, MediaKind, NodeId,
@@ -93,7 +93,7 @@ impl Client {
     }
 
     pub(crate) async fn dial(tracker: &Tracker, identity: Identity) -> Self {
-        let (link, events) = dial(&tracker.url("/tracker")).await.expect("a link");
+        let Dialled { link, events, .. } = dial(&tracker.url("/tracker"), None).await.expect("a link");
         Self { identity: Arc::new(identity), link, events, answers_pings: true }
     }
 

@@ -2,11 +2,7 @@
 //!
 //! Invariant: what is chosen fits into the room that is given, the credit of its link and what that link can take.
 
-use super::{
-    LinkId, Uploader, UploaderOutput,
-    link::Queued,
-    origin::{Origin, Rank},
-};
+use super::{LinkId, Uploader, UploaderOutput, link::Queued, origin::Rank};
 
 /// A link may be ahead of the least served one by this much and still compete by deadline.
 const FAIR_SLACK_BYTES: u64 = 256 * 1024;
@@ -14,10 +10,7 @@ const FAIR_SLACK_BYTES: u64 = 256 * 1024;
 impl Uploader {
     /// What is served next, charged to its link. Nothing if it does not fit into `room`: it is waited for.
     pub(super) fn next(&mut self, now_ms: u64, room: u64, patience_ms: u64) -> Option<(LinkId, Queued)> {
-        let best = match &self.origin {
-            Some(origin) => self.most_urgent_of_origin(now_ms, patience_ms, origin),
-            None => self.most_urgent(now_ms, patience_ms, |_| false).map(|(link, at)| (Rank::Rest, link, at)),
-        };
+        let best = self.most_urgent_ranked(now_ms, patience_ms);
         if best.is_none_or(|(rank, ..)| rank > Rank::Fresh)
             && let Some(fresh) = self.next_fresh(now_ms, room, patience_ms)
         {
@@ -30,20 +23,19 @@ impl Uploader {
         }
         self.fair_bytes = self.fair_bytes.max(link.served_bytes);
         let queued = link.start(at);
-        if let (Some(origin), Rank::Boost) = (&mut self.origin, rank) {
-            origin.boosted(queued.bytes);
+        if rank == Rank::Boost {
+            self.origin.boosted(queued.bytes);
         }
         Some((link_id, queued))
     }
 
     /// Answers a token with a fresh chunk.
     fn next_fresh(&mut self, now_ms: u64, room: u64, patience_ms: u64) -> Option<(LinkId, Queued)> {
-        let origin = self.origin.as_mut().filter(|origin| origin.has_tokens())?;
         let links = &self.links;
         let can_take = |link: LinkId, bytes: u64| {
             bytes <= room && links.get(&link).is_some_and(|link| link.can_take(now_ms, bytes, patience_ms))
         };
-        let (link_id, wanted, leaves, bytes) = origin.pop_token(can_take, &mut self.outputs)?;
+        let (link_id, wanted, leaves, bytes) = self.origin.pop_token(can_take, &mut self.outputs)?;
         let queued = Queued {
             id: wanted.id,
             content_id: wanted.content_id,
@@ -59,15 +51,12 @@ impl Uploader {
         Some((link_id, queued))
     }
 
-    /// The request an origin serves next: by rank, then by deadline; of the rest, first copies before second ones, in fair shares.
-    fn most_urgent_of_origin(
-        &self,
-        now_ms: u64,
-        patience_ms: u64,
-        origin: &Origin,
-    ) -> Option<(Rank, LinkId, usize)> {
+    /// The request to serve next: of what this node is a seed of by rank, then by deadline; of the rest, first copies before second ones,
+    /// in fair shares.
+    fn most_urgent_ranked(&self, now_ms: u64, patience_ms: u64) -> Option<(Rank, LinkId, usize)> {
+        let origin = &self.origin;
         let mut best = None;
-        for (id, link) in &self.links {
+        for (id, link) in self.links.iter().filter(|_| origin.is_in_demand()) {
             for (at, queued) in link.queue.iter().enumerate() {
                 if !link.can_take(now_ms, queued.bytes, patience_ms) {
                     continue;
@@ -82,7 +71,7 @@ impl Uploader {
         if let Some(((rank, _, link), at)) = best {
             return Some((rank, link, at));
         }
-        let (link, at) = self.most_urgent(now_ms, patience_ms, |queued| !origin.is_fresh(queued))?;
+        let (link, at) = self.most_urgent(now_ms, patience_ms, |queued| origin.is_repeat(queued))?;
         Some((Rank::Rest, link, at))
     }
 

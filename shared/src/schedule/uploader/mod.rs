@@ -6,7 +6,7 @@
 //! received: a socket that has taken something says nothing, because kernels and shapers hold more than a slow link carries in a second.
 //! Among the links with the least service the earliest deadline goes first.
 //!
-//! An *origin* has everything from the start, so what it sends first matters more: `origin` has its order, and answers tokens.
+//! Who has a content from the start is a *seed* of it, and what it sends first matters more: `origin` has its order, and answers tokens.
 //!
 //! Drive it: inputs, then drain [`Uploader::poll_output`], then call [`Uploader::handle_timeout`] no later than
 //! [`Uploader::poll_timeout`]. For each [`UploaderOutput::Serve`] the owner reads the chunk and asks [`Uploader::read_done`] whether it is
@@ -96,7 +96,7 @@ pub struct Uploader {
     outputs: VecDeque<UploaderOutput>,
     pace: Pace,
     limit: UploadLimit,
-    origin: Option<Origin>,
+    origin: Origin,
     /// The service of whoever was served last (start-time fair queueing, Goyal, Vin and Cheng 1996): a link that becomes active starts
     /// there, so that what others got while it wanted nothing is not held against them.
     fair_bytes: u64,
@@ -110,27 +110,25 @@ impl Uploader {
             outputs: VecDeque::new(),
             pace: Pace::default(),
             limit: UploadLimit::new(upload_limit_bps),
-            origin: None,
+            origin: Origin::default(),
             fair_bytes: 0,
         }
     }
 
-    /// Serves what it has not served lately before anything else: an origin's order. A viewer passes a first copy on, so it is worth many
-    /// second ones; those get what is left.
-    pub fn with_first_copies_first(mut self) -> Self {
-        self.origin = Some(Origin::default());
-        self
+    /// A content this node is a seed of, its size and its mean rate (0 when unknown). What of it was not served lately is served before
+    /// anything else: a viewer passes a first copy on, so it is worth many second ones; those get what is left. Tokens for other contents
+    /// are answered with NoFresh.
+    pub fn seeds(&mut self, content_id: ContentId, size_bytes: u64, bitrate_bps: u64) {
+        self.origin.content(content_id, size_bytes, bitrate_bps);
     }
 
-    /// A content that can be served, its size and its mean rate (0 when unknown). Tokens for others are answered with NoFresh.
-    pub fn content(&mut self, content_id: ContentId, size_bytes: u64, bitrate_bps: u64) {
-        if let Some(origin) = &mut self.origin {
-            origin.content(content_id, size_bytes, bitrate_bps);
-        }
+    /// Whether it is a seed of the content.
+    pub fn is_seed_of(&self, content_id: &ContentId) -> bool {
+        self.origin.is_seed_of(content_id)
     }
 
-    /// A viewer announces what it holds of a content and passes on. Of use to an origin alone; viewers that do not upload, or are known
-    /// not to, are not to be announced.
+    /// A viewer announces what it holds of a content and passes on. Of use to a seed alone; viewers that do not upload, or are known not
+    /// to, are not to be announced.
     pub fn have(
         &mut self,
         link: LinkId,
@@ -139,21 +137,17 @@ impl Uploader {
         complete: bool,
         ranges: &[LeafRange],
     ) {
-        let is_known = self.links.contains_key(&link);
-        if let Some(origin) = self.origin.as_mut().filter(|_| is_known) {
-            origin.have(link, content_id, reset, complete, ranges);
+        if self.links.contains_key(&link) {
+            self.origin.have(link, content_id, reset, complete, ranges);
         }
     }
 
-    /// A viewer asks for a chunk of the origin's choice.
+    /// A viewer asks for a chunk of the seed's choice.
     pub fn token(&mut self, now_ms: u64, link: LinkId, wanted: FreshWanted) {
         let Some(state) = self.links.get(&link) else { return };
         let is_void = wanted.epoch < state.oldest_epoch(&wanted.content_id) || state.has_request(wanted.id);
         let refused = UploaderOutput::NoFresh { link, id: wanted.id };
-        let answer = match &mut self.origin {
-            Some(origin) if !is_void => origin.token(now_ms, link, wanted),
-            Some(_) | None => Some(refused),
-        };
+        let answer = if is_void { Some(refused) } else { self.origin.token(now_ms, link, wanted) };
         self.outputs.extend(answer);
         self.pump(now_ms);
     }
@@ -167,9 +161,7 @@ impl Uploader {
     /// A link is gone, with everything it asked for.
     pub fn link_left(&mut self, now_ms: u64, link: LinkId) {
         self.links.remove(&link);
-        if let Some(origin) = &mut self.origin {
-            origin.left(link);
-        }
+        self.origin.left(link);
         self.pump(now_ms);
     }
 
@@ -216,7 +208,6 @@ impl Uploader {
         starting: bool,
         chunks: &[WantedChunk],
     ) {
-        self.content(content_id, size_bytes, 0);
         let fair_bytes = self.fair_bytes;
         let busy_ms = self.backlog_ms().clamp(50, 5_000);
         let Some(state) = self.links.get_mut(&link) else { return };
@@ -253,9 +244,7 @@ impl Uploader {
         if let Some(link) = self.links.get_mut(&link_id) {
             link.void(|queued| ids.contains(&queued.id));
         }
-        if let Some(origin) = &mut self.origin {
-            origin.void(link_id, |wanted| ids.contains(&wanted.id));
-        }
+        self.origin.void(link_id, |wanted| ids.contains(&wanted.id));
         self.pump(now_ms);
     }
 
@@ -266,9 +255,7 @@ impl Uploader {
             link.set_oldest_epoch(content_id, epoch);
             link.void(|queued| queued.content_id == content_id && queued.epoch < epoch);
         }
-        if let Some(origin) = &mut self.origin {
-            origin.void(link_id, |wanted| wanted.content_id == content_id && wanted.epoch < epoch);
-        }
+        self.origin.void(link_id, |wanted| wanted.content_id == content_id && wanted.epoch < epoch);
         self.pump(now_ms);
     }
 
@@ -279,9 +266,7 @@ impl Uploader {
             link.forget_epoch(&content_id);
             link.void(|queued| queued.content_id == content_id);
         }
-        if let Some(origin) = &mut self.origin {
-            origin.closed(link_id, &content_id);
-        }
+        self.origin.closed(link_id, &content_id);
         self.pump(now_ms);
     }
 
@@ -306,9 +291,7 @@ impl Uploader {
             state.sent_bytes -= reading.bytes;
             state.served_bytes = state.served_bytes.saturating_sub(reading.bytes);
             self.limit.give_back(reading.bytes);
-            if let Some(origin) = &mut self.origin {
-                origin.unsent(link, &reading.content_id, reading.leaves);
-            }
+            self.origin.unsent(link, &reading.content_id, reading.leaves);
             if let (Some(reason), false) = (failed, reading.is_void) {
                 let content_id = reading.content_id;
                 self.outputs.push_back(UploaderOutput::Refuse { link, content_id, id, reason });
@@ -378,10 +361,7 @@ impl Uploader {
 
     /// Serves while the send window, the upload limit and somebody's credit allow.
     fn pump(&mut self, now_ms: u64) {
-        let uplink_bps = self.uplink_bps();
-        if let Some(origin) = &mut self.origin {
-            origin.advance(now_ms, uplink_bps);
-        }
+        self.origin.advance(now_ms, self.uplink_bps());
         let patience_ms = self.patience_ms();
         let window_bytes = self.pace.window_bytes(self.longest_rtt_ms());
         let links = self.links.values().filter(|link| !link.is_stuck(now_ms, patience_ms));
@@ -394,9 +374,7 @@ impl Uploader {
             let Some((link_id, queued)) = self.next(now_ms, room, patience_ms) else { break };
             under_way += queued.bytes;
             self.limit.take(now_ms, queued.bytes);
-            if let Some(origin) = &mut self.origin {
-                origin.sent(now_ms, link_id, &queued.content_id, queued.leaves);
-            }
+            self.origin.sent(now_ms, link_id, &queued.content_id, queued.leaves);
             self.outputs.push_back(UploaderOutput::Serve {
                 link: link_id,
                 content_id: queued.content_id,

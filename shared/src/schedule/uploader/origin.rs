@@ -1,4 +1,4 @@
-//! What an origin serves before what: first copies first, with a little set aside for those that start.
+//! What a seed serves before what: first copies first, with a little set aside for those that start.
 //!
 //! Everybody passes on what he got, so a first copy is worth many second ones. In this order:
 //!
@@ -90,6 +90,16 @@ struct Media {
 }
 
 impl Origin {
+    /// Whether the node is a seed of it.
+    pub(super) fn is_seed_of(&self, content_id: &ContentId) -> bool {
+        self.media.contains_key(content_id)
+    }
+
+    /// Whether anybody wants something of what the node is a seed of.
+    pub(super) fn is_in_demand(&self) -> bool {
+        !self.copies.is_empty()
+    }
+
     /// A content is there to be served.
     pub(super) fn content(&mut self, content_id: ContentId, size_bytes: u64, bitrate_bps: u64) {
         if self.media.len() >= MAX_CONTENTS && !self.media.contains_key(&content_id) {
@@ -147,10 +157,6 @@ impl Origin {
         self.tokens.retain(|token| token.link != link || !is_void(&token.wanted));
     }
 
-    pub(super) fn has_tokens(&self) -> bool {
-        !self.tokens.is_empty()
-    }
-
     /// A link no longer wants a content.
     pub(super) fn closed(&mut self, link: LinkId, content_id: &ContentId) {
         self.void(link, |wanted| wanted.content_id == *content_id);
@@ -186,8 +192,11 @@ impl Origin {
         (self.boost_bytes, self.boost_ms) = (filled.min(cap), now_ms);
     }
 
-    /// How a request ranks.
+    /// How a request ranks; those of other contents have no rank.
     pub(super) fn rank(&self, now_ms: u64, queued: &Queued) -> Rank {
+        if !self.copies.contains_key(&queued.content_id) {
+            return Rank::Rest;
+        }
         let within = |ms: u64| queued.deadline_ms < now_ms + ms;
         let soon_ms = if queued.starting { FRESH_STARTING_MS } else { FRESH_NOW_MS };
         let is_fresh = self.is_fresh(queued);
@@ -204,6 +213,11 @@ impl Origin {
 
     pub(super) fn is_fresh(&self, queued: &Queued) -> bool {
         self.copies.get(&queued.content_id).is_some_and(|copies| copies.is_fresh(queued.leaves))
+    }
+
+    /// Whether it asks for a second copy of what the node is a seed of.
+    pub(super) fn is_repeat(&self, queued: &Queued) -> bool {
+        self.copies.contains_key(&queued.content_id) && !self.is_fresh(queued)
     }
 
     /// The next token that can be answered with a chunk: whose link `can_take` so many bytes. Tokens for which nothing is fresh are

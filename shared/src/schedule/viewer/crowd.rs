@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     limits::{LEAF_BYTES, MAX_CHUNK_LEAVES},
-    units::LeafIndex,
+    units::{LeafIndex, LeafRange},
 };
 
 /// An origin that delivers this many times the media's rate has supply to spare.
@@ -25,18 +25,26 @@ const DIRECT_SLACK_MS: i64 = 700;
 const DIRECT_HELD_SLACK_MS: i64 = 2_000;
 
 impl Viewer {
-    /// The origin that is to be spared: there is a crowd, and it has not shown that it could feed everybody.
+    /// The seed that is to be spared, an origin if there is one: there is a crowd, and seeds have not shown that they could feed everybody.
+    /// Of several peers that share the file each viewer has its own; the others are peers to it that happen to have everything.
     pub(super) fn scarce_origin(&self) -> Option<SourceId> {
         if !self.config.tokens || !self.is_crowd() {
             return None;
         }
         let media = self.timeline.bytes_in(1_000) as f64 / 1_000.0;
-        let is_scarce = |source: &Source| {
-            let known = source.goodput.bytes_per_ms().filter(|_| source.goodput.is_measured());
-            known.is_none_or(|rate| rate < SPARE_FACTOR * media)
-        };
-        let origin = self.sources.iter().find(|(_, source)| source.traits.is_origin)?;
-        is_scarce(origin.1).then_some(*origin.0)
+        let seeds = || self.sources.iter().filter(|(_, source)| source.is_seed);
+        let measured = seeds().filter(|(_, source)| source.goodput.is_measured());
+        let seeded: f64 = measured.filter_map(|(_, source)| source.goodput.bytes_per_ms()).sum();
+        if seeded >= SPARE_FACTOR * media {
+            return None;
+        }
+        let spared = seeds().min_by_key(|(id, source)| (!source.traits.is_origin, self.hash(**id)))?;
+        Some(*spared.0)
+    }
+
+    /// Whether a source is neither the seed that is to be spared nor another origin.
+    pub(super) fn is_peer(&self, spared: Option<SourceId>, id: SourceId, source: &Source) -> bool {
+        spared != Some(id) && !source.traits.is_origin
     }
 
     /// How long a peer of a crowd takes to deliver one more chunk: what it says it has queued, and what it was asked since. Rates measured
@@ -89,9 +97,15 @@ impl Viewer {
         }
     }
 
-    pub(super) fn bytes_at_peers(&self) -> u64 {
-        let peers = self.sources.values().filter(|source| !source.traits.is_origin);
-        peers.map(|source| source.outstanding_bytes).sum()
+    /// Sources that hold all of `leaves` and are viewers themselves.
+    pub fn viewers_with(&self, leaves: LeafRange) -> impl Iterator<Item = SourceId> {
+        let viewers = self.sources.iter().filter(|(_, source)| !source.is_seed);
+        viewers.filter(move |(_, source)| source.have.contains(leaves)).map(|(id, _)| *id)
+    }
+
+    pub(super) fn bytes_at_peers(&self, spared: Option<SourceId>) -> u64 {
+        let peers = self.sources.iter().filter(|(id, source)| self.is_peer(spared, **id, source));
+        peers.map(|(_, source)| source.outstanding_bytes).sum()
     }
 
     /// How many leaves a chunk has that passes through a crowd: the same for all its viewers, so that what one got another can ask for,

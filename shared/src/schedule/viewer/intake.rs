@@ -66,6 +66,7 @@ impl Viewer {
         known.announce_backlog(now_ms, backlog_ms);
         if reset {
             known.have.clear();
+            known.is_seed |= complete;
         }
         if complete {
             known.have.insert(LeafRange::new(0, u32::MAX));

@@ -204,6 +204,14 @@ impl Viewer {
         }
     }
 
+    /// A reader stops before `end_byte`: nothing is fetched ahead of it beyond, which would be in the way of wherever its player reads next.
+    pub fn reader_ends(&mut self, now_ms: u64, reader: ReaderId, end_byte: u64) {
+        self.touch(now_ms);
+        if let Some(reader) = self.readers.get_mut(&reader) {
+            reader.ends_at = end_byte;
+        }
+    }
+
     /// A reader is gone; what only it wanted is no longer wanted, and taken back as far as it is not on its way.
     pub fn reader_closed(&mut self, now_ms: u64, reader: ReaderId) {
         self.touch(now_ms);

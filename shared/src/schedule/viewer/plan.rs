@@ -111,7 +111,7 @@ impl Viewer {
             share: Share::of(usable.max(1)),
             is_crowd,
             scarce,
-            room_bytes: self.timeline.bytes_in(NEAR_MEDIA_MS).saturating_sub(self.bytes_at_peers()),
+            room_bytes: self.timeline.bytes_in(NEAR_MEDIA_MS).saturating_sub(self.bytes_at_peers(scarce)),
             tries: if scarce.is_some() { MAX_CROWD_TRIES } else { MAX_TRIES },
             direct: scarce.map_or(0, |origin| self.direct_requests(origin)),
             asks: BTreeMap::new(),
@@ -377,7 +377,7 @@ impl Viewer {
 
     /// The leaves that are fetched for a reader.
     pub(super) fn window(&self, reader: &Reader) -> Range<LeafIndex> {
-        let size = self.config.size_bytes;
+        let size = self.config.size_bytes.min(reader.ends_at);
         if reader.position >= size {
             return self.leaf_count..self.leaf_count;
         }
@@ -455,8 +455,8 @@ impl Viewer {
         self.sources.values().any(|source| !source.traits.is_origin && !source.have.is_full())
     }
 
-    /// Spreads viewers with different seeds over equally rare pieces.
-    fn hash(&self, piece: u32) -> u64 {
+    /// Spreads viewers with different salts over equally rare pieces, and over seeds.
+    pub(super) fn hash(&self, piece: u32) -> u64 {
         let mut mixed = self.salt ^ u64::from(piece).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -16,6 +16,8 @@ const CAREFUL_MS: u64 = 2_000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader {
     pub(super) position: u64,
+    /// Where it stops reading, as far as it said.
+    pub(super) ends_at: u64,
     pub(super) is_blocked: bool,
     /// Since when it waits without playing, and whether that was counted as a stall.
     pub(super) dry_since_ms: Option<u64>,
@@ -37,6 +39,7 @@ impl Reader {
     pub(super) fn new(now_ms: u64, position: u64, timeline: &Timeline, grace_until_ms: u64) -> Self {
         Self {
             position,
+            ends_at: u64::MAX,
             is_blocked: false,
             dry_since_ms: None,
             counted: false,
@@ -59,8 +62,8 @@ impl Reader {
         timeline: &Timeline,
     ) {
         if is_jump {
-            *self =
-                Self { counted: self.counted, ..Self::new(now_ms, position, timeline, self.grace_until_ms) };
+            let (counted, ends_at) = (self.counted, self.ends_at);
+            *self = Self { counted, ends_at, ..Self::new(now_ms, position, timeline, self.grace_until_ms) };
         }
         (self.position, self.is_blocked) = (position, is_blocked);
         self.advance(now_ms, timeline);

@@ -67,7 +67,7 @@ impl Viewer {
         }
         for (_, id) in late {
             let Some(flight) = self.flights.get(id).copied() else { continue };
-            if moved < MAX_MOVES_PER_RUN && self.relocate(id, &flight, scarce.is_some(), &mut asks) {
+            if moved < MAX_MOVES_PER_RUN && self.relocate(id, &flight, scarce, &mut asks) {
                 moved += 1;
             } else if scarce.is_none() {
                 self.hedge(id, &flight, &mut asks);
@@ -90,7 +90,7 @@ impl Viewer {
             .take(MAX_LOOKED_AT)
             .collect();
         for (id, flight) in at_origin {
-            let Some((ms, other)) = self.best_other(&flight, false, false) else { continue };
+            let Some((ms, other)) = self.best_other(&flight, false, None) else { continue };
             let slack_ms = flight.deadline_ms.saturating_sub(now_ms);
             if ms <= slack_ms.max(RELIEVE_MS) as f64 {
                 self.cancel(vec![id]);
@@ -169,7 +169,7 @@ impl Viewer {
         if flight.hedged || !is_late || !is_urgent || self.tally.hedged_bytes + flight.bytes > budget {
             return;
         }
-        let Some((ms, other)) = self.best_other(flight, false, false) else { return };
+        let Some((ms, other)) = self.best_other(flight, false, None) else { return };
         if ms <= 2.0 * waited_ms as f64 && HEDGE_FACTOR * ms < self.still_ms(flight, false) {
             self.tally.hedged_bytes += flight.bytes;
             self.flights.mark_hedged(id);
@@ -178,7 +178,14 @@ impl Viewer {
     }
 
     /// Takes a request back and asks another source. Whether it did.
-    fn relocate(&mut self, id: RequestId, flight: &Flight, is_scarce: bool, asks: &mut Asks) -> bool {
+    fn relocate(
+        &mut self,
+        id: RequestId,
+        flight: &Flight,
+        scarce: Option<SourceId>,
+        asks: &mut Asks,
+    ) -> bool {
+        let is_scarce = scarce.is_some();
         let waited_ms = self.now_ms.saturating_sub(flight.sent_ms);
         if flight.hedged || waited_ms < MOVE_AFTER_MS << self.back_off(flight) {
             return false;
@@ -186,8 +193,8 @@ impl Viewer {
         let still_ms = self.still_ms(flight, is_scarce);
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
         let is_proven = self.sources.get(&flight.source).is_some_and(Source::is_proven);
-        if is_scarce && self.is_at_origin(flight) {
-            return self.leave_the_origin(id, flight, asks);
+        if scarce == Some(flight.source) {
+            return self.leave_the_origin(id, flight, scarce, asks);
         }
         if still_ms < NOT_WORTH_MOVING_MS || is_proven && still_ms + IN_TIME_MS <= slack_ms {
             return false;
@@ -196,17 +203,18 @@ impl Viewer {
         let heard_ms = self.sources.get(&flight.source).map_or(0, |source| source.heard_ms);
         let silent_ms = self.now_ms.saturating_sub(heard_ms);
         let is_silent = silent_ms > LAST_RESORT_WAITED_MS;
-        // What a source is sending comes anyway: that is a matter of duplicates. One that never sent anything may never do.
+        // What a source is sending comes anyway: that is a matter of duplicates, but while a reader waits to start. One that never sent
+        // anything may never do.
         let is_hopeless = is_silent || !is_proven && silent_ms > UNPROVEN_MS;
         let source = self.sources.get(&flight.source);
         let has_begun = source.is_some_and(|source| source.has_begun(flight.deadline_ms, id));
-        if has_begun && !is_hopeless && !is_scarce {
+        if has_begun && !is_hopeless && !is_scarce && !self.is_starting() {
             return false;
         }
         let is_last_resort = has_waited_long
             && flight.deadline_ms < self.now_ms + LAST_RESORT_SLACK_MS
             && (is_silent || !is_scarce);
-        let Some((ms, other)) = self.best_other(flight, is_last_resort, is_scarce) else { return false };
+        let Some((ms, other)) = self.best_other(flight, is_last_resort, scarce) else { return false };
         if MOVE_FACTOR * ms + 100.0 >= still_ms {
             return false;
         }
@@ -216,14 +224,16 @@ impl Viewer {
         true
     }
 
-    fn is_at_origin(&self, flight: &Flight) -> bool {
-        self.sources.get(&flight.source).is_some_and(|source| source.traits.is_origin)
-    }
-
     /// What an origin sends twice is what it has left over, and no deadline can rely on that: a peer is asked while it can still make it.
-    fn leave_the_origin(&mut self, id: RequestId, flight: &Flight, asks: &mut Asks) -> bool {
+    fn leave_the_origin(
+        &mut self,
+        id: RequestId,
+        flight: &Flight,
+        scarce: Option<SourceId>,
+        asks: &mut Asks,
+    ) -> bool {
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
-        let Some((ms, other)) = self.best_other(flight, false, true) else { return false };
+        let Some((ms, other)) = self.best_other(flight, false, scarce) else { return false };
         if slack_ms > ms + JUST_IN_TIME_MS || ms > QUICK_MS {
             return false;
         }
@@ -248,7 +258,12 @@ impl Viewer {
     }
 
     /// The best other source for a flight's leaves; none when some of them came another way, late, and are not to be asked again.
-    fn best_other(&self, flight: &Flight, origins_too: bool, is_scarce: bool) -> Option<(f64, SourceId)> {
+    fn best_other(
+        &self,
+        flight: &Flight,
+        origins_too: bool,
+        scarce: Option<SourceId>,
+    ) -> Option<(f64, SourceId)> {
         if self.held.intersects(flight.leaves) {
             return None;
         }
@@ -261,10 +276,11 @@ impl Viewer {
                 !already.contains(id) && source.is_usable(self.now_ms) && source.have.contains(flight.leaves)
             })
             .filter(|(id, source)| {
-                !source.traits.is_origin || (origins_too && self.direct_requests(**id) < MAX_LAST_RESORTS)
+                self.is_peer(scarce, **id, source)
+                    || (origins_too && self.direct_requests(**id) < MAX_LAST_RESORTS)
             })
             .map(|(id, source)| {
-                let ms = if is_scarce && !source.traits.is_origin {
+                let ms = if scarce.is_some() && self.is_peer(scarce, *id, source) {
                     self.crowd_wait_ms(source)
                 } else {
                     source.arrival_ms(self.now_ms, flight.bytes, flight.deadline_ms, usual)

@@ -20,12 +20,16 @@ const FIRST_CHUNK_LEAVES: u32 = 2;
 const MAX_DEPTH_BYTES: u64 = 4 << 20;
 const ALL_DEPTH_BYTES: u64 = 8 << 20;
 const MIN_DEPTH_BYTES: u64 = 128 << 10;
-/// The most that is outstanding at a source nothing is known of; where there are others, and it may be the slowest.
+/// The most that is outstanding at a source nothing is known of; where there are others, of which it may be the slowest, before and after
+/// its first delivery.
 const FIRST_DEPTH_BYTES: u64 = 128 << 10;
-const FIRST_DEPTH_OF_MANY_BYTES: u64 = 2 * LEAF_BYTES;
+const UNPROVEN_DEPTH_BYTES: u64 = LEAF_BYTES;
+const PROVEN_DEPTH_BYTES: u64 = 2 * LEAF_BYTES;
 /// Of what is outstanding, a source has begun to send about this much, in bytes and in time of its link: the window of an uploader.
 const BEGUN_BYTES: u64 = 2 * LEAF_BYTES;
 const BEGUN_MS: f64 = 50.0;
+/// What a connection carries while its rate still grows with each round trip.
+const YOUNG_BYTES: u64 = 1 << 20;
 /// What is outstanding at one source for the sake of the deadline order there, in time of its link.
 const MAX_FLOOR_MS: f64 = 1_000.0;
 /// What a link is assumed to carry when nothing at all is known: 8 Mbit/s.
@@ -48,7 +52,6 @@ const SNUB_LONGEST_MS: u64 = 64_000;
 pub(super) struct Share {
     depth_bytes: u64,
     chunk_leaves: u32,
-    first_depth_bytes: u64,
     first_chunk_leaves: u32,
     /// There is no other source.
     is_whole: bool,
@@ -63,7 +66,6 @@ impl Share {
         Self {
             depth_bytes,
             chunk_leaves: chunk_leaves.clamp(FIRST_CHUNK_LEAVES, MAX_CHUNK_LEAVES),
-            first_depth_bytes: if is_whole { FIRST_DEPTH_BYTES } else { FIRST_DEPTH_OF_MANY_BYTES },
             first_chunk_leaves: if is_whole { FIRST_CHUNK_LEAVES } else { 1 },
             is_whole,
         }
@@ -74,6 +76,8 @@ impl Share {
 pub(super) struct Source {
     pub(super) traits: SourceTraits,
     pub(super) have: LeafSet,
+    /// It held everything when it was first heard of: an origin, or a peer that shares the file.
+    pub(super) is_seed: bool,
     pub(super) goodput: Goodput,
     pub(super) meter: Meter,
     pub(super) received_bytes: u64,
@@ -99,6 +103,7 @@ impl Source {
         Self {
             traits,
             have: LeafSet::new(leaf_count),
+            is_seed: traits.is_origin,
             goodput: Goodput::default(),
             meter: Meter::default(),
             received_bytes: 0,
@@ -284,18 +289,21 @@ impl Source {
 
     /// How many bytes may be outstanding: what the link carries in a round trip and `ahead_ms`, at least `floor_bytes` and two chunks.
     pub(super) fn depth_bytes(&self, ahead_ms: f64, floor_bytes: u64, usual: f64, share: Share) -> u64 {
+        let is_known = self.goodput.is_measured() || self.traits.rate_hint_bps > 0;
+        if !is_known && !share.is_whole {
+            return if self.is_proven() { PROVEN_DEPTH_BYTES } else { UNPROVEN_DEPTH_BYTES };
+        }
         let two_chunks = 2 * u64::from(self.chunk_leaves(usual, share)) * LEAF_BYTES;
         let rate = self.bytes_per_ms(usual);
         let floor_bytes = if self.goodput.is_measured() {
             floor_bytes.min((rate * MAX_FLOOR_MS) as u64)
         } else {
-            share.first_depth_bytes
+            FIRST_DEPTH_BYTES
         };
-        // On a long path the rate is found by asking for more: what was not asked for does not come.
-        let carried = rate * (self.rtt_ms() + ahead_ms.max(self.rtt_ms() / 2.0));
-        let is_unknown = !self.goodput.is_measured() && self.traits.rate_hint_bps == 0;
-        let carried =
-            if is_unknown && !share.is_whole { carried.min(share.first_depth_bytes as f64) } else { carried };
+        // On a long path the rate is found by asking for more: what was not asked for does not come. A young connection carries twice as
+        // much with each round trip, and what was measured of it lags behind.
+        let growth = if self.received_bytes < YOUNG_BYTES { 2.0 } else { 0.5 };
+        let carried = rate * (self.rtt_ms() + ahead_ms.max(self.rtt_ms() * growth));
         (carried as u64).max(floor_bytes).max(two_chunks).min(share.depth_bytes)
     }
 

@@ -161,9 +161,9 @@ impl Viewer {
         };
         self.tokens.give_up_lost(now_ms);
         let from_leaf = self.needs_from();
-        let forced_leaf = self.forced_leaf();
+        let forced_leaf = self.forced_leaf(origin);
         let is_idle = self.config.uploads && self.expected_upload_ms() < IDLE_SOON_MS;
-        let may_ask = is_idle && self.tokens.out.len() < TOKENS && self.wants_fresh(from_leaf);
+        let may_ask = is_idle && self.tokens.out.len() < TOKENS && self.wants_fresh(from_leaf, origin);
         if forced_leaf.is_none() && !may_ask {
             return;
         }
@@ -187,13 +187,13 @@ impl Viewer {
             return None;
         }
         // One that may not be asked now is looked at again with the rest.
-        self.scarce_origin().filter(|origin| self.is_usable_origin(*origin))?;
-        let is_forced = self.forced_leaf().is_some();
+        let origin = self.scarce_origin().filter(|origin| self.is_usable_origin(*origin))?;
+        let is_forced = self.forced_leaf(origin).is_some();
         if !is_forced && (!self.config.uploads || self.tokens.out.len() >= TOKENS) {
             return None;
         }
         // Nothing but an input makes a token wanted that was not.
-        if !is_forced && !self.wants_fresh(self.needs_from()) {
+        if !is_forced && !self.wants_fresh(self.needs_from(), origin) {
             return None;
         }
         let busy_ms = if is_forced { 0.0 } else { (self.expected_upload_ms() - IDLE_SOON_MS).max(0.0) };
@@ -209,7 +209,7 @@ impl Viewer {
         let tokens = &self.tokens;
         let backlog_ms =
             tokens.backlog_ms.saturating_sub(self.now_ms.saturating_sub(tokens.backlog_at_ms)) as f64;
-        let neighbours = self.sources.values().filter(|source| !source.traits.is_origin).take(ASKERS).count();
+        let neighbours = self.sources.values().filter(|source| !source.is_seed).take(ASKERS).count();
         let rate = tokens.uplink_bytes_per_ms.unwrap_or(DEFAULT_UPLINK_BYTES_PER_MS).max(1.0);
         let chunks = tokens.out.len() + tokens.coming.len();
         let chunk_bytes = LEAF_BYTES as f64 * f64::from(self.crowd_leaves());
@@ -225,10 +225,10 @@ impl Viewer {
     }
 
     /// Whether peers leave anything to fetch: somebody who has everything and delivers soon makes tokens needless.
-    fn wants_fresh(&self, from: LeafIndex) -> bool {
+    fn wants_fresh(&self, from: LeafIndex, spared: SourceId) -> bool {
         from < self.leaf_count
-            && !self.sources.values().any(|source| {
-                !source.traits.is_origin
+            && !self.sources.iter().any(|(id, source)| {
+                self.is_peer(Some(spared), *id, source)
                     && source.have.is_full()
                     && source.is_proven()
                     && source.aged_backlog_ms(self.now_ms) < IDLE_SOON_MS as u64
@@ -236,7 +236,7 @@ impl Viewer {
     }
 
     /// A leaf that is needed very soon, that no peer has, and that was not asked for by name yet.
-    fn forced_leaf(&self) -> Option<LeafIndex> {
+    fn forced_leaf(&self, spared: SourceId) -> Option<LeafIndex> {
         let (starting, out) = (self.is_starting(), self.tokens.out.len());
         let (within_ms, most) = if starting { (FORCED_STARTING_MS, STARTING_TOKENS) } else { (FORCED_MS, 1) };
         if out >= most {
@@ -248,7 +248,7 @@ impl Viewer {
             let mut next = from;
             while let Some(leaf) = self.taken.first_missing(next).filter(|leaf| *leaf <= until) {
                 let is_asked = self.tokens.out.values().any(|out| out.forced_leaf == Some(leaf));
-                if !is_asked && !self.is_held_by_peer(leaf) {
+                if !is_asked && !self.is_held_by_peer(leaf, spared) {
                     return Some(leaf);
                 }
                 next = leaf + 1;
@@ -257,8 +257,9 @@ impl Viewer {
         })
     }
 
-    fn is_held_by_peer(&self, leaf: LeafIndex) -> bool {
-        self.sources.values().any(|source| !source.traits.is_origin && source.have.has(leaf))
+    fn is_held_by_peer(&self, leaf: LeafIndex, spared: SourceId) -> bool {
+        let mut sources = self.sources.iter();
+        sources.any(|(id, source)| self.is_peer(Some(spared), *id, source) && source.have.has(leaf))
     }
 
     fn playheads(&self) -> impl Iterator<Item = LeafIndex> {
