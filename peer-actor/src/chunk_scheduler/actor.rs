@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, Recipient};
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient};
 use shared::{
     ContentId, LeafRange, NodeId,
     limits::{MAX_OPEN_CONTENTS, MAX_READERS},
@@ -14,10 +14,7 @@ use shared::{
 use tokio::sync::watch;
 
 use super::{
-    messages::{
-        LeavesGained, ObserveStreams, OpenStream, ReaderId, ReaderNews, SubscribeStream, TooManyStreams,
-        UplinkState,
-    },
+    messages::{LeavesGained, OpenStream, ReaderId, ReaderNews, TooManyStreams, UplinkState},
     outputs::{report_stream, run_outputs},
     reader::{ContentReader, ReaderCell, ReaderWish},
     stream::{Neighbour, Stream},
@@ -71,13 +68,13 @@ pub struct SchedulerRoutes {
 #[derive(Debug)]
 pub struct ChunkSchedulerActor {
     routes: SchedulerRoutes,
-    traffic: Traffic,
+    pub(super) traffic: Traffic,
     seed: u64,
     request_ids: RequestIds,
     next_reader: u32,
-    streams: BTreeMap<ContentId, Stream>,
-    links: BTreeMap<NodeId, Neighbour>,
-    watchers: BTreeMap<ContentId, watch::Sender<Option<Arc<StreamSnapshot>>>>,
+    pub(super) streams: BTreeMap<ContentId, Stream>,
+    pub(super) links: BTreeMap<NodeId, Neighbour>,
+    pub(super) watchers: BTreeMap<ContentId, watch::Sender<Option<Arc<StreamSnapshot>>>>,
     timer: Timer,
     ticks: u64,
 }
@@ -476,30 +473,5 @@ impl Handler<PlanArrived> for ChunkSchedulerActor {
         if let Some(stream) = self.streams.get_mut(&plan.content_id) {
             stream.plan = Some(plan);
         }
-    }
-}
-
-impl Handler<SubscribeStream> for ChunkSchedulerActor {
-    type Result = MessageResult<SubscribeStream>;
-
-    fn handle(&mut self, request: SubscribeStream, _: &mut Self::Context) -> Self::Result {
-        let watchers = self.watchers.entry(request.content_id).or_insert_with(|| watch::Sender::new(None));
-        // Nothing is published while nobody follows, so a new follower is shown how it stands now.
-        if let Some(stream) = self.streams.get(&request.content_id) {
-            let snapshot = stream.snapshot(clock::now_ms(), &self.links, &self.traffic);
-            watchers.send_replace(Some(Arc::new(snapshot)));
-        }
-        MessageResult(watchers.subscribe())
-    }
-}
-
-impl Handler<ObserveStreams> for ChunkSchedulerActor {
-    type Result = MessageResult<ObserveStreams>;
-
-    fn handle(&mut self, _: ObserveStreams, _: &mut Self::Context) -> Self::Result {
-        let now_ms = clock::now_ms();
-        let snapshots =
-            self.streams.values().map(|stream| Arc::new(stream.snapshot(now_ms, &self.links, &self.traffic)));
-        MessageResult(snapshots.collect())
     }
 }

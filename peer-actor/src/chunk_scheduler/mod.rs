@@ -16,6 +16,7 @@ mod actor;
 mod media_source;
 mod messages;
 mod observe;
+mod observing;
 mod outputs;
 mod reader;
 mod stream;

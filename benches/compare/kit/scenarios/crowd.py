@@ -47,7 +47,8 @@ class Crowd(Scenario):
             running.viewer(viewer, file)
         time.sleep(2)
         before = lab.net.traffic()
-        moments = sorted(random.Random(3).uniform(0, WITHIN_S) for _ in viewers)
+        chance = random.Random(3)
+        moments = sorted(chance.uniform(0, WITHIN_S) for _ in viewers)
         begun, readers = time.monotonic(), []
         for viewer, moment in zip(viewers, moments):
             time.sleep(max(0.0, begun + moment - time.monotonic()))
