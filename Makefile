@@ -9,7 +9,7 @@ ARGS    ?=
 BIN     := $(or $(CARGO_TARGET_DIR),target)/debug
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench compare tracker peer client console check clean-demo
+.PHONY: help setup demo test optimum bench compare tracker peer client console check clean-demo
 
 help: ## What there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ demo: ## A tracker, two sharing peers and the client, playing (KIND=video or aud
 test: ## The whole test suite, scenarios on the real programs included
 	@scripts/setup.sh build test
 	@scripts/test.sh $(ARGS)
+
+optimum: ## Shares of uplinks against HiGHS's optimum, up to 3,000 receivers (compiles the solver: minutes)
+	@scripts/setup.sh build exact
+	cargo test -p benches --features highs --test optimum -- --nocapture
 
 bench: ## The criterion benchmarks
 	@scripts/setup.sh build

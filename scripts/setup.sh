@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Rusteze needs from the system, on Debian and its relatives.
 #
-#   scripts/setup.sh [build] [demo] [test]      default: all three
+#   scripts/setup.sh [build] [demo] [test] [exact]      default: the first three
 #
 # Looks first at what is there and does nothing when nothing is missing, so it is cheap to run before every build.
 set -euo pipefail
@@ -11,6 +11,7 @@ build=(build-essential pkg-config clang libclang-dev libasound2-dev
 demo=(ffmpeg xvfb xdotool libgl1 libegl1 libgl1-mesa-dri libx11-6 libx11-xcb1 libxcursor1 libxi6 libxrandr2
   libxkbcommon0 libxkbcommon-x11-0 libfontconfig1 pulseaudio libasound2-plugins)
 test=(ffmpeg curl iproute2 nftables pulseaudio pulseaudio-utils libasound2-plugins)
+exact=(cmake)
 
 wanted=()
 for group in "${@:-build demo test}"; do
@@ -19,7 +20,8 @@ for group in "${@:-build demo test}"; do
       build) wanted+=("${build[@]}") ;;
       demo) wanted+=("${demo[@]}") ;;
       test) wanted+=("${test[@]}") ;;
-      *) echo "setup: unknown group '$name' (build, demo or test)" >&2; exit 2 ;;
+      exact) wanted+=("${exact[@]}") ;;
+      *) echo "setup: unknown group '$name' (build, demo, test or exact)" >&2; exit 2 ;;
     esac
   done
 done

@@ -1,4 +1,5 @@
-//! The tracker's planner: a plan for every viewer of a crowd, and one more when the crowd is there.
+//! The tracker's planner: a plan for every viewer of a crowd, one more when the crowd is there, and the plans that a node's going changes.
+//! And the shares of uplinks: 10,000 receivers with ten ways each, from scratch and after one uplink has changed.
 //!
 //! Crowds are on one content, the worst case: everybody is a candidate for everybody.
 
@@ -9,7 +10,10 @@ use shared::{
 };
 use tracker_actor::{
     file_index::{HeldFile, HolderChange},
-    path_planner::{ClientSays, NodeJoined, PathPlannerState, PlannerRequest, ProbeFinished},
+    path_planner::{
+        ClientSays, NodeJoined, NodeLeft, PathPlannerState, PlannerRequest, ProbeFinished,
+        shares::{LineId, Shares, Way},
+    },
     registry::SessionId,
 };
 
@@ -49,6 +53,74 @@ fn one_more(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// A node of everybody's choice goes and comes again: those whose plans name it are planned for anew.
+fn one_change(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("plan after one has gone");
+    for viewers in [100u32, 1_000, 10_000] {
+        let mut planner = joined(viewers);
+        (0..viewers).for_each(|n| find(&mut planner, n));
+        finish(&mut planner);
+        let mut n = 0;
+        group.bench_function(BenchmarkId::from_parameter(viewers), |bencher| {
+            bencher.iter(|| {
+                n = (n + 1) % viewers;
+                planner.handle_left(0, NodeLeft { node: id(n), session: SessionId(1) });
+                planner.handle_joined(0, node_joined(n, Role::Peer));
+                find(&mut planner, n);
+                finish(&mut planner)
+            });
+        });
+    }
+    group.finish();
+}
+
+fn shares(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("share 100,000 ways");
+    group.sample_size(10);
+    group.bench_function("from scratch", |bencher| {
+        bencher.iter_batched(
+            || swarm(10_000, 10).0,
+            |mut shares| {
+                shares.balance();
+                shares
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    let (mut shares, lines) = swarm(10_000, 10);
+    shares.balance();
+    let mut change = 0u32;
+    group.sample_size(100);
+    group.bench_function("one uplink changes", |bencher| {
+        bencher.iter(|| {
+            change += 1;
+            let line = change.wrapping_mul(7_919) % 10_000;
+            shares.set_capacity(lines[line as usize], 600_000 + u64::from(change % 5) * 300_000);
+            while !shares.settle(1_000) {}
+        });
+    });
+    group.finish();
+}
+
+/// So many receivers that are sources of each other, a quarter of the ways relayed; uplinks are half of what is wanted.
+fn swarm(receivers: u32, fan_in: u32) -> (Shares, Vec<LineId>) {
+    let mut shares = Shares::default();
+    let hash = |n: u32| n.wrapping_mul(2_654_435_761).rotate_left(13).wrapping_mul(2_246_822_519) >> 8;
+    let uplink = |n: u32| 500_000 + u64::from(hash(n) % 2_000_000);
+    let lines: Vec<LineId> = (0..receivers).map(|n| shares.add_line(uplink(n), false)).collect();
+    for n in 0..receivers {
+        let ways = (0..fan_in).map(|k| {
+            let [source, relay] = [2 * k, 2 * k + 1].map(|salt| hash(n * 64 + salt) % receivers);
+            let is_relayed = k % 4 == 3 && source != relay;
+            let crossed = [lines[source as usize], lines[relay as usize]];
+            Way::new(&crossed[..if is_relayed { 2 } else { 1 }], None)
+        });
+        let (ways, receiver) = (ways.collect(), shares.add_receiver());
+        shares.set_ways(receiver, 3_000_000, ways);
+    }
+    (shares, lines)
 }
 
 /// A planner with an origin that has the file and nodes that want it.
@@ -113,5 +185,5 @@ fn id(n: u32) -> NodeId {
     NodeId(id)
 }
 
-criterion_group!(path_planning, crowd, one_more);
+criterion_group!(path_planning, crowd, one_more, one_change, shares);
 criterion_main!(path_planning);

@@ -1,4 +1,5 @@
-//! Runs a simulated swarm and prints what came of it: `simulate SCENARIO [--seed N | --seeds A..B] [--load F] [--json]`, `simulate --list`.
+//! Runs a simulated swarm and prints what came of it: `simulate SCENARIO [--seed N | --seeds A..B] [--load F] [--viewers N] [--json]`,
+//! `simulate --list`.
 //!
 //! A seed that fails is printed as the command line that repeats it, and the exit code is 1.
 
@@ -7,7 +8,7 @@ use std::{io::Write as _, ops::RangeInclusive, process::ExitCode, time::Instant}
 use anyhow::{Context as _, bail};
 use benches::simulation::{Report, Scenario, scenario, simulate};
 
-const USAGE: &str = "usage: simulate SCENARIO [--seed N | --seeds A..B] [--load F] [--no-tokens] [--json]\n       simulate --list";
+const USAGE: &str = "usage: simulate SCENARIO [--seed N | --seeds A..B] [--load F] [--viewers N] [--no-tokens] [--json]\n       simulate --list";
 
 struct Arguments {
     scenario: Scenario,
@@ -45,10 +46,13 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         if !report.is_good() {
             failed += 1;
-            let load = arguments.load.map_or(String::new(), |load| format!(" --load {load}"));
+            let mut changed = arguments.load.map_or(String::new(), |load| format!(" --load {load}"));
+            if let Some(viewers) = arguments.scenario.viewers {
+                changed += &format!(" --viewers {viewers}");
+            }
             writeln!(
                 out,
-                "again: cargo run --release -p benches --bin simulate -- {} --seed {seed}{load}",
+                "again: cargo run --release -p benches --bin simulate -- {} --seed {seed}{changed}",
                 arguments.scenario.name
             )?;
         }
@@ -72,6 +76,7 @@ fn parse(arguments: &mut Vec<String>) -> anyhow::Result<Arguments> {
     let seed = value_of("--seed")?;
     let seeds = value_of("--seeds")?;
     let load = value_of("--load")?.map(|text| text.parse::<f64>()).transpose().context("--load")?;
+    let viewers = value_of("--viewers")?.map(|text| text.parse::<u32>()).transpose().context("--viewers")?;
     let mut has_flag = |name: &str| {
         let before = arguments.len();
         arguments.retain(|argument| argument != name);
@@ -86,6 +91,7 @@ fn parse(arguments: &mut Vec<String>) -> anyhow::Result<Arguments> {
         scenario.rate = scenario::Rate::OfMax(share);
     }
     scenario.tokens &= !no_tokens;
+    scenario.viewers = viewers;
     let seeds = match (seed, seeds) {
         (Some(one), None) => {
             let one = one.parse().context("--seed")?;

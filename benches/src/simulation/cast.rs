@@ -31,7 +31,8 @@ impl Cast {
             });
         }
         for (number, group) in scenario.groups.iter().enumerate() {
-            let joins = joins(group.joins, group.count, rng);
+            let count = scenario.viewers.filter(|_| group.role == Role::Viewer).unwrap_or(group.count);
+            let joins = joins(group.joins, count, rng);
             let turn = rng.next_u32();
             nodes.extend(joins.into_iter().enumerate().map(|(n, joins_ms)| NodeSpec {
                 group: number,
@@ -63,6 +64,12 @@ fn joins(joins: Joins, count: u32, rng: &mut StdRng) -> Vec<u64> {
             Joins::At(ms) => ms,
             Joins::Evenly(over_ms) => over_ms * u64::from(n) / u64::from(count),
             Joins::Randomly(within_ms) => rng.random_range(0..within_ms.max(1)),
+            Joins::Daily(day_ms) => loop {
+                let at = rng.random::<f64>();
+                if rng.random::<f64>() < (at * std::f64::consts::PI).sin().powi(2) {
+                    break (at * day_ms as f64) as u64;
+                }
+            },
             Joins::Poisson(gap_ms) => {
                 let gap = -(1.0 - rng.random::<f64>()).ln() * gap_ms as f64;
                 at_ms += gap;

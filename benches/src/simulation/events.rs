@@ -17,6 +17,12 @@ pub(super) enum Event {
     Wake,
     TurnEnd,
     Announce,
+    /// The node tells its tracker what it measured.
+    Report,
+    /// The tracker has plans to make.
+    PlansDue,
+    /// The tracker notices that the node is gone.
+    Missed,
     /// The player looks at what is there.
     Look,
     Seek(u64),

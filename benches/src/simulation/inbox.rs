@@ -14,8 +14,8 @@ use super::{
     world::{CONTENT, World},
 };
 
-/// What a node gathers before it plans anew: announcements come in crowds.
-const GATHER_US: u64 = 10_000;
+/// For this part of the time that announcements gather at their senders they gather at their receivers, before these plan anew.
+const GATHER_SHARE: u64 = 6;
 
 impl World {
     pub(super) fn arrive(&mut self, n: u32, from: u32, message: Message) {
@@ -54,7 +54,8 @@ impl World {
                     node.uploader.have(link, &CONTENT, reset, complete, &ranges);
                 } else if let Some(viewer) = &mut node.viewer {
                     viewer.have(now_ms, from, reset, complete, &ranges, backlog_ms);
-                    self.wake_at(n, self.now_us / GATHER_US * GATHER_US + GATHER_US);
+                    let gather_us = self.scenario.announce_ms * 1_000 / GATHER_SHARE;
+                    self.wake_at(n, self.now_us / gather_us * gather_us + gather_us);
                 }
             }
             Message::Refuse { id, reason } => {
@@ -125,6 +126,7 @@ impl World {
         let arrival = viewer.data_arrived(now_ms, from, id, leaves, bytes);
         let is_known = arrival != Arrival::Unknown;
         if arrival.is_useful() {
+            node.waits_since_us = None;
             viewer.verified(now_ms, from, leaves);
             node.news.push(leaves);
         }

@@ -9,16 +9,10 @@ use super::{
     events::Event,
     node::{Message, Peer},
     player::Player,
-    scenario::{Happening, Role},
+    scenario::{Happening, Role, Stays},
     world::{CONTENT, World},
 };
 
-/// Up to so many viewers everybody meets everybody.
-const MESH: usize = 17;
-/// In larger swarms a newcomer meets so many, as the plan of a tracker names, and ends with more as others meet it.
-const NEWCOMERS_MEET: usize = 20;
-/// Of so many that are looked at.
-const LOOKED_AT: usize = 64;
 /// After this long without a word a neighbour is given up.
 const NOTICED_US: u64 = 2_000_000;
 const ORIGIN_OUTLIVES_LAST_US: u64 = 2_000_000;
@@ -46,50 +40,27 @@ impl World {
             self.plan(now_us + 5_000_000, n, Event::Audit);
             self.plan(now_us, n, Event::Look);
             self.nodes[n as usize].look_us = Some(now_us);
+            if let Stays::OnAverage(mean_ms) = self.scenario.stays {
+                let stays_ms = -(1.0 - self.rng.random::<f64>()).ln() * mean_ms as f64;
+                self.plan(now_us + (stays_ms * 1e3) as u64, n, Event::Leave);
+            }
         }
-        let others = self.neighbours(n);
-        // One round trip to the tracker, then each neighbour is greeted.
-        self.plan(now_us + self.scenario.rtt_ms * 1_000, n, Event::Meet(others));
-    }
-
-    /// Everybody in a small swarm; else some that are near in playhead and some at random, those with few links first.
-    fn neighbours(&mut self, n: u32) -> Vec<u32> {
-        let up: Vec<u32> =
-            (0..self.nodes.len() as u32).filter(|m| *m != n && self.nodes[*m as usize].is_up).collect();
-        let (mut viewers, mut chosen): (Vec<u32>, Vec<u32>) =
-            up.into_iter().partition(|m| self.nodes[*m as usize].spec.is_viewer());
-        viewers.shuffle(&mut self.rng);
-        let total = self.nodes.iter().filter(|node| node.spec.is_viewer()).count();
-        if total > MESH {
-            viewers.truncate(LOOKED_AT);
-            let playhead = |m: &u32| {
-                self.nodes[*m as usize].player.as_ref().map_or(0, |player| player.byte(self.now_us))
-            };
-            let degree = |m: &u32| self.nodes[*m as usize].links.len();
-            let here = playhead(&n);
-            viewers.sort_by_key(|m| (playhead(m).abs_diff(here) / (1 + here / 8 + 512 * 1024), degree(m)));
-            let rest = viewers.split_off(viewers.len().min(NEWCOMERS_MEET / 2));
-            let mut rest = rest;
-            rest.sort_by_key(|m| degree(m));
-            viewers.extend(rest.into_iter().take(NEWCOMERS_MEET - NEWCOMERS_MEET / 2));
-        }
-        chosen.extend(viewers);
-        chosen
+        self.register(n);
     }
 
     /// Links come up, both ways.
     pub(super) fn meet(&mut self, n: u32, others: &[u32]) {
-        for other in others {
-            if self.nodes[*other as usize].is_up && !self.nodes[n as usize].links.contains_key(other) {
-                self.link(n, *other);
-                self.link(*other, n);
-            }
+        let strangers = others.iter().filter(|other| {
+            self.nodes[**other as usize].is_up && !self.nodes[n as usize].links.contains_key(other)
+        });
+        let strangers: Vec<u32> = strangers.copied().collect();
+        for other in &strangers {
+            self.link(n, *other);
+            self.link(*other, n);
         }
-        for other in others {
-            if self.nodes[n as usize].links.contains_key(other) {
-                self.greet(n, *other);
-                self.greet(*other, n);
-            }
+        for other in &strangers {
+            self.greet(n, *other);
+            self.greet(*other, n);
         }
     }
 
@@ -157,6 +128,7 @@ impl World {
             self.nodes[other as usize].uplink.block(n);
             self.plan(self.now_us + NOTICED_US, other, Event::Gone(n));
         }
+        self.plan(self.now_us + NOTICED_US, n, Event::Missed);
     }
 
     /// `n` gives `other` up.
@@ -168,6 +140,7 @@ impl World {
         node.ledger.forget(other);
         node.ledger.land_all(other);
         node.uploader.link_left(now_ms, other.into());
+        node.uploader_touched = true;
         if let Some(viewer) = &mut node.viewer {
             viewer.source_left(now_ms, other);
         }

@@ -101,9 +101,17 @@ pub(super) struct Node {
     pub(super) down_free_us: u64,
     pub(super) player: Option<Player>,
     pub(super) links: BTreeMap<u32, Peer>,
+    /// Whom the tracker named last.
+    pub(super) planned: Vec<u32>,
     /// Gained and not yet announced.
     pub(super) news: Vec<LeafRange>,
     pub(super) announces: bool,
+    /// Whether the uploader was told anything since it was asked when it is to be woken, and what it said.
+    pub(super) uploader_touched: bool,
+    pub(super) uploader_due_ms: Option<u64>,
+    /// Since when its player waits and it is given nothing, and the longest that it was though a neighbour had what it needs.
+    pub(super) waits_since_us: Option<u64>,
+    pub(super) longest_wait_us: u64,
     /// When it is woken next, and when its player looks next.
     pub(super) wake_us: Option<u64>,
     pub(super) look_us: Option<u64>,
@@ -122,8 +130,13 @@ impl Node {
             viewer: None,
             player: None,
             links: BTreeMap::new(),
+            planned: Vec::new(),
             news: Vec::new(),
             announces: false,
+            uploader_touched: true,
+            uploader_due_ms: None,
+            waits_since_us: None,
+            longest_wait_us: 0,
             wake_us: None,
             look_us: None,
             ledger: Ledger::default(),

@@ -71,6 +71,11 @@ impl Player {
         self.played.playing_us + self.playhead_us(now_us) - self.at_us
     }
 
+    /// Whether it would play if it had more.
+    pub(super) const fn waits(&self) -> bool {
+        !self.is_playing && !self.played.is_finished
+    }
+
     /// The byte at the playhead.
     pub(super) fn byte(&self, now_us: u64) -> u64 {
         self.byte_at(self.playhead_us(now_us))

@@ -7,6 +7,10 @@ use shared::schedule::viewer::Viewer;
 
 use super::{node::Node, scenario::Scenario, world::World};
 
+/// Longer than this nobody waits without being given anything while a neighbour has what it needs: whatever was asked in vain, of the
+/// vanished or the silent, is moved before.
+const STARVED_S: f64 = 12.0;
+
 /// A run in numbers. Ratios and percentages are of payload bytes and of seconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -30,6 +34,8 @@ pub struct Report {
     pub stalled_percent: f64,
     /// The same of the viewer that was worst off.
     pub stalled_worst_percent: f64,
+    /// The longest that a viewer which waited for bytes was given none, though somebody it was linked to could have sent them.
+    pub longest_wait_s: f64,
     /// How often a player ran dry.
     pub stalls: u32,
     /// The longest time from a jump to playing.
@@ -50,6 +56,15 @@ pub struct Report {
     pub control_percent: f64,
     /// Rate of a download of everything, if there is one.
     pub bulk_bps: u64,
+    /// What the tracker says that the swarm can carry, over what it can; 0 without an origin.
+    pub sigma_known: f64,
+    /// Sources the tracker's plans changed, a viewer-minute.
+    pub plan_churn: f64,
+    /// Plans the tracker told.
+    pub plans: u64,
+    /// What one plan took the tracker on this machine, everything it is told included; not repeated by a seed.
+    #[serde(skip)]
+    pub plan_us: f64,
     /// Simulated time.
     pub lasted_s: f64,
     /// Events that happened.
@@ -100,6 +115,7 @@ impl Report {
             start_worst_s: starts.last().copied().unwrap_or(0.0),
             stalled_percent: percent(stalled_s, stood_s),
             stalled_worst_percent: worst,
+            longest_wait_s: viewers.iter().map(|node| seconds(node.longest_wait_us)).fold(0.0, f64::max),
             stalls: players().map(|player| player.played.stalls).sum(),
             seek_worst_s: seeks.last().copied().unwrap_or(0.0),
             seek_median_s: middle(&seeks),
@@ -110,11 +126,18 @@ impl Report {
             jain: jain(viewers.iter().filter(|node| node.spec.uploads())),
             control_percent: percent(control as f64, all_sent as f64),
             bulk_bps: bulk_bps(world, &viewers),
+            sigma_known: match world.max_bps {
+                0 => 0.0,
+                max_bps => world.tracker.sustainable_bps as f64 / max_bps as f64,
+            },
+            plan_churn: 60.0 * world.tracker.changes as f64 / seconds(world.viewer_us()).max(1.0),
+            plans: world.tracker.plans,
+            plan_us: world.tracker.took.as_secs_f64() * 1e6 / world.tracker.plans.max(1) as f64,
             lasted_s: seconds(world.now_us),
             events: world.events_done,
             violations: world.violations.clone(),
         };
-        report.judge(scenario, world);
+        report.judge(scenario);
         report
     }
 
@@ -123,7 +146,7 @@ impl Report {
         self.violations.is_empty()
     }
 
-    fn judge(&mut self, scenario: &Scenario, world: &World) {
+    fn judge(&mut self, scenario: &Scenario) {
         let expected = scenario.expected;
         let mut fall_short = |what: String| self.violations.push(what);
         if self.stalled_percent > expected.stalled_percent {
@@ -138,12 +161,8 @@ impl Report {
         if self.received_ratio > expected.received_ratio {
             fall_short(format!("received {:.3} of what was kept", self.received_ratio));
         }
-        let is_stuck = |node: &&Node| {
-            let is_playing = node.player.as_ref().is_some_and(|player| !player.played.is_finished);
-            node.is_up && is_playing && node.ledger.received_bytes == 0
-        };
-        if world.nodes.iter().any(|node| is_stuck(&node)) {
-            fall_short("a viewer was given nothing".to_owned());
+        if self.longest_wait_s > STARVED_S {
+            fall_short(format!("a viewer that waited was given nothing for {:.1} s", self.longest_wait_s));
         }
     }
 }
@@ -181,6 +200,11 @@ impl fmt::Display for Report {
             self.wasted_percent,
             self.control_percent,
             self.jain
+        )?;
+        write!(
+            f,
+            "\n  tracker: {} plans of {:.0} us, {:.2} sources changed a viewer-minute, carries {:.2} r_max by its sums",
+            self.plans, self.plan_us, self.plan_churn, self.sigma_known
         )?;
         if self.bulk_bps > 0 {
             write!(f, ", bulk {:.0} Mbit/s", self.bulk_bps as f64 / 1e6)?;

@@ -22,6 +22,8 @@ pub struct Scenario {
     pub origin_bps: u64,
     /// Who takes part besides the origin.
     pub groups: &'static [Group],
+    /// So many in each group of viewers instead, if set.
+    pub viewers: Option<u32>,
     /// What befalls them.
     pub happenings: &'static [Happening],
     /// Round trip between any two nodes.
@@ -34,6 +36,8 @@ pub struct Scenario {
     pub announce_ms: u64,
     /// Whether viewers ask the origin for fresh chunks by token.
     pub tokens: bool,
+    /// How long viewers stay.
+    pub stays: Stays,
     /// When it ends at the latest.
     pub limit_ms: u64,
     /// What must come of it.
@@ -101,8 +105,21 @@ pub enum Joins {
     Evenly(u64),
     /// At random within this time.
     Randomly(u64),
+    /// At random within this time, most in its middle and hardly any at its ends: sin squared.
+    Daily(u64),
     /// As a Poisson process; so long between two on average.
     Poisson(u64),
+}
+
+/// How long viewers stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stays {
+    /// They serve others as long as the world lasts.
+    Always,
+    /// They go when they have played everything.
+    ToTheEnd,
+    /// They go, whatever they have played, after so long on average, exponentially.
+    OnAverage(u64),
 }
 
 /// Something that befalls nodes.
@@ -183,12 +200,14 @@ const REFERENCE: Scenario = Scenario {
     media_ms: 60 * S,
     origin_bps: ORIGIN_BPS,
     groups: &[VIEWERS_8],
+    viewers: None,
     happenings: &[],
     rtt_ms: 40,
     jitter_ms: 2,
     reads_ahead_ms: 30 * S,
     announce_ms: 60,
     tokens: true,
+    stays: Stays::Always,
     limit_ms: 240 * S,
     expected: CROWD,
 };
@@ -381,10 +400,40 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "radio-10000",
-        about: "10,000 listeners to music of 128 kbit/s with uplinks of 256 kbit/s, within 60 s",
+        about: "10,000 listeners to music of 128 kbit/s with uplinks of 1 Mbit/s, within 60 s",
         rate: Rate::Bps(128_000),
-        groups: &[Group { up: Up::Fixed(256_000), ..viewers(10_000, Joins::Randomly(60 * S)) }],
+        groups: &[Group { up: Up::Fixed(1_000_000), ..viewers(10_000, Joins::Randomly(60 * S)) }],
         announce_ms: 300,
+        ..REFERENCE
+    },
+    Scenario {
+        name: "radio-steady",
+        about: "listeners to 128 kbit/s come one every 200 ms for 200 s, each hears a minute and leaves",
+        rate: Rate::Bps(128_000),
+        groups: &[Group { up: Up::Fixed(1_000_000), ..viewers(1_000, Joins::Poisson(200)) }],
+        stays: Stays::ToTheEnd,
+        announce_ms: 300,
+        limit_ms: 400 * S,
+        ..REFERENCE
+    },
+    Scenario {
+        name: "radio-churn",
+        about: "1,000 listeners to 128 kbit/s within 60 s; each goes without a word after a minute on average",
+        rate: Rate::Bps(128_000),
+        media_ms: 180 * S,
+        groups: &[Group { up: Up::Fixed(1_000_000), ..viewers(1_000, Joins::Randomly(60 * S)) }],
+        stays: Stays::OnAverage(60 * S),
+        announce_ms: 300,
+        ..REFERENCE
+    },
+    Scenario {
+        name: "radio-day",
+        about: "a day of 400 s: few listeners to 128 kbit/s at night, a thousand at noon; each hears a minute and leaves",
+        rate: Rate::Bps(128_000),
+        groups: &[Group { up: Up::Fixed(1_000_000), ..viewers(2_000, Joins::Daily(400 * S)) }],
+        stays: Stays::ToTheEnd,
+        announce_ms: 300,
+        limit_ms: 600 * S,
         ..REFERENCE
     },
     Scenario {

@@ -17,7 +17,8 @@ use super::{
     cast::Cast,
     events::{Event, Events},
     node::{Content, Message, Node},
-    scenario::Scenario,
+    scenario::{Scenario, Stays},
+    tracker::Tracker,
     uplink::Outgoing,
 };
 
@@ -37,6 +38,7 @@ pub(super) struct World {
     pub(super) violations: Vec<String>,
     pub(super) events_done: u64,
     pub(super) unfinished: usize,
+    pub(super) tracker: Tracker,
     events: Events,
 }
 
@@ -54,6 +56,7 @@ impl World {
             rng,
             violations: Vec::new(),
             events_done: 0,
+            tracker: Tracker::new(),
             events: Events::default(),
         };
         for n in 0..world.nodes.len() as u32 {
@@ -104,12 +107,15 @@ impl World {
             Event::Join => return self.join(n),
             Event::Happen(number) => return self.befall(number),
             Event::Leave => return self.leave(n),
+            Event::PlansDue => return self.plans_due(),
+            Event::Missed => return self.missed(n),
             Event::Meet(_)
             | Event::Gone(_)
             | Event::Arrive(..)
             | Event::Wake
             | Event::TurnEnd
             | Event::Announce
+            | Event::Report
             | Event::Look
             | Event::Seek(_)
             | Event::Audit => {}
@@ -124,6 +130,7 @@ impl World {
             Event::Wake => self.wake(n),
             Event::TurnEnd => self.turn_end(n),
             Event::Announce => self.announce(n),
+            Event::Report => self.report(n),
             Event::Look => {
                 if self.nodes[n as usize].look_us == Some(self.now_us) {
                     self.nodes[n as usize].look_us = None;
@@ -136,6 +143,8 @@ impl World {
                 if let Some(player) = &mut self.nodes[n as usize].player {
                     player.seek(now_us, to_us);
                 }
+                self.find(n);
+                self.hear_tracker();
                 self.look(n);
                 self.settle(n);
             }
@@ -143,7 +152,7 @@ impl World {
                 self.audit(n);
                 self.plan(self.now_us + 5_000_000, n, Event::Audit);
             }
-            Event::Join | Event::Happen(_) | Event::Leave => {}
+            Event::Join | Event::Happen(_) | Event::Leave | Event::PlansDue | Event::Missed => {}
         }
     }
 
@@ -159,7 +168,8 @@ impl World {
         {
             viewer.handle_timeout(now_ms);
         }
-        if node.uploader.poll_timeout(now_ms).is_some_and(|due| due.at_ms <= now_ms) {
+        if node.uploader_due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
+            node.uploader_touched = true;
             node.uploader.handle_timeout(now_ms);
         }
         self.settle(n);
@@ -169,7 +179,10 @@ impl World {
     pub(super) fn settle(&mut self, n: u32) {
         let now_ms = self.now_ms();
         let node = &mut self.nodes[n as usize];
-        if let Some(viewer) = node.viewer.as_mut().filter(|_| self.scenario.tokens) {
+        if node.uploader_touched
+            && self.scenario.tokens
+            && let Some(viewer) = &mut node.viewer
+        {
             viewer.uplink(now_ms, node.uploader.uplink_bps(), node.uploader.backlog_ms());
         }
         while let Some(output) =
@@ -177,10 +190,13 @@ impl World {
         {
             self.fetch(n, output);
         }
-        self.serve(n);
-        let node = &self.nodes[n as usize];
+        self.hand_over(n);
+        let node = &mut self.nodes[n as usize];
+        if std::mem::take(&mut node.uploader_touched) {
+            node.uploader_due_ms = node.uploader.poll_timeout(now_ms).map(|due| due.at_ms);
+        }
         let viewer = node.viewer.as_ref().and_then(|viewer| viewer.poll_timeout());
-        let due = viewer.into_iter().chain(node.uploader.poll_timeout(now_ms)).map(|due| due.at_ms).min();
+        let due = viewer.map(|due| due.at_ms).into_iter().chain(node.uploader_due_ms).min();
         if let Some(due_ms) = due {
             self.wake_at(n, (due_ms * 1_000).max(self.now_us + 1_000));
         }
@@ -225,11 +241,17 @@ impl World {
         self.send(n, to, message);
     }
 
-    /// Hands to the wire what the uploader serves.
+    /// The uploader was told something: what it serves is handed to the wire.
     pub(super) fn serve(&mut self, n: u32) {
+        self.nodes[n as usize].uploader_touched = true;
+        self.hand_over(n);
+    }
+
+    fn hand_over(&mut self, n: u32) {
         let now_ms = self.now_ms();
         while let Some(output) = self.nodes[n as usize].uploader.poll_output() {
             let node = &mut self.nodes[n as usize];
+            node.uploader_touched = true;
             match output {
                 UploaderOutput::Serve { link, id, leaves, .. } => {
                     let bytes = leaves.len_bytes(self.content.size_bytes);
@@ -273,9 +295,10 @@ impl World {
             self.carry(n, to, self.now_us, Message::Data { id, leaves });
         }
         self.serve(n);
-        let node = &self.nodes[n as usize];
-        if let Some(due) = node.uploader.poll_timeout(now_ms) {
-            self.wake_at(n, (due.at_ms * 1_000).max(self.now_us + 1_000));
+        let node = &mut self.nodes[n as usize];
+        node.uploader_due_ms = node.uploader.poll_timeout(now_ms).map(|due| due.at_ms);
+        if let Some(due_ms) = node.uploader_due_ms {
+            self.wake_at(n, (due_ms * 1_000).max(self.now_us + 1_000));
         }
     }
 
@@ -327,6 +350,7 @@ impl World {
         let reading = player.look(now_us, frontier);
         viewer.reader_moved(now_ms, READER, reading.position, reading.is_blocked);
         let is_finished = player.played.is_finished;
+        node.waits_since_us = player.waits().then(|| node.waits_since_us.unwrap_or(now_us));
         if let Some(again_us) = reading.again_us.filter(|_| !is_finished) {
             let again_us = again_us.max(now_us + 1_000);
             if node.look_us.is_none_or(|before_us| before_us > again_us || before_us <= now_us) {
@@ -336,15 +360,38 @@ impl World {
         }
         if is_finished && !was_finished {
             self.finish();
+            if self.scenario.stays == Stays::ToTheEnd {
+                self.plan(now_us, n, Event::Leave);
+            }
         }
+    }
+
+    /// Time that all viewers together have been there.
+    pub(super) fn viewer_us(&self) -> u64 {
+        let viewers = self.nodes.iter().filter(|node| node.viewer.is_some());
+        viewers.map(|node| self.now_us.saturating_sub(node.spec.joins_ms * 1_000)).sum()
     }
 
     pub(super) fn finish(&mut self) {
         self.unfinished = self.unfinished.saturating_sub(1);
     }
 
-    /// Compares the books of a node.
+    /// Whether somebody `n` is linked to holds what it needs next, and sends what it holds.
+    fn could_be_given(&self, n: u32) -> bool {
+        let node = &self.nodes[n as usize];
+        let (Some(player), Some(held)) = (&node.player, node.held()) else { return false };
+        let Some(needed) = held.first_missing(leaf_of(player.byte(self.now_us))) else { return false };
+        node.links.keys().map(|other| &self.nodes[*other as usize]).any(|other| {
+            other.is_up && other.spec.uploads() && other.held().is_none_or(|held| held.has(needed))
+        })
+    }
+
+    /// Compares the books of a node, and sees whether it starves.
     fn audit(&mut self, n: u32) {
+        if let Some(since_us) = self.nodes[n as usize].waits_since_us.filter(|_| self.could_be_given(n)) {
+            let node = &mut self.nodes[n as usize];
+            node.longest_wait_us = node.longest_wait_us.max(self.now_us.saturating_sub(since_us));
+        }
         let node = &self.nodes[n as usize];
         let Some(viewer) = node.viewer.as_ref().filter(|_| node.is_up) else { return };
         let view = viewer.snapshot(self.now_us / 1_000);

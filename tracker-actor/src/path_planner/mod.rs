@@ -7,6 +7,7 @@
 //! - [`links`]: what one client measured, smoothed and aged;
 //! - [`paths`]: the best way between two ends: direct, reversed or relayed;
 //! - [`plan`]: the order of sources, with hysteresis;
+//! - [`shares`]: how much each is to take from whom, where the supply is there already;
 //! - [`swarm`]: who is in a swarm, and whom of them to look at, at a cost that does not grow with the swarm;
 //! - [`addresses`]: which addresses may be told to whom;
 //! - [`planning`]: candidates, choice, news;
@@ -24,6 +25,7 @@ pub mod paths;
 pub mod plan;
 pub mod planning;
 mod probe;
+pub mod shares;
 pub mod state;
 pub mod swarm;
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //! - **(b) wide, then near**: the best first ([`super::plan`]);
 //! - **(c) enough and not too many**: [`PLAN_NEIGHBOURS`] at most, half of them by rank, a part by nearness of playhead, and always the
 //!   origin, which has what nobody else has;
-//! - **(d) stable**: those told before stay unless one is clearly better, and nothing is told that is no news.
+//! - **(d) stable**: those told before stay while they upload, but for one in five minutes; an order changes where one is clearly better; and
+//!   nothing is told that is no news.
 
 use shared::{
     ContentId, NodeId,
@@ -19,9 +20,9 @@ use super::{
     PlannerSnapshot, SwarmSnapshot,
     addresses::addresses_for,
     paths::{Between, End, Reach, best_path},
-    plan::{Candidate, order, sustainable_bps},
+    plan::{Candidate, is_clearly_better, order, sustainable_bps},
     state::{Node, Output, PLAN_SPACING_MS, PathPlannerState, RELAY_TOTAL_BPS},
-    swarm::{Swarm, Viewer},
+    swarm::{Swarm, Told, Viewer},
 };
 use crate::file_index::FileKey;
 
@@ -33,37 +34,44 @@ const BY_RANK: usize = PLAN_NEIGHBOURS / 2;
 const SAMPLED_UPLINKS: usize = 256;
 /// An uplink below this is none: a leaf would take more than two seconds.
 const MIN_UPLINK_BPS: u64 = 64_000;
+/// So often one of a viewer's sources at most makes room for one that promises more.
+const EXPLORE_MS: u64 = 300_000;
 
 const _: () = assert!(PLAN_NEIGHBOURS <= MAX_PLAN_SOURCES);
 
 impl PathPlannerState {
     /// Makes the plan of one viewer, and tells it if it is an answer or news.
     pub(super) fn replan(&mut self, now_ms: u64, key: FileKey, node: NodeId, is_answer: bool) {
-        let Some(swarm) = self.swarms.get(&key) else { return };
+        let (Some(swarm), Some(viewing)) = (self.swarms.get(&key), self.nodes.get(&node)) else { return };
         let Some(known) = swarm.viewers.get(&node) else { return };
-        let previous: Vec<NodeId> = known.plan.iter().map(|source| source.node).collect();
-        let candidates = self.candidates(now_ms, swarm, &node);
-        let chosen = choose(&swarm.near(&node), order(&node, &previous, candidates));
-        let sources: Vec<PlannedSource> =
-            chosen.iter().filter_map(|candidate| self.planned(&node, candidate)).collect();
-        if !is_answer && !is_news(&known.plan, &sources) {
+        let session = viewing.session;
+        let previous: Vec<NodeId> = known.plan.iter().map(|told| told.node).collect();
+        let candidates = self.candidates(now_ms, swarm, &node, viewing);
+        // Whoever asks, at the start or after a jump, is given the best there is now; else those told keep their seats.
+        let kept = if is_answer { &[][..] } else { &previous[..] };
+        let may_explore = now_ms >= known.explored_ms + EXPLORE_MS;
+        let (chosen, has_explored) =
+            choose(&swarm.near(&node), order(&node, &previous, candidates), kept, may_explore);
+        let (told, sources): (Vec<Told>, Vec<PlannedSource>) =
+            chosen.iter().filter_map(|candidate| self.planned(viewing, candidate)).unzip();
+        if !is_answer && !is_news(&known.plan, &told) {
             return;
         }
-        let (origin_reserve_bps, sustainable_bps) = self.swarm_rates(swarm);
-        for source in &sources {
-            if let Some(named) = self.nodes.get_mut(&source.node) {
+        let (origin_reserve_bps, sustainable_bps) = self.rates(now_ms, key);
+        for told in &told {
+            if let Some(named) = self.nodes.get_mut(&told.node) {
                 named.named += 1;
             }
         }
         let epoch = self.epoch + 1;
-        let Some(viewer) = self.viewer_mut(key, &node) else { return };
-        viewer.told_ms = now_ms;
-        viewer.epoch = epoch;
-        let before = std::mem::replace(&mut viewer.plan, sources.clone());
-        for source in before {
-            self.unname(&source.node);
+        let tell = |swarm: &mut Swarm| swarm.tell(now_ms, &node, epoch, told);
+        let Some(before) = self.swarms.get_mut(&key).and_then(tell) else { return };
+        for told in before {
+            self.unname(&told.node);
         }
-        let Some(session) = self.nodes.get(&node).map(|known| known.session) else { return };
+        if let Some(viewer) = self.viewer_mut(key, &node).filter(|_| has_explored || is_answer) {
+            viewer.explored_ms = now_ms;
+        }
         self.epoch = epoch;
         self.plans_told += 1;
         let plan = Plan { content_id: key.1, epoch, sources, origin_reserve_bps, sustainable_bps };
@@ -125,7 +133,7 @@ impl PathPlannerState {
             .iter()
             .filter(|(_, swarm)| !swarm.viewers.is_empty())
             .map(|(key, swarm)| {
-                let (_, sustainable_bps) = self.swarm_rates(swarm);
+                let sustainable_bps = self.swarm_rates(swarm).1;
                 SwarmSnapshot {
                     kind: key.0,
                     content_id: key.1,
@@ -154,8 +162,7 @@ impl PathPlannerState {
         self.nodes.get(node).map(|known| (known.reach, known.links.connected()))
     }
 
-    fn candidates(&self, now_ms: u64, swarm: &Swarm, viewer: &NodeId) -> Vec<Candidate> {
-        let Some(viewing) = self.nodes.get(viewer) else { return Vec::new() };
+    fn candidates(&self, now_ms: u64, swarm: &Swarm, viewer: &NodeId, viewing: &Node) -> Vec<Candidate> {
         let pool = swarm.pool(viewer);
         let members = pool.iter().filter_map(|node| self.nodes.get(node).map(|known| (node, known)));
         let candidates = members.map(|(node, known)| Candidate {
@@ -174,26 +181,44 @@ impl PathPlannerState {
         candidates.collect()
     }
 
-    fn planned(&self, viewer: &NodeId, candidate: &Candidate) -> Option<PlannedSource> {
-        let (viewing, known) = (self.nodes.get(viewer)?, self.nodes.get(&candidate.node)?);
-        let is_dialled = candidate.path.kind == PathKind::Direct;
+    fn planned(&self, viewing: &Node, candidate: &Candidate) -> Option<(Told, PlannedSource)> {
+        let known = self.nodes.get(&candidate.node)?;
         // A client reaches the origin where it reaches the tracker; no address says so.
-        let is_origin = candidate.role == Role::Origin;
-        let addresses = if is_dialled && !is_origin {
-            addresses_for(viewing.observed, &known.addresses)
-        } else {
-            Vec::new()
-        };
-        Some(PlannedSource {
+        let has_addresses = candidate.path.kind == PathKind::Direct && candidate.role != Role::Origin;
+        let told = Told {
             node: candidate.node,
             role: candidate.role,
-            addresses,
+            path: candidate.path.kind,
+            rate_bps: candidate.path.measured_bps,
+            complete: candidate.complete,
+            uploads: candidate.uploads,
+            addresses: if has_addresses { viewing.registered + known.registered } else { 0 },
+        };
+        let addresses = has_addresses.then(|| addresses_for(viewing.observed, &known.addresses));
+        let planned = PlannedSource {
+            node: candidate.node,
+            role: candidate.role,
+            addresses: addresses.unwrap_or_default(),
             path: candidate.path.kind,
             rate_bps: candidate.path.measured_bps,
             rtt_us: candidate.path.rtt_us,
             complete: candidate.complete,
             uploads: candidate.uploads,
-        })
+        };
+        Some((told, planned))
+    }
+
+    /// The origin's share for this swarm and the rate it can carry; summed up anew now and then, for uplinks change slowly.
+    fn rates(&mut self, now_ms: u64, key: FileKey) -> (u64, u64) {
+        let Some(swarm) = self.swarms.get(&key) else { return (0, 0) };
+        if let Some((_, rates)) = swarm.rates.filter(|(at_ms, _)| now_ms < at_ms + PLAN_SPACING_MS) {
+            return rates;
+        }
+        let rates = self.swarm_rates(swarm);
+        if let Some(swarm) = self.swarms.get_mut(&key) {
+            swarm.rates = Some((now_ms, rates));
+        }
+        rates
     }
 
     /// The origin's share for this swarm, and the rate the swarm can carry.
@@ -260,13 +285,25 @@ fn is_complete(swarm: &Swarm, node: &NodeId) -> bool {
     swarm.holders.contains(node) || swarm.partial.get(node).is_some_and(has_every_leaf)
 }
 
-/// Of `ordered`, which stand in the plan: the origin, the best, the near, then whoever follows; in the order given.
-fn choose(near: &[NodeId], ordered: Vec<Candidate>) -> Vec<Candidate> {
+/// Of `ordered`, which stand in the plan, in the order given: the origin, those `kept` that upload, then the best, the near, whoever follows.
+/// What was never tried promises more than what was; so one of those kept at most makes room for it, and that now and then. Whether one did.
+fn choose(
+    near: &[NodeId],
+    ordered: Vec<Candidate>,
+    kept: &[NodeId],
+    may_explore: bool,
+) -> (Vec<Candidate>, bool) {
     if ordered.len() <= PLAN_NEIGHBOURS {
-        return ordered;
+        return (ordered, false);
     }
+    let is_kept = |source: &Candidate| source.uploads && kept.contains(&source.node);
+    let by_rank = BY_RANK.saturating_sub(ordered.iter().filter(|source| is_kept(source)).count());
     let mut is_chosen: Vec<bool> =
-        ordered.iter().enumerate().map(|(at, source)| at < BY_RANK || source.role == Role::Origin).collect();
+        ordered.iter().map(|source| source.role == Role::Origin || is_kept(source)).collect();
+    let mut ranked = (0..ordered.len()).filter(|at| !is_chosen[*at]);
+    let ranked: Vec<usize> = ranked.by_ref().take(by_rank).collect();
+    ranked.into_iter().for_each(|at| is_chosen[at] = true);
+    let has_explored = may_explore && explore(&ordered, &mut is_chosen);
     let mut places = PLAN_NEIGHBOURS.saturating_sub(is_chosen.iter().filter(|chosen| **chosen).count());
     let near_first = near.iter().filter_map(|node| ordered.iter().position(|source| source.node == *node));
     for at in near_first.chain(0..ordered.len()) {
@@ -275,14 +312,24 @@ fn choose(near: &[NodeId], ordered: Vec<Candidate>) -> Vec<Candidate> {
             places -= 1;
         }
     }
-    ordered.into_iter().zip(is_chosen).filter(|(_, chosen)| *chosen).map(|(source, _)| source).collect()
+    let chosen = ordered.into_iter().zip(is_chosen).filter(|(_, chosen)| *chosen).map(|(source, _)| source);
+    (chosen.collect(), has_explored)
+}
+
+/// Gives the seat of the last that is seated to the first that is not, if that is clearly better.
+fn explore(ordered: &[Candidate], is_chosen: &mut [bool]) -> bool {
+    let best = is_chosen.iter().position(|chosen| !chosen);
+    let last = (0..ordered.len()).rev().find(|at| is_chosen[*at] && ordered[*at].role != Role::Origin);
+    let (Some(best), Some(last)) = (best, last) else { return false };
+    let is_better = is_clearly_better(&ordered[best], &ordered[last]);
+    if is_better {
+        (is_chosen[best], is_chosen[last]) = (true, false);
+    }
+    is_better
 }
 
 /// Whether a viewer that has `told` should hear of `planned`. Rates and delays alone are no news: it measures them itself.
-fn is_news(told: &[PlannedSource], planned: &[PlannedSource]) -> bool {
-    let same = |a: &PlannedSource, b: &PlannedSource| {
-        (a.node, a.path, a.complete, a.uploads) == (b.node, b.path, b.complete, b.uploads)
-            && a.addresses == b.addresses
-    };
-    told.len() != planned.len() || told.iter().zip(planned).any(|(a, b)| !same(a, b))
+fn is_news(told: &[Told], planned: &[Told]) -> bool {
+    let apart_from_rate = |told: &Told| Told { rate_bps: 0, ..*told };
+    !told.iter().map(apart_from_rate).eq(planned.iter().map(apart_from_rate))
 }

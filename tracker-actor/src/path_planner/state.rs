@@ -64,6 +64,8 @@ pub(super) struct Node {
     pub(super) kind: Option<MediaKind>,
     pub(super) observed: SocketAddr,
     pub(super) addresses: Vec<SocketAddr>,
+    /// Grows as its addresses change.
+    pub(super) registered: u64,
     pub(super) reach: Reach,
     pub(super) upload_limit_bps: u64,
     pub(super) uplink_bps: u64,
@@ -116,8 +118,11 @@ impl PathPlannerState {
             (_, None) => Reach::Closed,
         };
         let known = self.nodes.entry(node).or_insert_with(|| Node::new(session, role, kind, observed));
-        known.observed = observed;
-        known.addresses = addresses::dialable(observed, &register);
+        let addresses = addresses::dialable(observed, &register);
+        if (known.observed, &known.addresses) != (observed, &addresses) {
+            (known.observed, known.addresses) = (observed, addresses);
+            known.registered += 1;
+        }
         known.upload_limit_bps = register.upload_limit_bps;
         known.reach = reach;
         if let Some(address) = probed {
@@ -144,12 +149,7 @@ impl PathPlannerState {
             swarm.holders.remove(&node);
             swarm.partial.remove(&node);
             swarm.origin.take_if(|origin| *origin == node);
-            let naming = swarm
-                .viewers
-                .iter()
-                .filter(|(_, viewer)| viewer.plan.iter().any(|source| source.node == node));
-            let naming: Vec<NodeId> = naming.map(|(viewer, _)| *viewer).collect();
-            for viewer in naming {
+            for viewer in swarm.naming(&node) {
                 bereft.insert(viewer);
                 self.look_again(now_ms, key, viewer);
             }
@@ -368,8 +368,8 @@ impl PathPlannerState {
         if let Some(due_ms) = viewer.due_ms {
             self.due.remove(&(due_ms, key, *node));
         }
-        for source in &viewer.plan {
-            self.unname(&source.node);
+        for told in &viewer.plan {
+            self.unname(&told.node);
         }
         self.drop_if_empty(key);
     }
@@ -383,10 +383,9 @@ impl PathPlannerState {
     /// `node` has become a member: those who have few sources look at it soon.
     fn greet_in_swarm(&mut self, now_ms: u64, key: FileKey, node: NodeId) {
         let Some(swarm) = self.swarms.get(&key) else { return };
-        let hungry = |plan: &[_]| plan.len() < super::planning::PLAN_NEIGHBOURS;
-        let viewers = swarm.viewers.iter().filter(|(who, viewer)| **who != node && hungry(&viewer.plan));
+        let hungry = swarm.hungry().filter(|(viewer, _)| *viewer != node);
         let viewers: Vec<(NodeId, bool)> =
-            viewers.map(|(who, viewer)| (*who, viewer.plan.len() < FEW_SOURCES)).collect();
+            hungry.map(|(viewer, sources)| (viewer, sources < FEW_SOURCES)).collect();
         for (viewer, is_urgent) in viewers {
             if is_urgent {
                 self.look_again(now_ms, key, viewer);
@@ -399,9 +398,7 @@ impl PathPlannerState {
     /// `node` is no longer a member in some part: those whose plans name it look again.
     fn part_in_swarm(&mut self, now_ms: u64, key: FileKey, node: NodeId) {
         let Some(swarm) = self.swarms.get(&key) else { return };
-        let naming =
-            swarm.viewers.iter().filter(|(_, viewer)| viewer.plan.iter().any(|source| source.node == node));
-        let naming: Vec<NodeId> = naming.map(|(viewer, _)| *viewer).collect();
+        let naming = swarm.naming(&node);
         for viewer in naming {
             self.look_again(now_ms, key, viewer);
         }
@@ -431,6 +428,7 @@ impl Node {
             kind,
             observed,
             addresses: Vec::new(),
+            registered: 1,
             reach: Reach::Closed,
             upload_limit_bps: 0,
             uplink_bps: 0,

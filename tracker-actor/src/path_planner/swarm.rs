@@ -3,14 +3,38 @@
 //! Invariant: looking at a swarm costs the same however many are in it: a viewer is shown those it has, the origin, its neighbours in
 //! playhead and its neighbours on the ring of node ids, [`POOL`] in all at most.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use shared::{LeafIndex, NodeId, wire::PlannedSource};
+use shared::{
+    LeafIndex, NodeId,
+    wire::{PathKind, Role},
+};
+
+use super::planning::PLAN_NEIGHBOURS;
 
 /// The most members of a swarm that are looked at for one plan.
 pub const POOL: usize = 64;
 /// How many of them by nearness of playhead.
 const NEAR: usize = 16;
+
+/// A source as a viewer was told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Who.
+    pub node: NodeId,
+    /// Peer or origin.
+    pub role: Role,
+    /// How to reach it.
+    pub path: PathKind,
+    /// What was measured of the path, or 0.
+    pub rate_bps: u64,
+    /// Whether it has the whole file.
+    pub complete: bool,
+    /// Whether it is known to upload.
+    pub uploads: bool,
+    /// Grows as either end registers other addresses; 0 where none were told.
+    pub addresses: u64,
+}
 
 /// A member that wants the content.
 #[derive(Debug, Clone, Default)]
@@ -18,11 +42,13 @@ pub struct Viewer {
     /// Where its playhead is.
     pub playhead_leaf: LeafIndex,
     /// The plan it was told last.
-    pub plan: Vec<PlannedSource>,
+    pub plan: Vec<Told>,
     /// The epoch of that plan, or 0.
     pub epoch: u64,
     /// When it was told.
     pub told_ms: u64,
+    /// When it was last given another source for one that it had.
+    pub explored_ms: u64,
     /// When its plan is looked at again.
     pub due_ms: Option<u64>,
 }
@@ -42,7 +68,13 @@ pub struct Swarm {
     pub size_bytes: u64,
     /// Mean rate of the content, or 0 when unknown.
     pub bitrate_bps: u64,
+    /// The origin's share and what every viewer can have, and when that was summed up.
+    pub rates: Option<(u64, (u64, u64))>,
     by_playhead: BTreeSet<(LeafIndex, NodeId)>,
+    /// Whose plans name a member.
+    named_by: HashMap<NodeId, BTreeSet<NodeId>>,
+    /// Viewers whose plans have room for more.
+    hungry: BTreeSet<NodeId>,
 }
 
 impl Swarm {
@@ -53,13 +85,50 @@ impl Swarm {
         self.by_playhead.remove(&(viewer.playhead_leaf, node));
         viewer.playhead_leaf = playhead_leaf;
         self.by_playhead.insert((playhead_leaf, node));
+        if is_new {
+            self.hungry.insert(node);
+        }
         is_new
+    }
+
+    /// `node` is told another plan; the one it had.
+    pub fn tell(&mut self, now_ms: u64, node: &NodeId, epoch: u64, plan: Vec<Told>) -> Option<Vec<Told>> {
+        let viewer = self.viewers.get_mut(node)?;
+        (viewer.told_ms, viewer.epoch) = (now_ms, epoch);
+        if plan.len() < PLAN_NEIGHBOURS {
+            self.hungry.insert(*node);
+        } else {
+            self.hungry.remove(node);
+        }
+        let before = std::mem::replace(&mut viewer.plan, plan);
+        let is_in = |plan: &[Told], node: &NodeId| plan.iter().any(|told| told.node == *node);
+        for told in viewer.plan.iter().filter(|told| !is_in(&before, &told.node)) {
+            self.named_by.entry(told.node).or_default().insert(*node);
+        }
+        for told in before.iter().filter(|told| !is_in(&viewer.plan, &told.node)) {
+            unname(&mut self.named_by, &told.node, node);
+        }
+        Some(before)
+    }
+
+    /// The viewers whose plans name `node`.
+    pub fn naming(&self, node: &NodeId) -> Vec<NodeId> {
+        self.named_by.get(node).map_or_else(Vec::new, |viewers| viewers.iter().copied().collect())
+    }
+
+    /// The viewers whose plans have room for more, and how many sources they have.
+    pub fn hungry(&self) -> impl Iterator<Item = (NodeId, usize)> {
+        self.hungry.iter().filter_map(|node| self.viewers.get(node).map(|viewer| (*node, viewer.plan.len())))
     }
 
     /// `node` no longer wants it. Its last plan, if it did.
     pub fn leave(&mut self, node: &NodeId) -> Option<Viewer> {
         let viewer = self.viewers.remove(node)?;
         self.by_playhead.remove(&(viewer.playhead_leaf, *node));
+        self.hungry.remove(node);
+        for told in &viewer.plan {
+            unname(&mut self.named_by, &told.node, node);
+        }
         Some(viewer)
     }
 
@@ -73,25 +142,28 @@ impl Swarm {
         self.holders.contains(node) || self.partial.contains_key(node) || self.viewers.contains_key(node)
     }
 
-    /// The members worth a look for a plan of `viewer`, without itself, in no order.
-    pub fn pool(&self, viewer: &NodeId) -> BTreeSet<NodeId> {
-        let mut pool = BTreeSet::new();
+    /// The members worth a look for a plan of `viewer`, without itself, in order of their ids.
+    pub fn pool(&self, viewer: &NodeId) -> Vec<NodeId> {
+        let mut pool: Vec<NodeId> = Vec::with_capacity(2 * POOL);
         if self.holders.len() + self.partial.len() + self.viewers.len() <= POOL {
             pool.extend(self.holders.iter().chain(self.partial.keys()).chain(self.viewers.keys()));
         } else {
             pool.extend(self.origin);
             if let Some(known) = self.viewers.get(viewer) {
-                pool.extend(known.plan.iter().map(|source| source.node).filter(|node| self.has(node)));
+                pool.extend(known.plan.iter().map(|told| told.node).filter(|node| self.has(node)));
             }
             pool.extend(self.near(viewer));
-            let share = POOL.saturating_sub(pool.len());
+            let share = POOL.saturating_sub(distinct(&mut pool));
             pool.extend(ring(viewer, share / 2, |range| self.holders.range(range)));
-            let share = POOL.saturating_sub(pool.len());
+            let share = POOL.saturating_sub(distinct(&mut pool));
             pool.extend(ring(viewer, share / 2, |range| self.viewers.range(range).map(|(node, _)| node)));
-            let share = POOL.saturating_sub(pool.len());
+            let share = POOL.saturating_sub(distinct(&mut pool));
             pool.extend(ring(viewer, share, |range| self.partial.range(range).map(|(node, _)| node)));
         }
-        pool.remove(viewer);
+        distinct(&mut pool);
+        if let Ok(at) = pool.binary_search(viewer) {
+            pool.remove(at);
+        }
         pool
     }
 
@@ -113,6 +185,22 @@ impl Swarm {
             }
         }
         near
+    }
+}
+
+/// Sorts, and leaves each once; how many there are.
+fn distinct(nodes: &mut Vec<NodeId>) -> usize {
+    nodes.sort_unstable();
+    nodes.dedup();
+    nodes.len()
+}
+
+fn unname(named_by: &mut HashMap<NodeId, BTreeSet<NodeId>>, node: &NodeId, viewer: &NodeId) {
+    if let Some(viewers) = named_by.get_mut(node) {
+        viewers.remove(viewer);
+        if viewers.is_empty() {
+            named_by.remove(node);
+        }
     }
 }
 
@@ -138,7 +226,7 @@ mod tests {
         swarm.partial.insert(id(3), 5);
         swarm.enter(id(4), 0);
         swarm.enter(id(5), 9);
-        assert_eq!(swarm.pool(&id(4)), BTreeSet::from([id(1), id(2), id(3), id(5)]));
+        assert_eq!(swarm.pool(&id(4)), [id(1), id(2), id(3), id(5)]);
     }
 
     #[test]
@@ -168,9 +256,9 @@ mod tests {
         for n in 10_000..20_000u16 {
             swarm.holders.insert(id(n));
         }
-        let kept = *before.iter().next().expect("a member");
-        let viewer = swarm.viewers.get_mut(&id(5_000)).expect("a viewer");
-        viewer.plan = vec![planned(kept)];
+        let kept = *before.first().expect("a member");
+        swarm.tell(0, &id(5_000), 1, vec![told(kept)]);
+        assert_eq!(swarm.naming(&kept), [id(5_000)]);
         assert!(swarm.pool(&id(5_000)).contains(&kept));
     }
 
@@ -202,16 +290,31 @@ mod tests {
         assert!(swarm.is_empty() && swarm.by_playhead.is_empty());
     }
 
-    fn planned(node: NodeId) -> PlannedSource {
-        PlannedSource {
+    #[test]
+    fn a_swarm_knows_whose_plans_name_whom_and_who_wants_more() {
+        let mut swarm = Swarm::default();
+        swarm.enter(id(1), 0);
+        swarm.enter(id(2), 0);
+        swarm.tell(5, &id(1), 1, (10..10 + PLAN_NEIGHBOURS as u16).map(|n| told(id(n))).collect());
+        swarm.tell(5, &id(2), 1, vec![told(id(10)), told(id(11))]);
+        assert_eq!(swarm.naming(&id(10)), [id(1), id(2)]);
+        assert_eq!(swarm.hungry().collect::<Vec<_>>(), [(id(2), 2)]);
+        swarm.tell(6, &id(2), 2, vec![told(id(11))]);
+        assert_eq!(swarm.naming(&id(10)), [id(1)]);
+        swarm.leave(&id(1));
+        swarm.leave(&id(2));
+        assert!(swarm.named_by.is_empty() && swarm.hungry.is_empty());
+    }
+
+    fn told(node: NodeId) -> Told {
+        Told {
             node,
-            role: shared::wire::Role::Peer,
-            addresses: Vec::new(),
-            path: shared::wire::PathKind::Direct,
+            role: Role::Peer,
+            path: PathKind::Direct,
             rate_bps: 0,
-            rtt_us: 0,
             complete: true,
             uploads: true,
+            addresses: 0,
         }
     }
 

@@ -170,6 +170,56 @@ fn wobble_of_a_fifth_tells_no_new_plan_and_a_lasting_change_does() {
     assert_eq!(sources(&net.plan_of(1).expect("a plan"))[0], last);
 }
 
+/// Forty viewers of one film measure all they are linked to, each time up to a fifth off: who is named, and by which way, hardly changes.
+#[test]
+fn paths_of_a_swarm_whose_metrics_wobble_by_a_fifth_stay() {
+    const MINUTES: u64 = 5;
+    let mut net = Net::new();
+    net.joins_as(200, None, Role::Origin).holds(200);
+    (1..=40).for_each(|n| _ = net.joins(n));
+    (1..=40).for_each(|n| _ = net.finds(n));
+    let mut seed = 11u64;
+    let mut wobble = |value: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        value * (80 + (seed >> 33) % 41) / 100
+    };
+    let paths = |net: &Net, n: u8| -> Vec<(NodeId, PathKind)> {
+        let plan = net.plan_of(n).expect("a plan");
+        let mut paths: Vec<_> = plan.sources.iter().map(|source| (source.node, source.path)).collect();
+        paths.sort_unstable();
+        paths
+    };
+    let mut known: BTreeMap<u8, Vec<(NodeId, PathKind)>> = BTreeMap::new();
+    let mut changes = 0;
+    for second in (5..=(1 + MINUTES) * 60).step_by(5) {
+        for n in 1..=40u8 {
+            let linked = net.plan_of(n).expect("a plan").sources;
+            let links = linked.iter().map(|source| LinkMetric {
+                node: source.node,
+                path: source.path,
+                rtt_us: wobble(5_000 + 1_000 * u64::from(source.node.0[0])) as u32,
+                goodput_bps: wobble(400_000 + 300_000 * u64::from(source.node.0[0] % 7)),
+                failures: 0,
+                connected: true,
+            });
+            let report = LinkReport { links: links.collect(), uplink_bps: wobble(1_200_000) };
+            net.says(n, PlannerRequest::Links(report));
+        }
+        net.run_to(second * 1_000);
+        for n in 1..=40u8 {
+            let now = paths(&net, n);
+            let before = known.insert(n, now.clone()).unwrap_or_default();
+            // The first minute is for finding out.
+            if second > 60 {
+                changes += now.iter().filter(|path| !before.contains(path)).count();
+            }
+        }
+        net.told.retain(|(_, told)| matches!(told, TrackerMessage::Plan(_)));
+    }
+    let each_minute = changes as f64 / (40 * MINUTES) as f64;
+    assert!(each_minute <= 0.2, "{each_minute} path changes a peer-minute");
+}
+
 #[test]
 fn a_reversed_path_is_offered_to_both_ends() {
     let mut net = Net::new();

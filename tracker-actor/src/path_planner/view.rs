@@ -9,14 +9,14 @@ use serde::Serialize;
 use shared::{
     ContentId, MediaKind, NodeId,
     units::leaf_count,
-    wire::{PathKind, PlannedSource, Role},
+    wire::{PathKind, Role},
 };
 
 use super::{
     paths::Reach,
     planning::PLAN_NEIGHBOURS,
     state::{Node, PathPlannerState},
-    swarm::{Swarm, Viewer},
+    swarm::{Swarm, Told, Viewer},
 };
 use crate::file_index::FileKey;
 
@@ -213,7 +213,7 @@ impl PathPlannerState {
 }
 
 /// Why `source` is in a plan of `planned` sources.
-fn why_source(source: &PlannedSource, planned: usize, is_near: bool) -> String {
+fn why_source(source: &Told, planned: usize, is_near: bool) -> String {
     let mut reasons = Vec::new();
     if source.role == Role::Origin {
         reasons.push("the library, which has what nobody else has");
@@ -233,7 +233,7 @@ fn why_source(source: &PlannedSource, planned: usize, is_near: bool) -> String {
 }
 
 /// Why `source` is reached the way it is.
-fn why_path(now_ms: u64, viewing: &Node, source: &PlannedSource, known: &Node) -> &'static str {
+fn why_path(now_ms: u64, viewing: &Node, source: &Told, known: &Node) -> &'static str {
     let failed = |path| viewing.links.is_blocked(now_ms, &source.node, path);
     let connected = viewing.links.estimate(now_ms, &source.node).connected;
     match (connected, source.path) {

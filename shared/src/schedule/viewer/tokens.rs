@@ -186,8 +186,14 @@ impl Viewer {
         if self.held.is_full() || self.tokens.out.len() >= STARTING_TOKENS {
             return None;
         }
-        let is_forced = self.forced_leaf(self.scarce_origin()?).is_some();
+        // One that may not be asked now is looked at again with the rest.
+        let origin = self.scarce_origin().filter(|origin| self.is_usable_origin(*origin))?;
+        let is_forced = self.forced_leaf(origin).is_some();
         if !is_forced && (!self.config.uploads || self.tokens.out.len() >= TOKENS) {
+            return None;
+        }
+        // Nothing but an input makes a token wanted that was not.
+        if !is_forced && !self.wants_fresh(self.needs_from(), origin) {
             return None;
         }
         let busy_ms = if is_forced { 0.0 } else { (self.expected_upload_ms() - IDLE_SOON_MS).max(0.0) };
@@ -203,7 +209,7 @@ impl Viewer {
         let tokens = &self.tokens;
         let backlog_ms =
             tokens.backlog_ms.saturating_sub(self.now_ms.saturating_sub(tokens.backlog_at_ms)) as f64;
-        let neighbours = self.sources.values().filter(|source| !source.is_seed).count().min(ASKERS);
+        let neighbours = self.sources.values().filter(|source| !source.is_seed).take(ASKERS).count();
         let rate = tokens.uplink_bytes_per_ms.unwrap_or(DEFAULT_UPLINK_BYTES_PER_MS).max(1.0);
         let chunks = tokens.out.len() + tokens.coming.len();
         let chunk_bytes = LEAF_BYTES as f64 * f64::from(self.crowd_leaves());
