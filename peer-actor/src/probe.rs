@@ -1,10 +1,10 @@
-//! Looking into media files in a process of its own: `rusteze-probe FILE`, the program beside this one, prints what [`media`] finds out.
+//! Looking into media files in a process of its own: `rusteze-probe`, the program beside this one, prints what [`media`] finds out.
 //!
 //! FFmpeg and its two hundred libraries take 20 MB of a process that only loads them, and read whatever a shared folder holds. Here both are
 //! a short-lived child's: a node that streams never loads them, and a file that brings them down is one that is not shared. A program
-//! that plays has them anyway and hands [`media::probe_file`] to its node instead.
+//! that plays has them anyway and hands [`media`]'s own functions to its node instead.
 //!
-//! Invariant: nothing here refers to `media::probe_file`, so that a program without it is not linked with FFmpeg.
+//! Invariant: nothing here refers to functions of `media`, so that a program without them is not linked with FFmpeg.
 
 use std::{
     env,
@@ -16,8 +16,22 @@ use std::{
 use media::{MediaInfo, ProbeError};
 use serde::{Deserialize, Serialize};
 
-/// Looks into a complete local file.
-pub type Probe = fn(&Path) -> Result<MediaInfo, ProbeError>;
+/// How a node looks into complete local files.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe {
+    /// What a file is.
+    pub info: fn(&Path) -> Result<MediaInfo, ProbeError>,
+    /// How loud it is where, by its duration in milliseconds; empty where that cannot be said. Takes up to seconds.
+    pub waveform: fn(&Path, u64) -> Vec<u8>,
+}
+
+impl Probe {
+    /// By the program beside this one.
+    pub const IN_CHILD: Self = Self { info: info_by_child, waveform: waveform_by_child };
+}
+
+/// Makes `rusteze-probe` print a waveform; the duration follows.
+pub const WAVEFORM_FLAG: &str = "--waveform";
 
 /// The program's name.
 const PROGRAM: &str = "rusteze-probe";
@@ -41,9 +55,8 @@ pub enum Finding {
     Truncated,
 }
 
-/// Looks into a file by the program beside this one.
-pub fn in_child(path: &Path) -> Result<MediaInfo, ProbeError> {
-    let answer = ask(&program()?, path)?;
+fn info_by_child(path: &Path) -> Result<MediaInfo, ProbeError> {
+    let answer = ask(Command::new(program()?).arg(path))?;
     match serde_json::from_slice::<Finding>(&answer) {
         Ok(finding) => finding.into(),
         // It was ended by a signal, or ran out of memory: the file is at fault as far as anybody can tell.
@@ -51,8 +64,20 @@ pub fn in_child(path: &Path) -> Result<MediaInfo, ProbeError> {
     }
 }
 
-fn ask(program: &Path, path: &Path) -> io::Result<Vec<u8>> {
-    let mut child = Command::new(program).arg(path).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+fn waveform_by_child(path: &Path, duration_ms: u64) -> Vec<u8> {
+    let ask_for_it = || {
+        let mut command = Command::new(program()?);
+        let answer = ask(command.arg(WAVEFORM_FLAG).arg(duration_ms.to_string()).arg(path))?;
+        serde_json::from_slice(&answer).map_err(io::Error::from)
+    };
+    ask_for_it().unwrap_or_else(|error| {
+        tracing::debug!(path = %path.display(), %error, "no waveform");
+        Vec::new()
+    })
+}
+
+fn ask(command: &mut Command) -> io::Result<Vec<u8>> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut answer = Vec::new();
     let read = match child.stdout.take() {
         Some(stdout) => stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut answer),
@@ -130,7 +155,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_program_that_dies_makes_the_file_no_media() {
-        let answer = ask(Path::new("/bin/false"), Path::new("film.mkv")).unwrap();
+        let answer = ask(Command::new("/bin/false").arg("film.mkv")).unwrap();
         assert!(serde_json::from_slice::<Finding>(&answer).is_err());
     }
 }

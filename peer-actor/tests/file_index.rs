@@ -17,6 +17,7 @@ use peer_actor::{
         FileIndexActor, FileIndexConfig, FilesChanged, GetLocalHints, IndexNotice, ListFiles, ListShares,
         ShareError, ShareFolder, UnshareFolder,
     },
+    probe::Probe,
     store::{ReadChunkError, Store, StoreConfig},
 };
 use shared::{ContentId, LeafRange, MediaKind, snapshot::ShareStatus, wire::FileEntry};
@@ -213,7 +214,7 @@ impl Node {
             data_dir: dir.path().join("data"),
             kind,
             shares: shares.iter().map(|share| dir.path().join(share)).collect(),
-            probe: media::probe_file,
+            probe: Probe::IN_CHILD,
             store: store.clone(),
             files_changed: to.clone().recipient(),
             notices: Some(to.recipient()),

@@ -16,6 +16,7 @@ use peer_actor::{
     config::PeerConfig,
     gateway::{self, Gateway},
     node::{self, NodeConfig, NodeHandle},
+    probe::Probe,
 };
 use shared::{ContentId, wire::Role};
 use tokio::sync::mpsc;
@@ -112,7 +113,7 @@ fn node_config(config: PeerConfig) -> NodeConfig {
         cache_limit_bytes: config.cache_limit_bytes,
         upload_limit_bps: config.upload_limit_bps.unwrap_or(0),
         // A player has FFmpeg in any case.
-        probe: media::probe_file,
+        probe: Probe { info: media::probe_file, waveform: |path, ms| media::waveform(path, ms, || false) },
         ..NodeConfig::new(Role::Peer, Some(config.kind), config.data_dir)
     }
 }

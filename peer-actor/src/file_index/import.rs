@@ -7,10 +7,7 @@ use std::{
     io::{self, BufReader},
     ops::ControlFlow,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use media::ProbeError;
@@ -42,7 +39,7 @@ pub(super) fn import(
     path: &Path,
     expected: Stamp,
     (kind, probe): (Option<MediaKind>, Probe),
-    progress: &Arc<ImportProgress>,
+    progress: &ImportProgress,
     persistence: &Persistence,
 ) -> ImportOutcome {
     match try_import(path, expected, (kind, probe), progress, persistence) {
@@ -58,18 +55,15 @@ fn try_import(
     path: &Path,
     expected: Stamp,
     (kind, probe): (Option<MediaKind>, Probe),
-    progress: &Arc<ImportProgress>,
+    progress: &ImportProgress,
     persistence: &Persistence,
 ) -> Result<FileEntry, ImportOutcome> {
-    let info = probe(path).map_err(|error| improbable(path, expected, error))?;
+    let info = (probe.info)(path).map_err(|error| improbable(path, expected, error))?;
     if kind.is_some_and(|kind| kind != kind_of(info.kind)) {
         return Err(ImportOutcome::Skipped { notice: None });
     }
     let waveform = match info.kind {
-        media::MediaKind::Audio => {
-            let progress = Arc::clone(progress);
-            media::waveform(path, info.duration_ms, move || progress.cancelled.load(Ordering::Relaxed))
-        }
+        media::MediaKind::Audio => (probe.waveform)(path, info.duration_ms),
         media::MediaKind::Video => Vec::new(),
     };
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use shared::{MediaKind, wire::Role};
 
-use crate::probe::{self, Probe};
+use crate::probe::Probe;
 
 /// A node's configuration; programs make it from their options.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl NodeConfig {
             cache_limit_bytes: 20 << 30,
             upload_limit_bps: 0,
             relays: true,
-            probe: probe::in_child,
+            probe: Probe::IN_CHILD,
         }
     }
 
