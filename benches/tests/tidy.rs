@@ -113,10 +113,11 @@ impl Source {
 }
 
 /// Where actix may be known: shells, wiring, and the edges that speak HTTP.
-const MAY_KNOW_ACTIX: [&str; 16] = [
+const MAY_KNOW_ACTIX: [&str; 17] = [
     "/actor.rs",
     "/messages.rs",
     "/main.rs",
+    "peer-actor/src/chunk_scheduler/observing.rs",
     "peer-actor/src/file_index/worker.rs",
     "peer-actor/src/mailbox.rs",
     "peer-actor/src/node/",
