@@ -47,6 +47,7 @@ impl Uploader {
             starting: false,
         };
         self.links.get_mut(&link_id)?.begin(&queued);
+        self.in_use.insert(link_id);
         self.outputs.push_back(UploaderOutput::Assigned { link: link_id, id: wanted.id, leaves });
         Some((link_id, queued))
     }
@@ -56,7 +57,7 @@ impl Uploader {
     fn most_urgent_ranked(&self, now_ms: u64, patience_ms: u64) -> Option<(Rank, LinkId, usize)> {
         let origin = &self.origin;
         let mut best = None;
-        for (id, link) in self.links.iter().filter(|_| origin.is_in_demand()) {
+        for (id, link) in self.links_in_use().filter(|_| origin.is_in_demand()) {
             for (at, queued) in link.queue.iter().enumerate() {
                 if !link.can_take(now_ms, queued.bytes, patience_ms) {
                     continue;
@@ -83,7 +84,7 @@ impl Uploader {
         is_repeat: impl Fn(&Queued) -> bool,
     ) -> Option<(LinkId, usize)> {
         let candidates = || {
-            self.links.iter().filter_map(|(id, link)| {
+            self.links_in_use().filter_map(|(id, link)| {
                 let (at, queued) = link.most_urgent(&is_repeat)?;
                 link.can_take(now_ms, queued.bytes, patience_ms).then_some((*id, link, at, queued))
             })

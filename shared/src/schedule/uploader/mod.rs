@@ -22,7 +22,7 @@ mod link;
 mod origin;
 mod pace;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use self::origin::FreshWanted;
 use self::{
@@ -93,6 +93,8 @@ pub enum UploaderOutput {
 #[derive(Debug)]
 pub struct Uploader {
     links: BTreeMap<LinkId, Link>,
+    /// The links that are not idle, and perhaps some that have become so: whoever serves thousands looks at these alone.
+    in_use: BTreeSet<LinkId>,
     outputs: VecDeque<UploaderOutput>,
     pace: Pace,
     limit: UploadLimit,
@@ -107,6 +109,7 @@ impl Uploader {
     pub fn new(upload_limit_bps: u64) -> Self {
         Self {
             links: BTreeMap::new(),
+            in_use: BTreeSet::new(),
             outputs: VecDeque::new(),
             pace: Pace::default(),
             limit: UploadLimit::new(upload_limit_bps),
@@ -235,6 +238,7 @@ impl Uploader {
                 starting,
             });
         }
+        self.in_use.insert(link);
         self.pump(now_ms);
     }
 
@@ -316,12 +320,12 @@ impl Uploader {
 
     /// When [`Self::handle_timeout`] is due: the upload limit frees bytes, or a link turns out to be stuck.
     pub fn poll_timeout(&self, now_ms: u64) -> Option<Deadline> {
-        if self.links.values().all(|link| link.queue.is_empty()) {
+        if self.links_in_use().all(|(_, link)| link.queue.is_empty()) {
             return None;
         }
         let patience_ms = self.patience_ms();
-        let stuck = self.links.values().filter(|link| link.unheard_bytes() > 0);
-        let stuck = stuck.map(|link| link.stuck_ms(patience_ms)).filter(|at_ms| *at_ms > now_ms);
+        let stuck = self.links_in_use().filter(|(_, link)| link.unheard_bytes() > 0);
+        let stuck = stuck.map(|(_, link)| link.stuck_ms(patience_ms)).filter(|at_ms| *at_ms > now_ms);
         let stuck = stuck.map(|at_ms| Deadline { at_ms, reason: "a link may be stuck" });
         let limit = self.limit.free_at(now_ms).map(|at_ms| Deadline { at_ms, reason: "upload limit" });
         stuck.chain(limit).min_by_key(|deadline| deadline.at_ms)
@@ -335,7 +339,7 @@ impl Uploader {
     /// What a new request would wait: queued bytes over the measured uplink.
     pub fn backlog_ms(&self) -> u32 {
         let queued_bytes: u64 =
-            self.links.values().map(|link| link.queued_bytes() + link.under_way_bytes()).sum();
+            self.links_in_use().map(|(_, link)| link.queued_bytes() + link.under_way_bytes()).sum();
         self.pace.time_for_ms(queued_bytes).max(self.limit.time_for_ms(queued_bytes))
     }
 
@@ -345,9 +349,14 @@ impl Uploader {
         self.limit.at_most(carried_bps)
     }
 
+    /// The links that have something queued or under way, in the order of their numbers.
+    fn links_in_use(&self) -> impl Iterator<Item = (&LinkId, &Link)> {
+        self.in_use.iter().filter_map(|id| self.links.get_key_value(id))
+    }
+
     fn is_anything_under_way(&self, now_ms: u64) -> bool {
         let patience_ms = self.patience_ms();
-        self.links.values().any(|link| link.unheard_bytes() > 0 && !link.is_stuck(now_ms, patience_ms))
+        self.links_in_use().any(|(_, link)| link.unheard_bytes() > 0 && !link.is_stuck(now_ms, patience_ms))
     }
 
     fn patience_ms(&self) -> u64 {
@@ -356,16 +365,19 @@ impl Uploader {
 
     /// Of the links in use.
     fn longest_rtt_ms(&self) -> u64 {
-        self.links.values().filter(|link| !link.is_idle()).map(|link| link.rtt_ms).max().unwrap_or(0)
+        let in_use = self.links_in_use().filter(|(_, link)| !link.is_idle());
+        in_use.map(|(_, link)| link.rtt_ms).max().unwrap_or(0)
     }
 
     /// Serves while the send window, the upload limit and somebody's credit allow.
     fn pump(&mut self, now_ms: u64) {
+        let links = &self.links;
+        self.in_use.retain(|id| links.get(id).is_some_and(|link| !link.is_idle()));
         self.origin.advance(now_ms, self.uplink_bps());
         let patience_ms = self.patience_ms();
         let window_bytes = self.pace.window_bytes(self.longest_rtt_ms());
-        let links = self.links.values().filter(|link| !link.is_stuck(now_ms, patience_ms));
-        let mut under_way: u64 = links.map(Link::under_way_bytes).sum();
+        let links = self.links_in_use().filter(|(_, link)| !link.is_stuck(now_ms, patience_ms));
+        let mut under_way: u64 = links.map(|(_, link)| link.under_way_bytes()).sum();
         loop {
             let room = if under_way == 0 { u64::MAX } else { window_bytes.saturating_sub(under_way) };
             if room < LEAF_BYTES || !self.limit.is_open(now_ms) {
@@ -383,7 +395,7 @@ impl Uploader {
                 proof_skip: queued.proof_skip,
             });
         }
-        if self.links.values().all(|link| link.queue.is_empty()) {
+        if self.links_in_use().all(|(_, link)| link.queue.is_empty()) {
             self.pace.had_room();
         }
     }
