@@ -24,7 +24,7 @@ test: ## The whole test suite, scenarios on the real programs included
 
 optimum: ## Shares of uplinks against HiGHS's optimum, up to 3,000 receivers (compiles the solver: minutes)
 	@scripts/setup.sh build exact
-	cargo test -p benches --features highs --test optimum -- --nocapture
+	cargo test --workspace --features benches/highs --test optimum -- --nocapture
 
 bench: ## The criterion benchmarks
 	@scripts/setup.sh build

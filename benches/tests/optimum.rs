@@ -1,10 +1,14 @@
 //! Shares of uplinks against the true optimum, which a linear program finds: the largest fraction of its demand that everybody can have.
 //!
-//! Swarms of 100 run here, with a solver in Rust. `cargo test -p benches --features highs --test optimum` uses HiGHS and adds those of 1,000 and
+//! Swarms of 100 run here, with a solver in Rust. `make optimum` uses HiGHS and adds those of 1,000 and
 //! 3,000; it is compiled with cmake, which takes minutes.
 
 #![expect(clippy::print_stderr, reason = "what was reached is worth knowing also where it suffices")]
 
+#[cfg(feature = "highs")]
+use good_lp::highs as solver;
+#[cfg(not(feature = "highs"))]
+use good_lp::microlp as solver;
 use good_lp::{Expression, ProblemVariables, Solution as _, SolverModel as _, variable};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::index};
 use tracker_actor::path_planner::shares::{LineId, Shares, Way};
@@ -132,7 +136,7 @@ impl Swarm {
             }
             received.push(sum);
         }
-        let mut model = variables.maximise(fraction).using(good_lp::default_solver);
+        let mut model = variables.maximise(fraction).using(solver);
         for (sum, demand) in received.into_iter().zip(&self.demands) {
             model.add_constraint((sum - fraction * (demand / UNIT_BPS)).geq(0.0));
         }
