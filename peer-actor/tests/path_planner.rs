@@ -7,7 +7,7 @@ mod endpoint;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler};
-use endpoint::{Endpoint, within};
+use endpoint::{Endpoint, serve, within};
 use futures_util::StreamExt as _;
 use peer_actor::{
     discovery::{AskPath, PathAnswer, PlanArrived},
@@ -362,9 +362,9 @@ async fn a_link_that_is_left_says_goodbye() {
 
 /// Splices the two connections that are opened to it, as a tracker does, byte for byte above the WebSocket.
 fn relay() -> SocketAddr {
-    use actix_web::{App, HttpRequest, HttpServer, web};
+    use actix_web::{HttpRequest, web};
     let (sender, mut ends) = mpsc::channel(16);
-    let server = HttpServer::new(move || {
+    let (address, _) = serve(move |app| {
         let sender = sender.clone();
         let join = move |request: HttpRequest, payload: web::Payload| {
             let sender = sender.clone();
@@ -374,15 +374,8 @@ fn relay() -> SocketAddr {
                 Ok::<_, actix_web::Error>(response)
             }
         };
-        App::new().route("/relay/{token}", web::get().to(join))
-    })
-    .on_connect(transport::keep_socket)
-    .workers(1)
-    .disable_signals()
-    .bind("127.0.0.1:0")
-    .expect("a free port");
-    let address = server.addrs()[0];
-    actix_rt::spawn(server.run());
+        app.route("/relay/{token}", web::get().to(join));
+    });
     actix_rt::spawn(async move {
         let (Some((one, mut from_one)), Some((two, mut from_two))) = (ends.recv().await, ends.recv().await)
         else {

@@ -243,6 +243,30 @@ pub struct PeerSnapshot {
     pub planned: Option<PlannedPath>,
 }
 
+impl PeerSnapshot {
+    /// A node that is not connected and has given nothing.
+    pub const fn unreached(node: NodeId, role: Role, path: PathKind) -> Self {
+        Self {
+            node,
+            role,
+            path,
+            address: String::new(),
+            connected: false,
+            rtt_us: 0,
+            rate_bps: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+            goodput_bps: 0,
+            in_flight: 0,
+            in_flight_bytes: 0,
+            leaves: 0,
+            silent: false,
+            banned: false,
+            planned: None,
+        }
+    }
+}
+
 /// The tracker's plan for one stream as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanSnapshot {

@@ -13,6 +13,8 @@ pub mod piece_map;
 pub mod playback;
 pub mod player;
 pub mod queue;
+#[cfg(test)]
+mod samples;
 pub mod settings;
 pub mod shares;
 pub mod swarm;

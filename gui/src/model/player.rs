@@ -343,13 +343,10 @@ fn sound_text(play: &PlayerSnapshot) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::{
-        NodeId,
-        snapshot::PeerSnapshot,
-        wire::{PathKind, Role},
-    };
+    use shared::snapshot::PeerSnapshot;
 
     use super::*;
+    use crate::model::samples;
 
     #[test]
     fn a_short_wait_is_not_mentioned() {
@@ -454,24 +451,7 @@ mod tests {
     }
 
     fn peer(rate_bps: u64) -> PeerSnapshot {
-        PeerSnapshot {
-            node: NodeId([rate_bps as u8; 32]),
-            role: Role::Peer,
-            path: PathKind::Direct,
-            address: String::new(),
-            connected: true,
-            rtt_us: 0,
-            rate_bps,
-            received_bytes: 0,
-            sent_bytes: 0,
-            goodput_bps: 0,
-            in_flight: 0,
-            in_flight_bytes: 0,
-            leaves: 0,
-            silent: false,
-            banned: false,
-            planned: None,
-        }
+        PeerSnapshot { rate_bps, ..samples::peer(rate_bps as u8) }
     }
 
     fn snapshot(state: PlayerState) -> PlayerSnapshot {
@@ -502,29 +482,10 @@ mod tests {
 
     fn stream() -> StreamSnapshot {
         StreamSnapshot {
-            content_id: ContentId([1; 32]),
-            name: String::new(),
-            size: 1_000,
-            duration_ms: 10_000,
-            bitrate: 800,
-            epoch: 0,
-            playhead_byte: 0,
-            playhead_ms: 0,
-            buffered_ahead_ms: 0,
             verified_bytes: 500,
-            piece_leaves: 1,
-            piece_map: vec![],
             verified_ranges: vec![(0, 500)],
-            time_index: vec![],
-            peers: vec![],
-            plan: None,
-            download_bps: 0,
             received_bytes: 500,
-            wasted_bytes: 0,
-            corrupt_bytes: 0,
-            stalls: 0,
-            waiting: None,
-            complete: false,
+            ..samples::stream()
         }
     }
 }

@@ -155,7 +155,7 @@ impl RateHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::NodeId;
+    use crate::model::samples::peer;
 
     #[test]
     fn rows_do_not_dance_with_the_rates() {
@@ -186,26 +186,5 @@ mod tests {
         assert_eq!(samples.len(), RateHistory::SAMPLES);
         assert_eq!(samples.last(), Some(&998));
         assert!(samples.windows(2).all(|pair| pair[1] - pair[0] == 2));
-    }
-
-    fn peer(id: u8) -> PeerSnapshot {
-        PeerSnapshot {
-            node: NodeId([id; 32]),
-            role: Role::Peer,
-            path: PathKind::Direct,
-            address: String::new(),
-            connected: true,
-            rtt_us: 0,
-            rate_bps: 0,
-            received_bytes: 0,
-            sent_bytes: 0,
-            goodput_bps: 0,
-            in_flight: 0,
-            in_flight_bytes: 0,
-            leaves: 0,
-            silent: false,
-            banned: false,
-            planned: None,
-        }
     }
 }

@@ -1,9 +1,10 @@
 //! The drawing of the swarm: places, what holds it up, and the words for both.
 
 use proptest::prelude::*;
-use shared::{ContentId, NodeId, snapshot::PlanSnapshot, wire::Role};
+use shared::{snapshot::PlanSnapshot, wire::Role};
 
 use super::*;
+use crate::model::samples;
 
 proptest! {
     #[test]
@@ -115,49 +116,17 @@ fn plan() -> PlanSnapshot {
 
 fn stream() -> StreamSnapshot {
     StreamSnapshot {
-        content_id: ContentId([1; 32]),
-        name: String::new(),
         size: 1_000_000,
         duration_ms: 2_000,
         bitrate: 4_000_000,
         epoch: 1,
-        playhead_byte: 0,
-        playhead_ms: 0,
         buffered_ahead_ms: 1_000,
-        verified_bytes: 0,
-        piece_leaves: 1,
-        piece_map: Vec::new(),
-        verified_ranges: Vec::new(),
-        time_index: Vec::new(),
         peers: vec![peer(1), peer(2)],
-        plan: None,
         download_bps: 2_000_000,
-        received_bytes: 0,
-        wasted_bytes: 0,
-        corrupt_bytes: 0,
-        stalls: 0,
-        waiting: None,
-        complete: false,
+        ..samples::stream()
     }
 }
 
 fn peer(id: u8) -> PeerSnapshot {
-    PeerSnapshot {
-        node: NodeId([id; 32]),
-        role: Role::Peer,
-        path: PathKind::Direct,
-        address: String::new(),
-        connected: true,
-        rtt_us: 0,
-        rate_bps: 1_000_000,
-        received_bytes: 0,
-        sent_bytes: 0,
-        goodput_bps: 0,
-        in_flight: 0,
-        in_flight_bytes: 0,
-        leaves: 0,
-        silent: false,
-        banned: false,
-        planned: None,
-    }
+    PeerSnapshot { rate_bps: 1_000_000, ..samples::peer(id) }
 }

@@ -74,6 +74,7 @@ fn pace(stream: &StreamSnapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::samples;
 
     #[test]
     fn a_transfer_tells_how_long_it_takes() {
@@ -104,29 +105,12 @@ mod tests {
 
     fn stream(verified_bytes: u64, download_bps: u64) -> StreamSnapshot {
         StreamSnapshot {
-            content_id: ContentId([1; 32]),
             name: "x.mp4".to_owned(),
-            size: 1_000,
-            duration_ms: 10_000,
-            bitrate: 800,
-            epoch: 0,
-            playhead_byte: 0,
-            playhead_ms: 0,
-            buffered_ahead_ms: 0,
             verified_bytes,
-            piece_leaves: 1,
-            piece_map: vec![],
             verified_ranges: vec![(0, verified_bytes)],
-            time_index: vec![],
-            peers: vec![],
-            plan: None,
             download_bps,
             received_bytes: verified_bytes,
-            wasted_bytes: 0,
-            corrupt_bytes: 0,
-            stalls: 0,
-            waiting: None,
-            complete: false,
+            ..samples::stream()
         }
     }
 }

@@ -114,22 +114,6 @@ impl Stream {
 
 /// A planned source there is no link to yet.
 fn unreached(source: &PlannedSource) -> PeerSnapshot {
-    PeerSnapshot {
-        node: source.node,
-        role: source.role,
-        path: source.path,
-        address: source.addresses.first().map(ToString::to_string).unwrap_or_default(),
-        connected: false,
-        rtt_us: 0,
-        rate_bps: 0,
-        received_bytes: 0,
-        sent_bytes: 0,
-        goodput_bps: 0,
-        in_flight: 0,
-        in_flight_bytes: 0,
-        leaves: 0,
-        silent: false,
-        banned: false,
-        planned: None,
-    }
+    let address = source.addresses.first().map(ToString::to_string).unwrap_or_default();
+    PeerSnapshot { address, ..PeerSnapshot::unreached(source.node, source.role, source.path) }
 }

@@ -67,7 +67,10 @@ impl Endpoint {
     }
 }
 
-fn serve(routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static) -> (SocketAddr, ServerHandle) {
+/// A server on loopback whose links can be cut.
+pub(crate) fn serve(
+    routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> (SocketAddr, ServerHandle) {
     let server = HttpServer::new(move || App::new().configure(&routes))
         .on_connect(transport::keep_socket)
         .workers(1)
