@@ -11,6 +11,7 @@ use std::{
     io::{self, Read as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use media::{MediaInfo, ProbeError};
@@ -21,8 +22,9 @@ use serde::{Deserialize, Serialize};
 pub struct Probe {
     /// What a file is.
     pub info: fn(&Path) -> Result<MediaInfo, ProbeError>,
-    /// How loud it is where, by its duration in milliseconds; empty where that cannot be said. Takes up to seconds.
-    pub waveform: fn(&Path, u64) -> Vec<u8>,
+    /// How loud it is where, by its duration in milliseconds; empty where that cannot be said. Takes up to seconds, and may end early once
+    /// it is cancelled.
+    pub waveform: fn(&Path, u64, &Arc<AtomicBool>) -> Vec<u8>,
 }
 
 impl Probe {
@@ -64,7 +66,8 @@ fn info_by_child(path: &Path) -> Result<MediaInfo, ProbeError> {
     }
 }
 
-fn waveform_by_child(path: &Path, duration_ms: u64) -> Vec<u8> {
+/// Not cancelled: the child ends soon by itself.
+fn waveform_by_child(path: &Path, duration_ms: u64, _: &Arc<AtomicBool>) -> Vec<u8> {
     let ask_for_it = || {
         let mut command = Command::new(program()?);
         let answer = ask(command.arg(WAVEFORM_FLAG).arg(duration_ms.to_string()).arg(path))?;

@@ -5,7 +5,11 @@
 
 use std::{
     io,
-    sync::Arc,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -113,9 +117,14 @@ fn node_config(config: PeerConfig) -> NodeConfig {
         cache_limit_bytes: config.cache_limit_bytes,
         upload_limit_bps: config.upload_limit_bps.unwrap_or(0),
         // A player has FFmpeg in any case.
-        probe: Probe { info: media::probe_file, waveform: |path, ms| media::waveform(path, ms, || false) },
+        probe: Probe { info: media::probe_file, waveform },
         ..NodeConfig::new(Role::Peer, Some(config.kind), config.data_dir)
     }
+}
+
+fn waveform(path: &Path, duration_ms: u64, cancelled: &Arc<AtomicBool>) -> Vec<u8> {
+    let cancelled = Arc::clone(cancelled);
+    media::waveform(path, duration_ms, move || cancelled.load(Ordering::Relaxed))
 }
 
 fn start_gateway(addr: std::net::SocketAddr, node: &NodeHandle, updates: &Updates) -> Option<Gateway> {

@@ -7,7 +7,10 @@ use std::{
     io::{self, BufReader},
     ops::ControlFlow,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use media::ProbeError;
@@ -32,7 +35,7 @@ const READ_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct ImportProgress {
     pub(super) hashed_bytes: AtomicU64,
-    pub(super) cancelled: AtomicBool,
+    pub(super) cancelled: Arc<AtomicBool>,
 }
 
 pub(super) fn import(
@@ -63,7 +66,7 @@ fn try_import(
         return Err(ImportOutcome::Skipped { notice: None });
     }
     let waveform = match info.kind {
-        media::MediaKind::Audio => (probe.waveform)(path, info.duration_ms),
+        media::MediaKind::Audio => (probe.waveform)(path, info.duration_ms, &progress.cancelled),
         media::MediaKind::Video => Vec::new(),
     };
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
