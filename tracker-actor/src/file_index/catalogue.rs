@@ -41,6 +41,12 @@ pub struct Holder {
     pub address: Option<SocketAddr>,
 }
 
+impl Holder {
+    const fn can_be_dialled(&self) -> bool {
+        self.is_origin || self.address.is_some()
+    }
+}
+
 /// The files of one kind.
 #[derive(Debug)]
 pub struct Catalogue {
@@ -58,8 +64,7 @@ impl Record {
     /// Whether the holder is new.
     fn enter(&mut self, node: NodeId, holder: Holder) -> bool {
         let is_new = self.holders.insert(node, holder).is_none();
-        let is_dialled = holder.is_origin || holder.address.is_some();
-        if is_dialled && self.seeds.len() < MAX_SEEDS && !self.seeds.contains(&node) {
+        if holder.can_be_dialled() && self.seeds.len() < MAX_SEEDS && !self.seeds.contains(&node) {
             self.seeds.push(node);
         }
         is_new
@@ -70,10 +75,9 @@ impl Record {
         let was_here = self.holders.remove(node).is_some();
         if let Some(at) = self.seeds.iter().position(|seed| seed == node) {
             self.seeds.remove(at);
-            let others = self.holders.iter().filter(|(other, holder)| {
-                (holder.is_origin || holder.address.is_some()) && !self.seeds.contains(other)
-            });
-            let next = others.map(|(other, _)| *other).next();
+            let mut others = self.holders.iter();
+            let next = others.find(|(other, holder)| holder.can_be_dialled() && !self.seeds.contains(other));
+            let next = next.map(|(other, _)| *other);
             self.seeds.extend(next);
         }
         was_here

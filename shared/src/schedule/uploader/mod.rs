@@ -374,8 +374,8 @@ impl Uploader {
         let links = &self.links;
         self.in_use.retain(|id| links.get(id).is_some_and(|link| !link.is_idle()));
         self.origin.advance(now_ms, self.uplink_bps());
-        let patience_ms = self.patience_ms();
-        let window_bytes = self.pace.window_bytes(self.longest_rtt_ms());
+        let rtt_ms = self.longest_rtt_ms();
+        let (patience_ms, window_bytes) = (self.pace.patience_ms(rtt_ms), self.pace.window_bytes(rtt_ms));
         let links = self.links_in_use().filter(|(_, link)| !link.is_stuck(now_ms, patience_ms));
         let mut under_way: u64 = links.map(|(_, link)| link.under_way_bytes()).sum();
         loop {

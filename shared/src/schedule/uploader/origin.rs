@@ -194,13 +194,10 @@ impl Origin {
 
     /// How a request ranks; those of other contents have no rank.
     pub(super) fn rank(&self, now_ms: u64, queued: &Queued) -> Rank {
-        if !self.copies.contains_key(&queued.content_id) {
-            return Rank::Rest;
-        }
+        let Some(copies) = self.copies.get(&queued.content_id) else { return Rank::Rest };
         let within = |ms: u64| queued.deadline_ms < now_ms + ms;
         let soon_ms = if queued.starting { FRESH_STARTING_MS } else { FRESH_NOW_MS };
-        let is_fresh = self.is_fresh(queued);
-        if is_fresh && within(soon_ms) {
+        if copies.is_fresh(queued.leaves) && within(soon_ms) {
             Rank::FreshNow
         } else if (queued.starting && within(BOOST_MS) || within(0))
             && self.boost_bytes >= queued.bytes as f64
@@ -211,13 +208,9 @@ impl Origin {
         }
     }
 
-    pub(super) fn is_fresh(&self, queued: &Queued) -> bool {
-        self.copies.get(&queued.content_id).is_some_and(|copies| copies.is_fresh(queued.leaves))
-    }
-
     /// Whether it asks for a second copy of what the node is a seed of.
     pub(super) fn is_repeat(&self, queued: &Queued) -> bool {
-        self.copies.contains_key(&queued.content_id) && !self.is_fresh(queued)
+        self.copies.get(&queued.content_id).is_some_and(|copies| !copies.is_fresh(queued.leaves))
     }
 
     /// The next token that can be answered with a chunk: whose link `can_take` so many bytes. Tokens for which nothing is fresh are

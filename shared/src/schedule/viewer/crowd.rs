@@ -33,8 +33,7 @@ impl Viewer {
         }
         let media = self.timeline.bytes_in(1_000) as f64 / 1_000.0;
         let seeds = || self.sources.iter().filter(|(_, source)| source.is_seed);
-        let measured = seeds().filter(|(_, source)| source.goodput.is_measured());
-        let seeded: f64 = measured.filter_map(|(_, source)| source.goodput.bytes_per_ms()).sum();
+        let seeded: f64 = seeds().filter_map(|(_, source)| source.measured_bytes_per_ms()).sum();
         if seeded >= SPARE_FACTOR * media {
             return None;
         }

@@ -192,22 +192,20 @@ impl Viewer {
         }
         let still_ms = self.still_ms(flight, is_scarce);
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
-        let is_proven = self.sources.get(&flight.source).is_some_and(Source::is_proven);
         if scarce == Some(flight.source) {
             return self.leave_the_origin(id, flight, scarce, asks);
         }
+        let Some(source) = self.sources.get(&flight.source) else { return false };
+        let (is_proven, silent_ms) = (source.is_proven(), source.silent_ms(self.now_ms));
         if still_ms < NOT_WORTH_MOVING_MS || is_proven && still_ms + IN_TIME_MS <= slack_ms {
             return false;
         }
         let has_waited_long = waited_ms > LAST_RESORT_WAITED_MS;
-        let heard_ms = self.sources.get(&flight.source).map_or(0, |source| source.heard_ms);
-        let silent_ms = self.now_ms.saturating_sub(heard_ms);
         let is_silent = silent_ms > LAST_RESORT_WAITED_MS;
         // What a source is sending comes anyway: that is a matter of duplicates, but while a reader waits to start. One that never sent
         // anything may never do.
         let is_hopeless = is_silent || !is_proven && silent_ms > UNPROVEN_MS;
-        let source = self.sources.get(&flight.source);
-        let has_begun = source.is_some_and(|source| source.has_begun(flight.deadline_ms, id));
+        let has_begun = source.has_begun(flight.deadline_ms, id);
         if has_begun && !is_hopeless && !is_scarce && !self.is_starting() {
             return false;
         }

@@ -85,7 +85,7 @@ pub(super) struct Source {
     /// What is outstanding, by deadline: the order in which it is served.
     outstanding: BTreeMap<(u64, RequestId), u64>,
     /// When it last delivered, or was first asked after having nothing to do.
-    pub(super) heard_ms: u64,
+    heard_ms: u64,
     /// The shortest time from a request to its data: a round trip and a little more.
     quickest_ms: Option<u64>,
     /// The least round trip measured lately, in microseconds; 0 when none was. The others waited in a queue that is ours to keep short.
@@ -229,10 +229,20 @@ impl Source {
         (self.traits.rate_hint_bps > 0).then_some(self.traits.rate_hint_bps as f64 / 8_000.0)
     }
 
+    /// Bytes per millisecond as measured, by transfer time and not by a first arrival.
+    pub(super) fn measured_bytes_per_ms(&self) -> Option<f64> {
+        self.goodput.bytes_per_ms().filter(|_| self.goodput.is_measured())
+    }
+
+    /// Whether its rate was measured or planned.
+    fn is_rate_known(&self) -> bool {
+        self.goodput.is_measured() || self.traits.rate_hint_bps > 0
+    }
+
     /// Bytes per millisecond: measured, else the hint, else what is usual here. The first arrival tells nothing yet: a shaper lets a burst
     /// through.
     pub(super) fn bytes_per_ms(&self, usual: f64) -> f64 {
-        let measured = self.goodput.bytes_per_ms().filter(|_| self.goodput.is_measured());
+        let measured = self.measured_bytes_per_ms();
         measured.or_else(|| self.hint_bytes_per_ms()).unwrap_or(usual).max(1.0)
     }
 
@@ -251,7 +261,7 @@ impl Source {
     /// Whether it is probably sending a request already, so that it comes whatever is said: it is among the first by deadline.
     pub(super) fn has_begun(&self, deadline_ms: u64, id: RequestId) -> bool {
         let before: u64 = self.outstanding.range(..(deadline_ms, id)).map(|(_, bytes)| bytes).sum();
-        let rate = self.goodput.bytes_per_ms().filter(|_| self.goodput.is_measured()).unwrap_or(0.0);
+        let rate = self.measured_bytes_per_ms().unwrap_or(0.0);
         before < BEGUN_BYTES.max((rate * BEGUN_MS) as u64)
     }
 
@@ -270,7 +280,7 @@ impl Source {
         if self.outstanding.is_empty() {
             return 0;
         }
-        let measured = self.goodput.bytes_per_ms().filter(|_| self.goodput.is_measured());
+        let measured = self.measured_bytes_per_ms();
         let first_bytes = self.outstanding.first_key_value().map_or(0, |(_, bytes)| *bytes);
         let chunk_ms = measured.map_or(0.0, |rate| first_bytes as f64 / rate.max(0.1));
         self.silent_ms(now_ms)
@@ -279,8 +289,7 @@ impl Source {
 
     /// How many leaves a chunk from here should have; a power of two.
     pub(super) fn chunk_leaves(&self, usual: f64, share: Share) -> u32 {
-        let known = self.goodput.is_measured() || self.traits.rate_hint_bps > 0;
-        if !known || self.is_snubbed() {
+        if !self.is_rate_known() || self.is_snubbed() {
             return share.first_chunk_leaves;
         }
         let leaves = self.bytes_per_ms(usual) * CHUNK_MS / LEAF_BYTES as f64;
@@ -289,8 +298,7 @@ impl Source {
 
     /// How many bytes may be outstanding: what the link carries in a round trip and `ahead_ms`, at least `floor_bytes` and two chunks.
     pub(super) fn depth_bytes(&self, ahead_ms: f64, floor_bytes: u64, usual: f64, share: Share) -> u64 {
-        let is_known = self.goodput.is_measured() || self.traits.rate_hint_bps > 0;
-        if !is_known && !share.is_whole {
+        if !self.is_rate_known() && !share.is_whole {
             return if self.is_proven() { PROVEN_DEPTH_BYTES } else { UNPROVEN_DEPTH_BYTES };
         }
         let two_chunks = 2 * u64::from(self.chunk_leaves(usual, share)) * LEAF_BYTES;
@@ -321,7 +329,8 @@ impl Source {
         }
     }
 
-    fn silent_ms(&self, now_ms: u64) -> u64 {
+    /// Since when it has delivered nothing, or nothing was asked of it.
+    pub(super) fn silent_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.heard_ms)
     }
 }
