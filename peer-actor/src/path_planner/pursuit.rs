@@ -208,10 +208,13 @@ impl PathPlannerState {
         }
     }
 
-    /// Ends every try of a node.
+    /// Ends every try of a node; of one that is linked, those that have no WebSocket yet. A later one may be open at the other end
+    /// already, which then lets go of the link that is live here: both ends must judge the two, or none is left.
     pub(super) fn give_up(&mut self, node: NodeId) {
+        let is_linked = self.neighbours.get(&node).is_some_and(|known| known.live.is_some());
+        let is_ended = |known: &Try| known.node == node && !(is_linked && known.session.is_some());
         let ended: Vec<TryId> =
-            self.tries.iter().filter(|(_, known)| known.node == node).map(|(try_id, _)| *try_id).collect();
+            self.tries.iter().filter(|(_, known)| is_ended(known)).map(|(try_id, _)| *try_id).collect();
         for try_id in ended {
             self.outputs.push_back(PlannerOutput::Abandon(try_id));
             if let Some(session) = self.tries.remove(&try_id).and_then(|known| known.session) {

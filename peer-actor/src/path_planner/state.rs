@@ -37,7 +37,7 @@ const LEFT_RETRY: Backoff = Backoff { first_ms: 5_000, cap_ms: 5_000 };
 /// How long the other end has to choose between two connections it dialled.
 const SPARE_MS: u64 = 1_000;
 /// How long the connection that replaces a lost one may take to show.
-const REPLACE_MS: u64 = 500;
+const REPLACE_MS: u64 = 1_000;
 /// Bytes that make a link used, between two looks at it; upkeep is less.
 const USED_BYTES: u64 = 1024;
 /// Nodes remembered at once, linked, wanted or banned.
@@ -278,8 +278,8 @@ impl PathPlannerState {
             pardoned.banned_ms = None;
         }
         self.neighbours.entry(node).or_insert_with(|| Neighbour::new(now_ms)).banned_ms = Some(now_ms);
-        self.give_up(node);
         self.drop_link(node, GoodbyeReason::Violation);
+        self.give_up(node);
         for content_id in self.wants.drop_node(&node) {
             self.tell_planned(content_id);
         }

@@ -298,7 +298,7 @@ fn a_replacement_announced_by_the_other_end_leaves_no_gap_and_one_that_never_com
     let (second, outputs) = world.comes_in(SMALL);
     assert_eq!((ups(&outputs).len(), downs(&outputs).len()), (1, 0));
     world.closes(second, CloseReason::Goodbye(GoodbyeReason::Replaced));
-    assert_eq!(downs(&world.pass(500)), [SMALL]);
+    assert_eq!(downs(&world.pass(REPLACE_MS)), [SMALL]);
 }
 
 #[test]
@@ -500,6 +500,24 @@ fn a_dial_that_comes_too_late_is_closed() {
     world.comes_in(SMALL);
     let (late, outputs) = world.opens(&dials(&outputs)[0]);
     assert!(closes(&outputs).iter().all(|(session, _)| *session == late) && !outputs.is_empty());
+}
+
+#[test]
+fn a_dial_the_other_end_may_have_opened_is_judged_and_not_given_up() {
+    for (node, winner) in [(LARGE, "own"), (SMALL, "theirs")] {
+        let mut world = World::new();
+        let outputs = world.plan(vec![source(node, PathKind::Direct)]);
+        let PlannerOutput::Dial { try_id, side, .. } = dials(&outputs)[0].clone() else { panic!("a dial") };
+        let own = world.session();
+        world.state.handle_dialled(try_id, own);
+        let (theirs, outputs) = world.comes_in(node);
+        assert!(closes(&outputs).is_empty(), "the other end may have let go of the one that came in");
+        world.state.handle_opened(world.now_ms, own, node, Role::Peer, side);
+        let outputs = world.drain();
+        let loser = if winner == "own" { theirs } else { own };
+        assert_eq!(closes(&outputs), [(loser, GoodbyeReason::Replaced)]);
+        assert_eq!(ups(&outputs).len(), usize::from(winner == "own"));
+    }
 }
 
 #[test]
