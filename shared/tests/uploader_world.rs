@@ -208,7 +208,9 @@ struct World {
     uploader: Uploader,
     bytes_per_ms: u64,
     now_ms: u64,
-    pipe: Vec<(LinkId, u64)>,
+    /// What of each chunk is still to be sent, and how much it is: viewers tell by the chunk.
+    pipe: Vec<(LinkId, u64, u64)>,
+    told: BTreeMap<LinkId, u64>,
     sent: BTreeMap<LinkId, u64>,
     jammed: BTreeSet<LinkId>,
     most_committed: u64,
@@ -216,8 +218,8 @@ struct World {
 
 impl World {
     fn new(uploader: Uploader, bytes_per_ms: u64) -> Self {
-        let (pipe, sent, jammed) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        Self { uploader, bytes_per_ms, now_ms: 0, pipe, sent, jammed, most_committed: 0 }
+        let (pipe, told, sent, jammed) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { uploader, bytes_per_ms, now_ms: 0, pipe, told, sent, jammed, most_committed: 0 }
     }
 
     fn run_until(&mut self, end_ms: u64) {
@@ -226,10 +228,11 @@ impl World {
                 let UploaderOutput::Serve { link, id, leaves, .. } = output else { continue };
                 assert!(self.uploader.read_done(self.now_ms, link, id, None));
                 if !self.jammed.contains(&link) {
-                    self.pipe.push((link, leaves.len_bytes(SIZE)));
+                    let bytes = leaves.len_bytes(SIZE);
+                    self.pipe.push((link, bytes, bytes));
                 }
             }
-            self.most_committed = self.most_committed.max(self.pipe.iter().map(|(_, bytes)| bytes).sum());
+            self.most_committed = self.most_committed.max(self.pipe.iter().map(|(_, left, _)| left).sum());
             self.now_ms += 1;
             self.drain();
             self.uploader.handle_timeout(self.now_ms);
@@ -239,15 +242,18 @@ impl World {
     fn drain(&mut self) {
         let mut can = self.bytes_per_ms;
         while can > 0 && !self.pipe.is_empty() {
-            let (link, left) = &mut self.pipe[0];
+            let (link, left, bytes) = &mut self.pipe[0];
             let (link, taken) = (*link, can.min(*left));
             *left -= taken;
+            let told = self.told.entry(link).or_default();
+            *told += if *left == 0 { *bytes } else { 0 };
+            let told = *told;
             can -= taken;
             *self.sent.entry(link).or_default() += taken;
-            self.pipe.retain(|(_, left)| *left > 0);
-            let left = self.pipe.iter().filter(|(other, _)| *other == link).map(|(_, left)| left).sum();
+            self.pipe.retain(|(_, left, _)| *left > 0);
+            let left = self.pipe.iter().filter(|(other, ..)| *other == link).map(|(_, left, _)| left).sum();
             self.uploader.drained(self.now_ms, link, left);
-            self.uploader.received(self.now_ms, link, self.sent[&link]);
+            self.uploader.received(self.now_ms, link, told);
         }
     }
 

@@ -13,12 +13,14 @@ RECEIVE_BYTES = 64 << 10
 
 
 class Reader(threading.Thread):
-    """Plays a file of `bitrate_bps` once, at most `seconds` of it. `click` gives its URL, and the clock starts before."""
+    """Plays a file of `bitrate_bps` once, from `from_s` to `seconds` of it. `click` gives its URL, and the clock starts before."""
 
-    def __init__(self, click, file, seconds, give_up_s=None):
+    def __init__(self, click, file, seconds, give_up_s=None, from_s=0.0):
         super().__init__(daemon=True)
         self._click, self._file = click, file
-        self._bytes = min(file.size, int(seconds * file.bitrate_bps / 8))
+        self._start = int(from_s * file.bitrate_bps / 8)
+        self._bytes = min(file.size, int(seconds * file.bitrate_bps / 8)) - self._start
+        self._is_stopped = False
         self._give_up_s = give_up_s or 2 * seconds + 30
         self.startup_s, self.stalled_s, self.stalls, self.played_s = None, 0.0, 0, 0.0
         self.done, self.error = False, None
@@ -33,7 +35,7 @@ class Reader(threading.Thread):
         rate = self._file.bitrate_bps / 8
         begun = last = time.monotonic()
         deadline = begun + self._give_up_s
-        body = web.Body(self._click(), 0, patience_s=self._give_up_s, receive_bytes=RECEIVE_BYTES)
+        body = web.Body(self._click(), self._start, patience_s=self._give_up_s, receive_bytes=RECEIVE_BYTES)
         body.set_patience(0.05)
         received, is_playing = 0, False
         total_s = self._bytes / rate
@@ -62,10 +64,15 @@ class Reader(threading.Thread):
                     is_playing = True
                     if self.startup_s is None:
                         self.startup_s = now - begun
-            if now > deadline:
+            if now > deadline or self._is_stopped:
                 break
         self.done = self.played_s >= total_s - 1e-6
         body.close()
+
+    def stop(self):
+        """Hangs up, as whoever goes elsewhere."""
+        self._is_stopped = True
+        self.join()
 
     def rebuffering(self):
         """Stalled time / time since the start of playing; all of it if it never began."""

@@ -10,6 +10,14 @@ use benches::simulation::{Report, Scenario, scenario, simulate};
 
 const USAGE: &str = "usage: simulate SCENARIO [--seed N | --seeds A..B] [--load F] [--viewers N] [--no-tokens] [--json]\n       simulate --list";
 
+const OPTIONS: &str = "\
+  --seed N       of the world's chance (default 1); the same seed gives the same run
+  --seeds A..B   all of these, both included, and a summary of them
+  --load F       bitrate over what the crowd could carry without headers, instead of the scenario's own
+  --viewers N    so many viewers instead of the scenario's own
+  --no-tokens    viewers ask the origin for no fresh chunks
+  --json         one JSON object per run";
+
 struct Arguments {
     scenario: Scenario,
     seeds: RangeInclusive<u64>,
@@ -20,7 +28,12 @@ struct Arguments {
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut out = std::io::stdout().lock();
-    if arguments.iter().any(|argument| argument == "--list") {
+    let has = |names: &[&str]| arguments.iter().any(|argument| names.contains(&argument.as_str()));
+    let is_help = has(&["--help", "-h"]);
+    if is_help {
+        writeln!(out, "{USAGE}\n\n{OPTIONS}\n\nscenarios:")?;
+    }
+    if is_help || has(&["--list"]) {
         for scenario in scenario::SCENARIOS {
             writeln!(out, "{:20} {}", scenario.name, scenario.about)?;
         }

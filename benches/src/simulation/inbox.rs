@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use shared::{
     LeafRange,
-    schedule::viewer::{Arrival, ChunkRequest},
+    schedule::viewer::{Arrival, ChunkRequest, Viewer},
     wire::WantedChunk,
 };
 
@@ -128,7 +128,11 @@ impl World {
         if arrival.is_useful() {
             node.waits_since_us = None;
             viewer.verified(now_ms, from, leaves);
-            node.news.push(leaves);
+            // Who has it needs not be told, unless that everything is here.
+            let is_whole = viewer.is_complete();
+            let known: Vec<u32> = if is_whole { Vec::new() } else { viewer.viewers_with(leaves).collect() };
+            let is_told = |link| !known.iter().any(|other| u64::from(*other) == link);
+            node.announcer.gained(now_ms, &CONTENT, leaves, known.len(), is_told);
         }
         let is_whole = viewer.is_complete();
         if !is_known {
@@ -147,39 +151,23 @@ impl World {
 
     fn announce_soon(&mut self, n: u32) {
         let node = &mut self.nodes[n as usize];
-        if !node.news.is_empty() && !node.announces {
+        if !node.announces && node.announcer.has_news() {
             node.announces = true;
             self.plan(self.now_us + self.scenario.announce_ms * 1_000, n, Event::Announce);
         }
     }
 
-    /// Tells the neighbours what was gained. Those that do not upload have nothing to tell, unless they lie.
+    /// Tells the neighbours what was gained.
     pub(super) fn announce(&mut self, n: u32) {
+        let now_ms = self.now_ms();
         let node = &mut self.nodes[n as usize];
         node.announces = false;
-        let ranges: Rc<[LeafRange]> = coalesced(std::mem::take(&mut node.news)).into();
+        let is_whole = node.viewer.as_ref().is_some_and(Viewer::is_complete);
         let backlog_ms = node.uploader.backlog_ms();
-        let links: Vec<u32> = node.links.keys().copied().collect();
-        for to in links {
-            if self.hears_of(n, to) {
-                let ranges = Rc::clone(&ranges);
-                self.send(n, to, Message::Have { reset: false, complete: false, ranges, backlog_ms });
-            }
+        for (to, _, ranges) in node.announcer.take(now_ms) {
+            let ranges = if is_whole { Rc::from([]) } else { Rc::from(ranges) };
+            self.send(n, to as u32, Message::Have { reset: false, complete: is_whole, ranges, backlog_ms });
         }
+        self.announce_soon(n);
     }
-}
-
-/// Gained ranges in order, neighbours joined.
-fn coalesced(mut ranges: Vec<LeafRange>) -> Vec<LeafRange> {
-    ranges.sort_unstable();
-    let mut joined: Vec<LeafRange> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match joined.last_mut() {
-            Some(last) if last.end() >= range.first => {
-                last.count = last.count.max(range.end().saturating_sub(last.first));
-            }
-            _ => joined.push(range),
-        }
-    }
-    joined
 }

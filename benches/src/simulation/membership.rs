@@ -93,7 +93,8 @@ impl World {
         if !self.hears_of(n, other) {
             return;
         }
-        let node = &self.nodes[n as usize];
+        let node = &mut self.nodes[n as usize];
+        node.announcer.subscribe(other.into(), CONTENT);
         let (complete, ranges): (bool, Rc<[LeafRange]>) = match node.held() {
             None => (true, Rc::from([])),
             Some(held) => (false, held.runs().collect()),
@@ -139,6 +140,7 @@ impl World {
         node.uplink.cut(other);
         node.ledger.forget(other);
         node.ledger.land_all(other);
+        node.announcer.forget(other.into());
         node.uploader.link_left(now_ms, other.into());
         node.uploader_touched = true;
         if let Some(viewer) = &mut node.viewer {

@@ -7,6 +7,7 @@ use shared::{
     limits::INITIAL_CREDIT_BYTES,
     schedule::{
         RequestIds,
+        announcer::Announcer,
         uploader::{FreshWanted, Uploader},
         viewer::{ChunkRequest, Viewer, ViewerConfig},
     },
@@ -15,7 +16,11 @@ use shared::{
 
 use super::{ledger::Ledger, player::Player, scenario::Role, uplink::Uplink};
 
-/// A frame between two nodes. Its bytes are what the wire would carry, headers apart.
+/// Ethernet, IPv4 and TCP with timestamps, and what one segment carries on an Ethernet.
+const HEADER_BYTES: u64 = 66;
+const SEGMENT_BYTES: u64 = 1_448;
+
+/// A frame between two nodes. Its bytes are what the wire would carry.
 #[derive(Debug, Clone)]
 pub(super) enum Message {
     Request { epoch: u32, starting: bool, chunks: Vec<ChunkRequest> },
@@ -31,15 +36,35 @@ pub(super) enum Message {
 }
 
 impl Message {
-    /// What it costs on the wire, unless it is data.
+    /// What it costs on the wire, unless it is data: a packet of its own, as measured on real links.
     pub(super) fn control_bytes(&self) -> u64 {
-        match self {
-            Self::Request { chunks, .. } => 24 * chunks.len() as u64,
-            Self::Cancel(ids) => 24 * ids.len() as u64,
+        let message_bytes = match self {
+            Self::Request { chunks, .. } => 47 + 11 * chunks.len() as u64,
+            Self::Cancel(ids) => 12 + 4 * ids.len() as u64,
             Self::Have { ranges, .. } => 50 + 4 * ranges.len() as u64,
-            Self::Flush(_) | Self::Refuse { .. } | Self::Credit { .. } => 24,
-            Self::Token(_) | Self::Assigned { .. } | Self::NoFresh(_) => 20,
-            Self::Data { .. } => 0,
+            Self::Token(_) => 55,
+            Self::Flush(_) | Self::Refuse { .. } => 50,
+            Self::Credit { .. } => 23,
+            Self::Assigned { .. } | Self::NoFresh(_) => 15,
+            Self::Data { .. } => return 0,
+        };
+        HEADER_BYTES + message_bytes
+    }
+
+    /// What the receiver sends back on TCP's behalf: an acknowledgement for every second segment, and for every second small frame, since
+    /// the others ride with what it sends anyway.
+    pub(super) fn ack_bytes(&self, size_bytes: u64) -> u64 {
+        match self {
+            Self::Data { leaves, .. } => HEADER_BYTES * leaves.len_bytes(size_bytes) / SEGMENT_BYTES / 2,
+            Self::Request { .. }
+            | Self::Cancel(_)
+            | Self::Flush(_)
+            | Self::Refuse { .. }
+            | Self::Credit { .. }
+            | Self::Have { .. }
+            | Self::Token(_)
+            | Self::Assigned { .. }
+            | Self::NoFresh(_) => HEADER_BYTES / 2,
         }
     }
 }
@@ -103,8 +128,7 @@ pub(super) struct Node {
     pub(super) links: BTreeMap<u32, Peer>,
     /// Whom the tracker named last.
     pub(super) planned: Vec<u32>,
-    /// Gained and not yet announced.
-    pub(super) news: Vec<LeafRange>,
+    pub(super) announcer: Announcer,
     pub(super) announces: bool,
     /// Whether the uploader was told anything since it was asked when it is to be woken, and what it said.
     pub(super) uploader_touched: bool,
@@ -119,7 +143,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(spec: NodeSpec) -> Self {
+    pub(super) fn new(spec: NodeSpec, announce_ms: u64) -> Self {
         Self {
             uploader: Uploader::new(0),
             uplink: Uplink::new(spec.up_bps),
@@ -131,7 +155,7 @@ impl Node {
             player: None,
             links: BTreeMap::new(),
             planned: Vec::new(),
-            news: Vec::new(),
+            announcer: Announcer::new(announce_ms),
             announces: false,
             uploader_touched: true,
             uploader_due_ms: None,

@@ -50,7 +50,7 @@ impl World {
             content: cast.content,
             max_bps: cast.max_bps,
             unfinished: cast.nodes.iter().filter(|node| node.is_viewer()).count(),
-            nodes: cast.nodes.into_iter().map(Node::new).collect(),
+            nodes: cast.nodes.into_iter().map(|spec| Node::new(spec, scenario.announce_ms)).collect(),
             scenario,
             now_us: 0,
             rng,
@@ -326,6 +326,7 @@ impl World {
         };
         let node = &mut self.nodes[to as usize];
         let Some(peer) = node.links.get_mut(&from).filter(|_| node.is_up) else { return };
+        node.uplink.control(self.now_us, message.ack_bytes(self.content.size_bytes));
         let here_us = sent_us + self.scenario.rtt_ms * 500 + jitter_us;
         let here_us = if matches!(message, Message::Data { .. }) {
             node.down_free_us = node.down_free_us.max(here_us) + (bytes / node.down_bytes_per_us) as u64;

@@ -17,6 +17,7 @@
 mod actor;
 mod credit;
 mod messages;
+mod round_trip;
 mod state;
 
 pub use actor::{SessionActor, SessionRoutes, call, called, receive, start, start_held};

@@ -14,11 +14,17 @@ use shared::{
 };
 use thiserror::Error;
 
-use super::credit::{Credit, Overdrawn};
+use super::{
+    credit::{Credit, Overdrawn},
+    round_trip::RoundTrip,
+};
 use crate::{
     identity::{Identity, is_signed_by},
     transport::CloseCause,
 };
+
+/// Doubled after each of the first pings.
+const FIRST_PING_PAUSE_MS: u64 = 250;
 
 /// Who this node is, in every handshake.
 #[derive(Debug, Clone)]
@@ -111,7 +117,7 @@ pub enum SessionOutput {
     Opened(Arc<Remote>),
     /// Route the frame just handled to its conversation.
     Deliver(Frame),
-    /// The smoothed round trip changed.
+    /// The round trip of the path was measured again.
     Measured(u32),
     /// Nothing follows; cut the link.
     Closed(CloseReason),
@@ -126,6 +132,11 @@ enum Phase {
     Closed,
 }
 
+/// The first pings come sooner: nothing is known of the path yet, and its queues are still empty.
+fn ping_pause_ms(ping_count: u64) -> u64 {
+    (FIRST_PING_PAUSE_MS << ping_count.min(8)).min(PING_INTERVAL_MS)
+}
+
 /// One session.
 #[derive(Debug)]
 pub struct SessionState {
@@ -138,7 +149,7 @@ pub struct SessionState {
     next_ping_ms: u64,
     ping: Option<(u64, u64)>,
     ping_count: u64,
-    rtt_us: Option<u32>,
+    round_trip: RoundTrip,
     credit: Credit,
     /// What the socket had taken when it was last looked at, and since when it has not taken more although more waits.
     taken_bytes: u64,
@@ -158,7 +169,7 @@ impl SessionState {
             next_ping_ms: now_ms,
             ping: None,
             ping_count: 0,
-            rtt_us: None,
+            round_trip: RoundTrip::default(),
             credit: Credit::new(),
             taken_bytes: 0,
             deaf_since_ms: None,
@@ -259,8 +270,8 @@ impl SessionState {
                 if now_ms >= self.heard_ms + SILENCE_TIMEOUT_MS {
                     self.close(CloseReason::Silent);
                 } else if now_ms >= self.next_ping_ms {
-                    self.next_ping_ms = now_ms + PING_INTERVAL_MS;
                     self.ping_count += 1;
+                    self.next_ping_ms = now_ms + ping_pause_ms(self.ping_count);
                     self.ping = Some((self.ping_count, now_us));
                     self.send(wire::Ping { nonce: self.ping_count });
                 }
@@ -426,22 +437,12 @@ impl SessionState {
                     && nonce == pong.nonce
                 {
                     self.ping = None;
-                    self.measure(now_us.saturating_sub(sent_us));
+                    let rtt_us = self.round_trip.sampled(now_us.saturating_sub(sent_us));
+                    self.outputs.push_back(SessionOutput::Measured(rtt_us));
                 }
             }
             LinkMessage::Credit(credit) => self.outputs.push_back(SessionOutput::Deliver(credit.into())),
         }
-    }
-
-    /// RFC 6298's smoothing: an eighth of each new sample.
-    fn measure(&mut self, sample_us: u64) {
-        let sample_us = sample_us.clamp(1, u64::from(u32::MAX)) as u32;
-        let rtt_us = match self.rtt_us {
-            None => sample_us,
-            Some(old_us) => old_us - old_us / 8 + sample_us / 8,
-        };
-        self.rtt_us = Some(rtt_us);
-        self.outputs.push_back(SessionOutput::Measured(rtt_us));
     }
 
     /// Tells what came in, and grants more.
@@ -449,7 +450,7 @@ impl SessionState {
         if frame.payload.is_empty() {
             return;
         }
-        match self.credit.received(now_us, frame.payload.len() as u64, self.rtt_us.unwrap_or(0)) {
+        match self.credit.received(now_us, frame.payload.len() as u64, self.round_trip.least_us()) {
             Ok(()) => self.tell_credit(now_us),
             Err(Overdrawn) => self.violate("data beyond the credit"),
         }

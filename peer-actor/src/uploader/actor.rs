@@ -11,12 +11,15 @@ use bytes::Bytes;
 use shared::{
     ContentId, LeafRange, MediaKind,
     content::geometry::is_chunk,
-    schedule::uploader::{FreshWanted, LinkId, Uploader, UploaderOutput},
+    schedule::{
+        announcer::Announcer,
+        uploader::{FreshWanted, LinkId, Uploader, UploaderOutput},
+    },
     wire::{self, Frame, LinkMessage, Message, PeerMessage, ProofPair, RefuseReason, RequestId, WantedChunk},
 };
 
 use super::{
-    announce::{Announcer, first_haves, news},
+    announce::{first_haves, news},
     order::ReadOrder,
 };
 use crate::{
@@ -75,7 +78,7 @@ impl UploaderActor {
     pub fn new(store: Store, traffic: Traffic, upload_limit_bps: u64, routes: UploaderRoutes) -> Self {
         Self {
             core: Uploader::new(upload_limit_bps),
-            announcer: Announcer::default(),
+            announcer: Announcer::new(ANNOUNCE.as_millis() as u64),
             reads: ReadOrder::default(),
             store,
             traffic,
@@ -99,7 +102,7 @@ impl UploaderActor {
             PeerMessage::Open(open) => self.open(session, remote, link, open.content_id),
             PeerMessage::Close(close) => {
                 self.answer_in_kind(link, &close.content_id, wire::Close { content_id: close.content_id });
-                self.announcer.unsubscribe(session, &close.content_id);
+                self.announcer.unsubscribe(session.0, &close.content_id);
                 self.core.closed(now_ms, session.0, close.content_id);
             }
             PeerMessage::Request(request) => self.request(session, remote, link, &request),
@@ -130,7 +133,7 @@ impl UploaderActor {
     }
 
     fn open(&mut self, session: SessionId, remote: &Remote, link: &LinkHandle, content_id: ContentId) {
-        if !self.announcer.subscribe(session, content_id) {
+        if !self.announcer.subscribe(session.0, content_id) {
             return send(link, wire::Refuse { id: 0, content_id, reason: RefuseReason::Busy(1_000) });
         }
         match self.content_for(remote, &content_id) {
@@ -273,8 +276,8 @@ impl UploaderActor {
             self.told_uplink = Some(uplink);
             mailbox::post(&self.routes.viewers, uplink);
         }
-        for (session, content_id, ranges) in self.announcer.take() {
-            let Some((link, remote)) = self.links.get(&session) else { continue };
+        for (session, content_id, ranges) in self.announcer.take(clock::now_ms()) {
+            let Some((link, remote)) = self.links.get(&SessionId(session)) else { continue };
             let Some(content) = self.content_for(remote, &content_id) else { continue };
             for have in news(content_id, &content, &ranges, backlog_ms) {
                 send(link, have);
@@ -361,7 +364,7 @@ impl Handler<LinkChanged> for UploaderActor {
             .collect();
         for session in gone {
             self.links.remove(&session);
-            self.announcer.forget(session);
+            self.announcer.forget(session.0);
             self.reads.forget(session);
             self.core.link_left(now_ms, session.0);
         }
@@ -376,10 +379,11 @@ impl Handler<LeavesGained> for UploaderActor {
         // Who has it needs not be told, unless that everything is here.
         let known = if gained.content.is_complete() { &[][..] } else { &gained.known };
         let is_told = |session| {
-            let remote = self.links.get(&session).map(|(_, remote)| remote.node);
+            let remote = self.links.get(&SessionId(session)).map(|(_, remote)| remote.node);
             remote.is_none_or(|node| !known.contains(&node))
         };
-        self.announcer.gained(&gained.content.content_id(), gained.leaves, is_told);
+        let (now_ms, content_id) = (clock::now_ms(), gained.content.content_id());
+        self.announcer.gained(now_ms, &content_id, gained.leaves, known.len(), is_told);
     }
 }
 
@@ -395,7 +399,7 @@ impl Handler<OwnFiles> for UploaderActor {
             self.kinds.insert(file.content_id, file.kind);
             self.core.seeds(file.content_id, file.size_bytes, file.bitrate_bps);
             for session in self.announcer.subscribers(&file.content_id) {
-                let Some((link, remote)) = self.links.get(&session) else { continue };
+                let Some((link, remote)) = self.links.get(&SessionId(session)) else { continue };
                 let Some(content) = self.content_for(remote, &file.content_id) else { continue };
                 for have in
                     first_haves(file.content_id, content.size_bytes(), &content.verified(), backlog_ms)

@@ -17,6 +17,7 @@ use std::sync::{
 
 use crate::wire::RequestId;
 
+pub mod announcer;
 pub mod rate;
 pub mod uploader;
 pub mod viewer;

@@ -3,11 +3,12 @@
 from .bulk import Bulk
 from .control import Control
 from .crowd import Crowd
+from .crowds import ALL as CROWDS
 from .memory import Memory
 from .seeks import Seeks
 from .start import FarStart, Start
 from .unequal import Unequal
 
-ALL = (Bulk, Start, FarStart, Seeks, Unequal, Memory, Control, Crowd)
+ALL = (Bulk, Start, FarStart, Seeks, Unequal, Memory, Control, Crowd, *CROWDS)
 
 __all__ = ["ALL"]

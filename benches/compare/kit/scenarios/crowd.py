@@ -1,4 +1,7 @@
-"""A flash crowd: one origin with a small uplink, eight viewers who start within five seconds, each a reader in real time."""
+"""A flash crowd: one origin with a small uplink, viewers who start within five seconds, each a reader in real time; and what may befall it.
+
+The bitrate is a fraction (`--fraction`) of r_max = min(u_s, (u_s + sum u_i) / N), the physical limit of the crowd as it begins.
+"""
 
 import random
 import time
@@ -8,11 +11,11 @@ from ..reader import Reader
 from .base import Measure, Scenario
 
 ORIGIN_UP_BPS, VIEWER_UP_BPS, VIEWER_DOWN_BPS = 2_500_000, 1_200_000, 4_000_000
-WITHIN_S, SECONDS = 5, 60
+WITHIN_S = 5
 
 
 class Crowd(Scenario):
-    """The bitrate is a fraction (`--fraction`) of r_max = min(u_s, (u_s + sum u_i) / N), the physical limit."""
+    """The reference crowd, and what its variations have in common."""
 
     name = "crowd"
     summary = "origin 2.5 Mbit/s up, 8 viewers with 1.2 up and 4 down, all in real time"
@@ -26,47 +29,82 @@ class Crowd(Scenario):
         Measure("wire_ratio", "received / file, per viewer"),
     )
     reference = "nginx"
+    seconds = 60
+    # One way, on each host's cable: a path has two.
+    delay_ms = 0
+
+    @property
+    def uplinks_bps(self):
+        """Of the viewers."""
+        return [VIEWER_UP_BPS] * self.options.viewers
 
     @property
     def bitrate_bps(self):
         """Of the media."""
-        count = self.options.viewers
-        r_max = min(ORIGIN_UP_BPS, (ORIGIN_UP_BPS + count * VIEWER_UP_BPS) / count)
-        return int(r_max * self.options.fraction)
+        uplinks = self.uplinks_bps
+        return int(min(ORIGIN_UP_BPS, (ORIGIN_UP_BPS + sum(uplinks)) / len(uplinks)) * self.options.fraction)
 
     def make_file(self, folder):
-        return data.make(folder, "crowd", self.bitrate_bps // 8 * SECONDS, self.bitrate_bps)
+        return data.make(folder, self.name, self.bitrate_bps // 8 * self.seconds, self.bitrate_bps)
 
     def run(self, lab, system, file):
-        hub, origin = lab.net.host("hub"), lab.net.host("origin", up_bps=ORIGIN_UP_BPS)
-        names = [f"viewer{number}" for number in range(self.options.viewers)]
-        viewers = [lab.net.host(name, up_bps=VIEWER_UP_BPS, down_bps=VIEWER_DOWN_BPS) for name in names]
-        running = system(lab, hub)
-        running.seed(origin, file)
-        for viewer in viewers:
-            running.viewer(viewer, file)
+        hub = lab.net.host("hub", delay_ms=self.delay_ms)
+        self.origin = lab.net.host("origin", up_bps=ORIGIN_UP_BPS, delay_ms=self.delay_ms)
+        uplinks = list(enumerate(self.uplinks_bps))
+        viewers = [lab.net.host(f"viewer{number}", up, VIEWER_DOWN_BPS, self.delay_ms) for number, up in uplinks]
+        self.running = running = system(lab, hub)
+        self.origin_program = running.seed(self.origin, file)
+        self.programs = [running.viewer(viewer, file) for viewer in viewers]
         time.sleep(2)
         before = lab.net.traffic()
-        chance = random.Random(3)
-        moments = sorted(chance.uniform(0, WITHIN_S) for _ in viewers)
-        begun, readers = time.monotonic(), []
-        for viewer, moment in zip(viewers, moments):
-            time.sleep(max(0.0, begun + moment - time.monotonic()))
-            readers.append(Reader(lambda viewer=viewer: running.click(viewer, file), file, SECONDS))
-            readers[-1].start()
-        for reader in readers:
+        self.readers = []
+        begun = time.monotonic()
+        for viewer, moment in zip(viewers, self.moments(len(viewers))):
+            self.pause(begun, moment)
+            self.readers.append(self.watch(viewer, file))
+        self.befall(begun, viewers, file)
+        for reader in self.readers:
             reader.join()
-        after = lab.net.traffic()
+        return self.result(file, viewers, before, lab.net.traffic())
+
+    def moments(self, count):
+        """When each viewer clicks, in order."""
+        chance = random.Random(3)
+        return sorted(chance.uniform(0, WITHIN_S) for _ in range(count))
+
+    def befall(self, begun, viewers, file):
+        """What happens once everybody has clicked."""
+
+    def watch(self, viewer, file, seconds=None, from_s=0.0):
+        """A reader at this viewer, begun."""
+        reader = Reader(lambda: self.running.click(viewer, file), file, seconds or self.seconds, from_s=from_s)
+        reader.viewer = viewer.name
+        reader.start()
+        return reader
+
+    @staticmethod
+    def pause(begun, moment):
+        """Sleeps until so many seconds after the beginning."""
+        time.sleep(max(0.0, begun + moment - time.monotonic()))
+
+    def counted(self):
+        """The readers whose viewing counts."""
+        return self.readers
+
+    def result(self, file, viewers, before, after):
+        """The numbers."""
+        readers = self.counted()
         stalled = [reader.rebuffering() for reader in readers]
         # Who never began to play has waited until the end.
-        starts = sorted(reader.startup_s if reader.startup_s is not None else 2 * SECONDS for reader in readers)
-        received = sum(after[name][0] - before[name][0] for name in names)
+        starts = sorted(reader.startup_s if reader.startup_s is not None else 2 * self.seconds for reader in readers)
+        counted = {reader.viewer for reader in readers}
+        received = sum(after[name][0] - before[name][0] for name in counted)
         return {
             "rebuffering": sum(stalled) / len(stalled),
             "worst_rebuffering": max(stalled),
-            "stalls_per_viewer": sum(reader.stalls for reader in readers) / len(readers),
+            "stalls_per_viewer": sum(reader.stalls for reader in readers) / len(counted),
             "startup_s": starts[len(starts) // 2],
             "worst_startup_s": starts[-1],
             "origin_copies": (after["origin"][1] - before["origin"][1]) / file.size,
-            "wire_ratio": received / file.size / len(names),
+            "wire_ratio": received / file.size / len(counted),
         }

@@ -52,6 +52,11 @@ class Rusteze(System):
     def click(self, host, file):
         return web.Url(host, "127.0.0.1", GATEWAY_PORT, f"/stream/{self._content_id}")
 
+    def click_on(self, host, file):
+        """As `click`, where the source has several files."""
+        content_id = self._await_file(host, file, lambda entry: entry["sources"] >= 1)["content_id"]
+        return web.Url(host, "127.0.0.1", GATEWAY_PORT, f"/stream/{content_id}")
+
     def fetch(self, host, file):
         out = os.path.join(self.lab.subfolder(host.name), file.name)
         begun = time.monotonic()

@@ -1,6 +1,6 @@
 //! Which queued request is served next: the earliest deadline in fair shares, or an origin's order.
 //!
-//! Invariant: what is chosen fits into the room that is given, the credit of its link and what that link can take.
+//! Invariant: what is chosen fits into the credit of its link and what that link can take.
 
 use super::{LinkId, Uploader, UploaderOutput, link::Queued, origin::Rank};
 
@@ -8,19 +8,16 @@ use super::{LinkId, Uploader, UploaderOutput, link::Queued, origin::Rank};
 const FAIR_SLACK_BYTES: u64 = 256 * 1024;
 
 impl Uploader {
-    /// What is served next, charged to its link. Nothing if it does not fit into `room`: it is waited for.
-    pub(super) fn next(&mut self, now_ms: u64, room: u64, patience_ms: u64) -> Option<(LinkId, Queued)> {
+    /// What is served next, charged to its link.
+    pub(super) fn next(&mut self, now_ms: u64, patience_ms: u64) -> Option<(LinkId, Queued)> {
         let best = self.most_urgent_ranked(now_ms, patience_ms);
         if best.is_none_or(|(rank, ..)| rank > Rank::Fresh)
-            && let Some(fresh) = self.next_fresh(now_ms, room, patience_ms)
+            && let Some(fresh) = self.next_fresh(now_ms, patience_ms)
         {
             return Some(fresh);
         }
         let (rank, link_id, at) = best?;
         let link = self.links.get_mut(&link_id)?;
-        if link.queue[at].bytes > room {
-            return None;
-        }
         self.fair_bytes = self.fair_bytes.max(link.served_bytes);
         let queued = link.start(at);
         if rank == Rank::Boost {
@@ -30,10 +27,10 @@ impl Uploader {
     }
 
     /// Answers a token with a fresh chunk.
-    fn next_fresh(&mut self, now_ms: u64, room: u64, patience_ms: u64) -> Option<(LinkId, Queued)> {
+    fn next_fresh(&mut self, now_ms: u64, patience_ms: u64) -> Option<(LinkId, Queued)> {
         let links = &self.links;
         let can_take = |link: LinkId, bytes: u64| {
-            bytes <= room && links.get(&link).is_some_and(|link| link.can_take(now_ms, bytes, patience_ms))
+            links.get(&link).is_some_and(|link| link.can_take(now_ms, bytes, patience_ms))
         };
         let (link_id, wanted, leaves, bytes) = self.origin.pop_token(can_take, &mut self.outputs)?;
         let queued = Queued {

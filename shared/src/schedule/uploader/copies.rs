@@ -20,6 +20,8 @@ const UNHEARD_MS: u64 = 10_000;
 const WINDOW_MS: u64 = 15_000;
 /// The window of a content whose rate is unknown.
 const WINDOW_LEAVES: u32 = 256;
+/// First copies are early enough when they are so far ahead of everybody who plays: that is time to pass them on to all.
+const LEAD_MS: u64 = 4_000;
 /// A playhead that was not heard of for so long is none.
 const PLAYHEAD_MS: u64 = 5_000;
 
@@ -136,7 +138,7 @@ impl Copies {
         let mut next = from;
         loop {
             let leaf = self.fresh.first_held(next)?;
-            let window = self.window_leaves();
+            let window = self.leaves_in(WINDOW_MS);
             let is_near = |(playhead, _): &(LeafIndex, u64)| {
                 *playhead <= leaf && leaf < playhead.saturating_add(window)
             };
@@ -158,10 +160,19 @@ impl Copies {
             .unwrap_or_else(|| LeafRange::new(leaf, 1))
     }
 
-    fn window_leaves(&self) -> u32 {
+    /// Whether whatever anybody plays soon has left already: more of it can wait.
+    pub(super) fn is_ahead(&self) -> bool {
+        let lead = self.leaves_in(LEAD_MS);
+        let is_early = |(playhead, _): &(LeafIndex, u64)| {
+            self.fresh.first_held(*playhead).is_none_or(|fresh| fresh - playhead >= lead)
+        };
+        self.playheads.values().all(is_early)
+    }
+
+    fn leaves_in(&self, ms: u64) -> u32 {
         match self.bitrate_bps {
-            0 => WINDOW_LEAVES,
-            bps => (bps * WINDOW_MS / 8_000 / crate::limits::LEAF_BYTES) as u32 + 1,
+            0 => (u64::from(WINDOW_LEAVES) * ms / WINDOW_MS) as u32,
+            bps => (bps * ms / 8_000 / crate::limits::LEAF_BYTES) as u32 + 1,
         }
     }
 
@@ -226,6 +237,21 @@ mod tests {
         assert_eq!(copies.choose(3, Some(5), 4), Some(LeafRange::new(50, 2)));
         copies.sent(0, 1, LeafRange::new(50, 16));
         assert_eq!(copies.choose(3, None, 4), None);
+    }
+
+    #[test]
+    fn first_copies_are_ahead_when_nobody_plays_what_has_not_left_for_a_while() {
+        let mut copies = Copies::new(SIZE);
+        // One leaf a second.
+        copies.bitrate_bps = 8 << 14;
+        let lead = LEAD_MS as u32 / 1_000 + 1;
+        copies.plays(0, 1, 10);
+        copies.sent(0, 1, LeafRange::new(0, 10 + lead - 1));
+        assert!(!copies.is_ahead());
+        copies.sent(0, 1, LeafRange::new(10 + lead - 1, 1));
+        assert!(copies.is_ahead());
+        copies.plays(0, 2, 90);
+        assert!(!copies.is_ahead());
     }
 
     #[test]

@@ -33,7 +33,7 @@ use self::{
 use super::Deadline;
 use crate::{
     ids::ContentId,
-    limits::{LEAF_BYTES, MAX_PAYLOAD_BYTES, MAX_QUEUED_REQUESTS},
+    limits::{MAX_PAYLOAD_BYTES, MAX_QUEUED_REQUESTS},
     units::LeafRange,
     wire::{RefuseReason, RequestId, WantedChunk},
 };
@@ -379,11 +379,10 @@ impl Uploader {
         let links = self.links_in_use().filter(|(_, link)| !link.is_stuck(now_ms, patience_ms));
         let mut under_way: u64 = links.map(|(_, link)| link.under_way_bytes()).sum();
         loop {
-            let room = if under_way == 0 { u64::MAX } else { window_bytes.saturating_sub(under_way) };
-            if room < LEAF_BYTES || !self.limit.is_open(now_ms) {
+            if under_way >= window_bytes || !self.limit.is_open(now_ms) {
                 return;
             }
-            let Some((link_id, queued)) = self.next(now_ms, room, patience_ms) else { break };
+            let Some((link_id, queued)) = self.next(now_ms, patience_ms) else { break };
             under_way += queued.bytes;
             self.limit.take(now_ms, queued.bytes);
             self.origin.sent(now_ms, link_id, &queued.content_id, queued.leaves);

@@ -200,7 +200,7 @@ impl Origin {
         if copies.is_fresh(queued.leaves) && within(soon_ms) {
             Rank::FreshNow
         } else if (queued.starting && within(BOOST_MS) || within(0))
-            && self.boost_bytes >= queued.bytes as f64
+            && (self.boost_bytes >= queued.bytes as f64 || copies.is_ahead())
         {
             Rank::Boost
         } else {
@@ -259,6 +259,6 @@ impl Origin {
 
     /// A second copy was sent out of the budget.
     pub(super) fn boosted(&mut self, bytes: u64) {
-        self.boost_bytes -= bytes as f64;
+        self.boost_bytes = (self.boost_bytes - bytes as f64).max(0.0);
     }
 }

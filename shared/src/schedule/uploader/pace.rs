@@ -4,10 +4,12 @@ use crate::limits::{LEAF_BYTES, MAX_PAYLOAD_BYTES};
 
 /// Beyond round trips, what is on its way is worth this much time: receivers and this node take a while to get round to it.
 const WINDOW_MS: u64 = 50;
-/// Two leaves: one arrives while the next is sent. A slow uplink has no more on its way.
+/// Two leaves: one arrives while the next is sent. A slow uplink has no more on its way. The last chunk may be over the window.
 const MIN_WINDOW_BYTES: u64 = 2 * LEAF_BYTES;
-/// Arrivals are told by the chunk: this much has arrived at any time and is not known to have.
-const TOLD_BYTES: u64 = LEAF_BYTES * 3 / 2;
+/// Arrivals are told by the chunk: half of one has arrived at any time and is not known to have.
+const TOLD_BYTES: u64 = LEAF_BYTES / 2;
+/// On a slow uplink that is told late besides: a viewer's words wait for what it uploads itself, for about a leaf of such a link.
+const WORDS_MS: f64 = 60.0;
 /// What a path is tried with over its round trip before anything is measured, 8 Mbit/s: on a long one a start must not wait for the first
 /// arrival to be told.
 const TRIED_BYTES_PER_MS: u64 = 1_000;
@@ -50,8 +52,10 @@ impl Pace {
     pub(super) fn window_bytes(&self, rtt_ms: u64) -> u64 {
         let tried = if self.ms > 0.0 { 0 } else { 2 * rtt_ms * TRIED_BYTES_PER_MS };
         let least = tried.max(MIN_WINDOW_BYTES);
-        let worth = self.bytes_per_ms().unwrap_or_default() * (WINDOW_MS + 2 * rtt_ms) as f64;
-        (worth as u64 + TOLD_BYTES).clamp(least, MAX_WINDOW_BYTES)
+        let rate = self.bytes_per_ms().unwrap_or_default();
+        let worth = rate * (WINDOW_MS + 2 * rtt_ms) as f64;
+        let words = (rate * WORDS_MS).min(LEAF_BYTES as f64);
+        ((worth + words) as u64 + TOLD_BYTES).clamp(least, MAX_WINDOW_BYTES)
     }
 
     /// Something is on its way from now on, after nothing was.

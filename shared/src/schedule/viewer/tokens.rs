@@ -19,7 +19,7 @@ use crate::{
 const TOKENS: usize = 2;
 const STARTING_TOKENS: usize = 4;
 /// An uplink with less to do than this is about to idle.
-const IDLE_SOON_MS: f64 = 500.0;
+const IDLE_SOON_MS: f64 = 900.0;
 /// A fresh chunk is asked for by about so many neighbours.
 const ASKERS: usize = 8;
 /// What nobody has and is needed within this is asked for by name.

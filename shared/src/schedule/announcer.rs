@@ -1,0 +1,200 @@
+//! Who asked to hear what is held of which content, and what they have not been told yet.
+//!
+//! What few have is told soon, since whoever hears of it first passes it on; what several have is told with that, or later: it is a choice
+//! more for those who lack it, and near the limit of a swarm its frame would be in the way of data.
+//!
+//! Invariant: each gained leaf is told once to each subscriber, unless that has it itself.
+
+use std::collections::BTreeMap;
+
+use super::uploader::LinkId;
+use crate::{ids::ContentId, limits::MAX_OPEN_CONTENTS, units::LeafRange};
+
+/// What so many neighbours have is common.
+const COMMON: usize = 2;
+/// What is common is told after this many times the delay of what is not.
+const COMMON_DELAYS: u64 = 8;
+
+/// What subscribers are still to be told.
+#[derive(Debug)]
+pub struct Announcer {
+    soon_ms: u64,
+    pending: BTreeMap<ContentId, BTreeMap<LinkId, News>>,
+}
+
+/// What one subscriber is to be told of one content.
+#[derive(Debug, Default)]
+struct News {
+    ranges: Vec<LeafRange>,
+    /// Of any use while there is something to tell.
+    due_ms: u64,
+}
+
+impl Announcer {
+    /// Gathers what is gained for `soon_ms`.
+    pub const fn new(soon_ms: u64) -> Self {
+        Self { soon_ms, pending: BTreeMap::new() }
+    }
+
+    /// A neighbour wants to hear of a content; false when it follows too many.
+    pub fn subscribe(&mut self, link: LinkId, content_id: ContentId) -> bool {
+        let followed = self.pending.values().filter(|subscribers| subscribers.contains_key(&link)).count();
+        if followed >= 4 * MAX_OPEN_CONTENTS {
+            return false;
+        }
+        self.pending.entry(content_id).or_default().entry(link).or_default();
+        true
+    }
+
+    /// A neighbour no longer wants to hear of a content.
+    pub fn unsubscribe(&mut self, link: LinkId, content_id: &ContentId) {
+        if let Some(subscribers) = self.pending.get_mut(content_id) {
+            subscribers.remove(&link);
+            if subscribers.is_empty() {
+                self.pending.remove(content_id);
+            }
+        }
+    }
+
+    /// A link has ended.
+    pub fn forget(&mut self, link: LinkId) {
+        self.pending.retain(|_, subscribers| {
+            subscribers.remove(&link);
+            !subscribers.is_empty()
+        });
+    }
+
+    /// Leaves are newly held that `holders` neighbours are known to have; of use to those for whom `is_told` says so.
+    pub fn gained(
+        &mut self,
+        now_ms: u64,
+        content_id: &ContentId,
+        leaves: LeafRange,
+        holders: usize,
+        is_told: impl Fn(LinkId) -> bool,
+    ) {
+        let delays = if holders < COMMON { 1 } else { COMMON_DELAYS };
+        let due_ms = now_ms + delays * self.soon_ms;
+        let subscribers = self.pending.get_mut(content_id).into_iter().flatten();
+        for (_, news) in subscribers.filter(|(link, _)| is_told(**link)) {
+            news.due_ms = if news.ranges.is_empty() { due_ms } else { news.due_ms.min(due_ms) };
+            match news.ranges.last_mut() {
+                Some(last) if last.end() == leaves.first => last.count += leaves.count,
+                _ => news.ranges.push(leaves),
+            }
+        }
+    }
+
+    /// Everybody who follows the content.
+    pub fn subscribers(&self, content_id: &ContentId) -> Vec<LinkId> {
+        self.pending
+            .get(content_id)
+            .map(|subscribers| subscribers.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// Whether there is anything to tell, now or later.
+    pub fn has_news(&self) -> bool {
+        self.pending.values().flat_map(BTreeMap::values).any(|news| !news.ranges.is_empty())
+    }
+
+    /// What is to be told now: to whoever something is due all there is for it, in order and coalesced.
+    pub fn take(&mut self, now_ms: u64) -> Vec<(LinkId, ContentId, Vec<LeafRange>)> {
+        let mut due = Vec::new();
+        for (content_id, subscribers) in &mut self.pending {
+            for (link, news) in subscribers {
+                if !news.ranges.is_empty() && news.due_ms <= now_ms {
+                    due.push((*link, *content_id, coalesced(std::mem::take(&mut news.ranges))));
+                }
+            }
+        }
+        due
+    }
+}
+
+/// Ranges in order, neighbours joined.
+fn coalesced(mut ranges: Vec<LeafRange>) -> Vec<LeafRange> {
+    ranges.sort_unstable();
+    ranges.dedup_by(|next, last| {
+        let joins = last.end() >= next.first;
+        if joins {
+            last.count = last.count.max(next.end() - last.first);
+        }
+        joins
+    });
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTENT: ContentId = ContentId([1; 32]);
+    const SOON_MS: u64 = 60;
+    const ONE: LinkId = 1;
+    const TWO: LinkId = 2;
+
+    fn announcer() -> Announcer {
+        let mut announcer = Announcer::new(SOON_MS);
+        announcer.subscribe(ONE, CONTENT);
+        announcer
+    }
+
+    #[test]
+    fn every_subscriber_is_told_every_gained_leaf_once() {
+        let mut announcer = announcer();
+        announcer.gained(0, &CONTENT, LeafRange::new(4, 2), 0, |_| true);
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), 0, |_| true);
+        announcer.subscribe(TWO, CONTENT);
+        announcer.gained(0, &CONTENT, LeafRange::new(2, 1), 0, |_| true);
+        assert!(announcer.take(SOON_MS - 1).is_empty());
+        let whole = vec![LeafRange::new(0, 3), LeafRange::new(4, 2)];
+        assert_eq!(
+            announcer.take(SOON_MS),
+            vec![(ONE, CONTENT, whole), (TWO, CONTENT, vec![LeafRange::new(2, 1)])]
+        );
+        assert!(announcer.take(u64::MAX).is_empty() && !announcer.has_news());
+    }
+
+    #[test]
+    fn what_is_common_waits_for_what_is_not() {
+        let mut announcer = announcer();
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), COMMON, |_| true);
+        assert!(announcer.take(COMMON_DELAYS * SOON_MS - 1).is_empty());
+        announcer.gained(100, &CONTENT, LeafRange::new(7, 1), COMMON - 1, |_| true);
+        let told = announcer.take(100 + SOON_MS);
+        assert_eq!(told, vec![(ONE, CONTENT, vec![LeafRange::new(0, 1), LeafRange::new(7, 1)])]);
+        announcer.gained(1_000, &CONTENT, LeafRange::new(9, 1), COMMON, |_| true);
+        assert_eq!(announcer.take(1_000 + COMMON_DELAYS * SOON_MS).len(), 1);
+    }
+
+    #[test]
+    fn who_has_it_is_not_told() {
+        let mut announcer = announcer();
+        announcer.subscribe(TWO, CONTENT);
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), 1, |link| link != ONE);
+        assert_eq!(announcer.take(SOON_MS), vec![(TWO, CONTENT, vec![LeafRange::new(0, 2)])]);
+    }
+
+    #[test]
+    fn who_left_is_told_nothing() {
+        let mut announcer = announcer();
+        announcer.subscribe(TWO, CONTENT);
+        announcer.forget(ONE);
+        announcer.unsubscribe(TWO, &CONTENT);
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), 0, |_| true);
+        assert!(announcer.take(u64::MAX).is_empty());
+        assert!(announcer.subscribers(&CONTENT).is_empty());
+    }
+
+    #[test]
+    fn a_neighbour_cannot_follow_without_bound() {
+        let mut announcer = Announcer::new(SOON_MS);
+        let followed = (0..1000u32).filter(|n| {
+            let mut id = [0; 32];
+            id[..4].copy_from_slice(&n.to_le_bytes());
+            announcer.subscribe(ONE, ContentId(id))
+        });
+        assert_eq!(followed.count(), 4 * MAX_OPEN_CONTENTS);
+    }
+}
