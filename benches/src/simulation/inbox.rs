@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use shared::{
     LeafRange,
-    schedule::viewer::{Arrival, ChunkRequest, Viewer},
+    schedule::{
+        uploader::LinkId,
+        viewer::{Arrival, ChunkRequest, Viewer},
+    },
     wire::WantedChunk,
 };
 
@@ -129,9 +132,10 @@ impl World {
             node.waits_since_us = None;
             viewer.verified(now_ms, from, leaves);
             // Who has it needs not be told, unless that everything is here.
-            let is_whole = viewer.is_complete();
-            let known: Vec<u32> = if is_whole { Vec::new() } else { viewer.viewers_with(leaves).collect() };
-            let is_told = |link| !known.iter().any(|other| u64::from(*other) == link);
+            let is_told_all = viewer.is_complete();
+            let known: Vec<LinkId> =
+                viewer.viewers_with(leaves).filter(|_| !is_told_all).map(LinkId::from).collect();
+            let is_told = |link| !known.contains(&link);
             node.announcer.gained(now_ms, &CONTENT, leaves, known.len(), is_told);
         }
         let is_whole = viewer.is_complete();

@@ -54,17 +54,10 @@ impl Message {
     /// What the receiver sends back on TCP's behalf: an acknowledgement for every second segment, and for every second small frame, since
     /// the others ride with what it sends anyway.
     pub(super) fn ack_bytes(&self, size_bytes: u64) -> u64 {
-        match self {
-            Self::Data { leaves, .. } => HEADER_BYTES * leaves.len_bytes(size_bytes) / SEGMENT_BYTES / 2,
-            Self::Request { .. }
-            | Self::Cancel(_)
-            | Self::Flush(_)
-            | Self::Refuse { .. }
-            | Self::Credit { .. }
-            | Self::Have { .. }
-            | Self::Token(_)
-            | Self::Assigned { .. }
-            | Self::NoFresh(_) => HEADER_BYTES / 2,
+        if let Self::Data { leaves, .. } = self {
+            HEADER_BYTES * leaves.len_bytes(size_bytes) / SEGMENT_BYTES / 2
+        } else {
+            HEADER_BYTES / 2
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use shared::{LeafRange, wire::RequestId};
 
 /// Packet headers and framing, on top of each payload.
-const OVERHEAD: f64 = 1.045;
+pub(super) const OVERHEAD: f64 = 1.045;
 /// What one connection sends before the next has its turn.
 const TURN_BYTES: u64 = 3_000;
 /// Turns of each connection that wait in the queue before the wire already, and a small frame behind them: Linux lets every socket have

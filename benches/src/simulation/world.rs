@@ -19,7 +19,7 @@ use super::{
     node::{Content, Message, Node},
     scenario::{Scenario, Stays},
     tracker::Tracker,
-    uplink::Outgoing,
+    uplink::{OVERHEAD, Outgoing},
 };
 
 pub(super) const CONTENT: ContentId = ContentId([7; 32]);
@@ -312,17 +312,10 @@ impl World {
     fn carry(&mut self, from: u32, to: u32, sent_us: u64, message: Message) {
         let jitter_us = self.scenario.jitter_ms * 1_000;
         let jitter_us = if jitter_us > 0 { self.rng.random_range(0..jitter_us) } else { 0 };
-        let bytes = match &message {
-            Message::Data { leaves, .. } => leaves.len_bytes(self.content.size_bytes) as f64 * 1.045,
-            Message::Request { .. }
-            | Message::Cancel(_)
-            | Message::Flush(_)
-            | Message::Refuse { .. }
-            | Message::Credit { .. }
-            | Message::Token(_)
-            | Message::Assigned { .. }
-            | Message::NoFresh(_)
-            | Message::Have { .. } => message.control_bytes() as f64,
+        let bytes = if let Message::Data { leaves, .. } = &message {
+            leaves.len_bytes(self.content.size_bytes) as f64 * OVERHEAD
+        } else {
+            message.control_bytes() as f64
         };
         let node = &mut self.nodes[to as usize];
         let Some(peer) = node.links.get_mut(&from).filter(|_| node.is_up) else { return };

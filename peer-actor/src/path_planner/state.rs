@@ -278,6 +278,7 @@ impl PathPlannerState {
             pardoned.banned_ms = None;
         }
         self.neighbours.entry(node).or_insert_with(|| Neighbour::new(now_ms)).banned_ms = Some(now_ms);
+        // The link first: of a linked node not every try is given up.
         self.drop_link(node, GoodbyeReason::Violation);
         self.give_up(node);
         for content_id in self.wants.drop_node(&node) {

@@ -78,10 +78,7 @@ impl Announcer {
         let subscribers = self.pending.get_mut(content_id).into_iter().flatten();
         for (_, news) in subscribers.filter(|(link, _)| is_told(**link)) {
             news.due_ms = if news.ranges.is_empty() { due_ms } else { news.due_ms.min(due_ms) };
-            match news.ranges.last_mut() {
-                Some(last) if last.end() == leaves.first => last.count += leaves.count,
-                _ => news.ranges.push(leaves),
-            }
+            news.ranges.push(leaves);
         }
     }
 

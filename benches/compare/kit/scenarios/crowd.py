@@ -14,6 +14,11 @@ ORIGIN_UP_BPS, VIEWER_UP_BPS, VIEWER_DOWN_BPS = 2_500_000, 1_200_000, 4_000_000
 WITHIN_S = 5
 
 
+def limit_bps(origin_bps, uplinks_bps):
+    """r_max of viewers with these uplinks."""
+    return min(origin_bps, (origin_bps + sum(uplinks_bps)) / len(uplinks_bps))
+
+
 class Crowd(Scenario):
     """The reference crowd, and what its variations have in common."""
 
@@ -41,19 +46,18 @@ class Crowd(Scenario):
     @property
     def bitrate_bps(self):
         """Of the media."""
-        uplinks = self.uplinks_bps
-        return int(min(ORIGIN_UP_BPS, (ORIGIN_UP_BPS + sum(uplinks)) / len(uplinks)) * self.options.fraction)
+        return int(limit_bps(ORIGIN_UP_BPS, self.uplinks_bps) * self.options.fraction)
 
     def make_file(self, folder):
         return data.make(folder, self.name, self.bitrate_bps // 8 * self.seconds, self.bitrate_bps)
 
     def run(self, lab, system, file):
         hub = lab.net.host("hub", delay_ms=self.delay_ms)
-        self.origin = lab.net.host("origin", up_bps=ORIGIN_UP_BPS, delay_ms=self.delay_ms)
+        origin = lab.net.host("origin", up_bps=ORIGIN_UP_BPS, delay_ms=self.delay_ms)
         uplinks = list(enumerate(self.uplinks_bps))
         viewers = [lab.net.host(f"viewer{number}", up, VIEWER_DOWN_BPS, self.delay_ms) for number, up in uplinks]
         self.running = running = system(lab, hub)
-        self.origin_program = running.seed(self.origin, file)
+        self.origin_program = running.seed(origin, file)
         self.programs = [running.viewer(viewer, file) for viewer in viewers]
         time.sleep(2)
         before = lab.net.traffic()
@@ -65,7 +69,7 @@ class Crowd(Scenario):
         self.befall(begun, viewers, file)
         for reader in self.readers:
             reader.join()
-        return self.result(file, viewers, before, lab.net.traffic())
+        return self.result(file, before, lab.net.traffic())
 
     def moments(self, count):
         """When each viewer clicks, in order."""
@@ -75,9 +79,13 @@ class Crowd(Scenario):
     def befall(self, begun, viewers, file):
         """What happens once everybody has clicked."""
 
-    def watch(self, viewer, file, seconds=None, from_s=0.0):
+    def click(self, viewer, file):
+        """The URL of the file at this viewer."""
+        return self.running.click(viewer, file)
+
+    def watch(self, viewer, file, from_s=0.0):
         """A reader at this viewer, begun."""
-        reader = Reader(lambda: self.running.click(viewer, file), file, seconds or self.seconds, from_s=from_s)
+        reader = Reader(lambda: self.click(viewer, file), file, self.seconds, from_s=from_s)
         reader.viewer = viewer.name
         reader.start()
         return reader
@@ -91,20 +99,22 @@ class Crowd(Scenario):
         """The readers whose viewing counts."""
         return self.readers
 
-    def result(self, file, viewers, before, after):
+    def start_s(self, reader):
+        """After how long it began; who never did has waited until the end."""
+        return 2 * self.seconds if reader.startup_s is None else reader.startup_s
+
+    def result(self, file, before, after):
         """The numbers."""
         readers = self.counted()
         stalled = [reader.rebuffering() for reader in readers]
-        # Who never began to play has waited until the end.
-        starts = sorted(reader.startup_s if reader.startup_s is not None else 2 * self.seconds for reader in readers)
-        counted = {reader.viewer for reader in readers}
-        received = sum(after[name][0] - before[name][0] for name in counted)
+        starts = sorted(map(self.start_s, readers))
+        received = sum(after[reader.viewer][0] - before[reader.viewer][0] for reader in readers)
         return {
             "rebuffering": sum(stalled) / len(stalled),
             "worst_rebuffering": max(stalled),
-            "stalls_per_viewer": sum(reader.stalls for reader in readers) / len(counted),
+            "stalls_per_viewer": sum(reader.stalls for reader in readers) / len(readers),
             "startup_s": starts[len(starts) // 2],
             "worst_startup_s": starts[-1],
             "origin_copies": (after["origin"][1] - before["origin"][1]) / file.size,
-            "wire_ratio": received / file.size / len(counted),
+            "wire_ratio": received / file.size / len(readers),
         }

@@ -3,9 +3,8 @@
 import time
 
 from .. import data
-from ..reader import Reader
 from .base import Measure
-from .crowd import ORIGIN_UP_BPS, VIEWER_UP_BPS, Crowd
+from .crowd import ORIGIN_UP_BPS, VIEWER_UP_BPS, Crowd, limit_bps
 
 KILLED_AT_S = 20
 SOUGHT_AT_S = 15
@@ -99,10 +98,10 @@ class CrowdLate(Crowd):
     def moments(self, count):
         return [*super().moments(count - 1), LATE_AT_S]
 
-    def result(self, file, viewers, before, after):
+    def result(self, file, before, after):
         late = self.readers[-1]
-        own = {"late_startup_s": late.startup_s or 2 * self.seconds, "late_rebuffering": late.rebuffering()}
-        return {**super().result(file, viewers, before, after), **own}
+        own = {"late_startup_s": self.start_s(late), "late_rebuffering": late.rebuffering()}
+        return {**super().result(file, before, after), **own}
 
 
 class CrowdSeek(Crowd):
@@ -120,10 +119,9 @@ class CrowdSeek(Crowd):
     def counted(self):
         return [reader for number, reader in enumerate(self.readers) if number != 3]
 
-    def result(self, file, viewers, before, after):
+    def result(self, file, before, after):
         self.seeker.join()
-        seek_s = self.seeker.startup_s if self.seeker.startup_s is not None else 2 * self.seconds
-        return {**super().result(file, viewers, before, after), "seek_s": seek_s}
+        return {**super().result(file, before, after), "seek_s": self.start_s(self.seeker)}
 
 
 class CrowdTwo(Crowd):
@@ -134,8 +132,7 @@ class CrowdTwo(Crowd):
 
     @property
     def bitrate_bps(self):
-        own = self.uplinks_bps[::2]
-        return int(min(ORIGIN_UP_BPS / 2, (ORIGIN_UP_BPS / 2 + sum(own)) / len(own)) * self.options.fraction)
+        return int(limit_bps(ORIGIN_UP_BPS / 2, self.uplinks_bps[::2]) * self.options.fraction)
 
     def make_file(self, folder):
         size = self.bitrate_bps // 8 * self.seconds
@@ -145,13 +142,12 @@ class CrowdTwo(Crowd):
     def suits(self, system):
         return None if system.name == "rusteze" else "a source of it is told one file"
 
-    def watch(self, viewer, file, seconds=None, from_s=0.0):
+    def click(self, viewer, file):
+        return self.running.click_on(viewer, file)
+
+    def watch(self, viewer, file, from_s=0.0):
         number = int(viewer.name.removeprefix("viewer"))
-        film = self.second if number % 2 else file
-        reader = Reader(lambda: self.running.click_on(viewer, film), film, self.seconds)
-        reader.viewer = viewer.name
-        reader.start()
-        return reader
+        return super().watch(viewer, self.second if number % 2 else file, from_s)
 
 
 ALL = (Crowd16, CrowdUnequal, CrowdFar, CrowdKilled, CrowdOrphaned, CrowdLate, CrowdSeek, CrowdTwo)

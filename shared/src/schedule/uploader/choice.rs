@@ -53,13 +53,14 @@ impl Uploader {
     /// in fair shares.
     fn most_urgent_ranked(&self, now_ms: u64, patience_ms: u64) -> Option<(Rank, LinkId, usize)> {
         let origin = &self.origin;
+        let ahead = origin.ahead();
         let mut best = None;
         for (id, link) in self.links_in_use().filter(|_| origin.is_in_demand()) {
             for (at, queued) in link.queue.iter().enumerate() {
                 if !link.can_take(now_ms, queued.bytes, patience_ms) {
                     continue;
                 }
-                let rank = origin.rank(now_ms, queued);
+                let rank = origin.rank(now_ms, queued, &ahead);
                 let key = (rank, queued.deadline_ms, *id);
                 if rank < Rank::Rest && best.is_none_or(|(least, _)| key < least) {
                     best = Some((key, at));

@@ -10,7 +10,7 @@
 //! Invariant: between 1 and 3 only first copies leave, and 2 is bounded by its budget, so no trouble of a viewer's makes an origin repeat
 //! itself while something has never left.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{LinkId, UploaderOutput, copies::Copies, link::Queued};
 use crate::{
@@ -192,15 +192,24 @@ impl Origin {
         (self.boost_bytes, self.boost_ms) = (filled.min(cap), now_ms);
     }
 
-    /// How a request ranks; those of other contents have no rank.
-    pub(super) fn rank(&self, now_ms: u64, queued: &Queued) -> Rank {
+    /// The contents whose first copies lead. Every playhead is looked at, so this is for a whole queue, not for each request of it.
+    pub(super) fn ahead(&self) -> BTreeSet<ContentId> {
+        self.copies
+            .iter()
+            .filter(|(_, copies)| copies.is_ahead())
+            .map(|(content_id, _)| *content_id)
+            .collect()
+    }
+
+    /// How a request ranks, where the first copies of `ahead` lead; those of other contents have no rank.
+    pub(super) fn rank(&self, now_ms: u64, queued: &Queued, ahead: &BTreeSet<ContentId>) -> Rank {
         let Some(copies) = self.copies.get(&queued.content_id) else { return Rank::Rest };
         let within = |ms: u64| queued.deadline_ms < now_ms + ms;
         let soon_ms = if queued.starting { FRESH_STARTING_MS } else { FRESH_NOW_MS };
         if copies.is_fresh(queued.leaves) && within(soon_ms) {
             Rank::FreshNow
         } else if (queued.starting && within(BOOST_MS) || within(0))
-            && (self.boost_bytes >= queued.bytes as f64 || copies.is_ahead())
+            && (self.boost_bytes >= queued.bytes as f64 || ahead.contains(&queued.content_id))
         {
             Rank::Boost
         } else {
