@@ -104,6 +104,9 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// The cache may not hold what a single stream needs at a time.
+    #[error("a cache of {0} bytes is too small to play from: give it 16 MB or more (--cache-limit 16M)")]
+    CacheLimit(u64),
     /// There is no user folder to default to.
     #[error("this user has no data folder: say where to keep data with --cache DIR")]
     NoDataDir,
@@ -120,12 +123,16 @@ impl PeerOptions {
             Some(folder) => folder,
             None => default_data_dir(kind)?,
         };
+        let cache_limit = self.cache_limit.or(file.cache_limit).unwrap_or(DEFAULT_CACHE_LIMIT);
+        if cache_limit.0 < LEAST_CACHE_LIMIT.0 {
+            return Err(ConfigError::CacheLimit(cache_limit.0));
+        }
         Ok(PeerConfig {
             tracker_url: tracker_base(&tracker)?,
             kind,
             shares: shares.into_iter().map(existing_folder).collect::<Result<_, _>>()?,
             data_dir,
-            cache_limit_bytes: self.cache_limit.or(file.cache_limit).unwrap_or(DEFAULT_CACHE_LIMIT).0,
+            cache_limit_bytes: cache_limit.0,
             listen: self.listen.or(file.listen).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into()),
             gateway: self.gateway.or(file.gateway).unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into()),
             upload_limit_bps: self.upload_limit.or(file.upload_limit).map(|rate| rate.0),
@@ -290,6 +297,8 @@ fn default_data_dir(kind: MediaKind) -> Result<PathBuf, ConfigError> {
 
 const DEFAULT_TRACKER: &str = "ws://127.0.0.1:7700";
 const DEFAULT_CACHE_LIMIT: Size = Size(10_000_000_000);
+/// Start-up ranges and a window of one stream fit into this.
+const LEAST_CACHE_LIMIT: Size = Size(16_000_000);
 /// Below one kilobyte a second a chunk takes longer than any deadline.
 const MIN_RATE_BPS: u64 = 8_000;
 
@@ -355,6 +364,8 @@ mod tests {
     #[test]
     fn what_is_missing_or_wrong_is_said() {
         assert!(matches!(parse(&[]).resolve(), Err(ConfigError::NoKind)));
+        let tiny = parse(&["--kind", "video", "--cache-limit", "1M"]).resolve();
+        assert!(matches!(tiny, Err(ConfigError::CacheLimit(1_000_000))));
         assert!(matches!(
             parse(&["--kind", "audio", "--share", "/no/such/folder"]).resolve(),
             Err(ConfigError::Share { .. })

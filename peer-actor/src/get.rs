@@ -68,6 +68,9 @@ impl GetError {
 /// Fetches the file `wanted` names (an id, or the beginning of an id or of a name) to `out`.
 pub(crate) async fn get(node: &NodeHandle, wanted: &str, out: &Path) -> Result<(), GetError> {
     let file = find(node, wanted).await?;
+    // What is fetched to be moved out is no part of the cache, and may be larger than it.
+    let store = node.store();
+    store.set_quota_bytes(store.quota_bytes().saturating_add(file.size));
     let target = if out.is_dir() { out.join(&file.name) } else { out.to_owned() };
     let reader = node.open(file.content_id).await?;
     reader.keep_whole();

@@ -383,7 +383,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         (0u32..4).prop_map(Step::Closed),
         (0u32..5, 0u32..400, 0u32..400, 0u32..70)
             .prop_map(|(source, id, first, count)| Step::Arrived(source, id, first, count)),
-        (any::<prop::sample::Index>(), 0u8..4).prop_map(|(at, fate)| Step::AnswerFlight(at, fate)),
+        (any::<prop::sample::Index>(), 0u8..5).prop_map(|(at, fate)| Step::AnswerFlight(at, fate)),
         (0u32..5, 0u32..400, 0u8..4).prop_map(|(source, id, reason)| Step::Refused(source, id, reason)),
         (0u32..400, 0u32..400).prop_map(|(first, count)| Step::Evicted(first, count)),
         (pairs, index).prop_map(|(ranges, index)| Step::Hints(ranges, index)),
@@ -431,7 +431,8 @@ fn answer(viewer: &mut Viewer, now_ms: u64, at: prop::sample::Index, fate: u8) {
     let arrival = viewer.data_arrived(now_ms, source, id, leaves, 100);
     match fate {
         0 if arrival.is_useful() => viewer.corrupt(now_ms, source, leaves),
-        1 if arrival.is_useful() => viewer.unstored(now_ms, source, leaves),
+        1 if arrival.is_useful() => viewer.unstored(now_ms, source, leaves, None),
+        2 if arrival.is_useful() => viewer.unstored(now_ms, source, leaves, Some("no room".to_owned())),
         _ if arrival.is_useful() => viewer.verified(now_ms, source, leaves),
         _ => {}
     }

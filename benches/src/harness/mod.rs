@@ -69,6 +69,8 @@ pub struct PeerSpec {
     pub shares: Vec<PathBuf>,
     /// As for `--upload-limit`.
     pub upload_limit: Option<&'static str>,
+    /// As for `--cache-limit`.
+    pub cache_limit: Option<&'static str>,
     /// The network namespace to live in.
     pub namespace: Option<String>,
     /// The tracker as seen from there, where that differs.
@@ -199,8 +201,10 @@ impl Lab {
         for share in &spec.shares {
             arguments.extend(["--share".into(), text(share)]);
         }
-        if let Some(rate) = spec.upload_limit {
-            arguments.extend(["--upload-limit".into(), rate.into()]);
+        for (option, value) in [("--upload-limit", spec.upload_limit), ("--cache-limit", spec.cache_limit)] {
+            if let Some(value) = value {
+                arguments.extend([option.into(), value.into()]);
+            }
         }
         Ok(arguments)
     }

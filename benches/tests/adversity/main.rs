@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a scenario prints its figures")]
 
 mod abuse;
+mod cache_full;
 mod crashes;
 mod stalled;
 mod unreachable;

@@ -14,7 +14,7 @@ use shared::{
 use tokio::sync::watch;
 
 use super::{
-    messages::{LeavesGained, OpenStream, ReaderId, ReaderNews, TooManyStreams, UplinkState},
+    messages::{LeavesGained, LeavesLost, OpenStream, ReaderId, ReaderNews, TooManyStreams, UplinkState},
     outputs::{report_stream, run_outputs},
     reader::{ContentReader, ReaderCell, ReaderWish},
     stream::{Neighbour, Stream},
@@ -37,9 +37,6 @@ const TICK: Duration = Duration::from_millis(100);
 const REPORT_TICKS: u64 = 20;
 /// How long a swarm is kept after its last reader left: a player that opens again finds it warm.
 const LINGER_MS: u64 = 8_000;
-/// A chunk that could not be kept is asked for again after this long: a full disk is not emptied by fetching, and what is fetched in vain
-/// is somebody's uplink.
-const UNSTORED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whom the scheduler tells what.
 #[derive(Debug, Clone)]
@@ -60,6 +57,8 @@ pub struct SchedulerRoutes {
     pub goodput: Recipient<GoodputMeasured>,
     /// Verified leaves, to be announced and served.
     pub gained: Recipient<LeavesGained>,
+    /// Leaves that are here no longer.
+    pub lost: Recipient<LeavesLost>,
     /// What viewers hold of what is not fetched here: of use to a seed.
     pub seed: Recipient<SessionFrame>,
 }
@@ -111,6 +110,9 @@ impl ChunkSchedulerActor {
             if stream.viewer.poll_timeout().is_some_and(|deadline| deadline.at_ms <= now_ms) {
                 stream.viewer.handle_timeout(now_ms);
             }
+            if stream.notice_losses(now_ms) {
+                mailbox::post(&self.routes.lost, LeavesLost { content: stream.content.clone() });
+            }
             run_outputs(stream, &self.links, &self.routes);
         }
         let due_ms = self.streams.values().filter_map(|stream| stream.viewer.poll_timeout());
@@ -145,6 +147,10 @@ impl ChunkSchedulerActor {
         let now_ms = clock::now_ms();
         let Some(stream) = self.streams.get_mut(&stored.content.content_id()) else { return };
         match stored.result {
+            // Given up before it could be told that it was there.
+            Ok(_) if !stored.content.has(stored.leaves) => {
+                stream.viewer.unstored(now_ms, stored.source, stored.leaves, None);
+            }
             Ok(ranges) => {
                 stream.viewer.verified(now_ms, stored.source, stored.leaves);
                 for leaves in ranges {
@@ -159,14 +165,9 @@ impl ChunkSchedulerActor {
             }
             Err(error) => {
                 tracing::error!(content = ?stored.content.content_id(), %error, "a chunk could not be kept");
-                let (content_id, source, leaves) =
-                    (stored.content.content_id(), stored.source, stored.leaves);
-                ctx.run_later(UNSTORED_PATIENCE, move |actor, ctx| {
-                    if let Some(stream) = actor.streams.get_mut(&content_id) {
-                        stream.viewer.unstored(clock::now_ms(), source, leaves);
-                    }
-                    actor.drive(ctx);
-                });
+                let is_passing = matches!(error, IngestError::Damaged { .. });
+                let why = (!is_passing).then(|| error.to_string());
+                stream.viewer.unstored(now_ms, stored.source, stored.leaves, why);
             }
         }
         self.drive(ctx);
@@ -233,6 +234,7 @@ impl ChunkSchedulerActor {
                 return;
             };
             stream.viewer.hints(clock::now_ms(), hints.startup_ranges, hints.time_index);
+            stream.claim_needs();
             actor.drive(ctx);
         }));
     }
@@ -263,6 +265,7 @@ impl ChunkSchedulerActor {
             if !stream.content.is_complete() {
                 self.watch_playhead(&stream, 0);
             }
+            stream.claim_needs();
             self.streams.insert(content_id, stream);
         }
         let stream = self.streams.get_mut(&content_id).ok_or(TooManyStreams)?;
@@ -339,6 +342,7 @@ impl Handler<ReaderNews> for ChunkSchedulerActor {
                 stream.idle_since_ms = Some(now_ms);
                 stream.viewer.keep_whole(now_ms, false);
             }
+            stream.claim_needs();
         } else if let Some(cell) = stream.readers.get(&news.reader) {
             let ReaderWish { position_byte, end_byte, is_blocked, keeps_whole } = cell.take();
             let old_epoch = stream.viewer.epoch();
@@ -349,6 +353,7 @@ impl Handler<ReaderNews> for ChunkSchedulerActor {
             if keeps_whole {
                 stream.viewer.keep_whole(now_ms, true);
             }
+            stream.claim_needs();
             if stream.viewer.epoch() != old_epoch && !stream.content.is_complete() {
                 let content_id = news.content_id;
                 if let Some(stream) = self.streams.get(&content_id) {

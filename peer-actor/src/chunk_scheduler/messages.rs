@@ -67,6 +67,14 @@ pub struct SubscribeStream {
 #[rtype(result = "Vec<Arc<StreamSnapshot>>")]
 pub struct ObserveStreams;
 
+/// Leaves of a content are here no longer: those who follow it are told what is left.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct LeavesLost {
+    /// Which content.
+    pub content: Arc<Content>,
+}
+
 /// Leaves of a content were verified here: worth announcing to those who asked for it.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]

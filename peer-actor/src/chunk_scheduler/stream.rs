@@ -23,6 +23,8 @@ use tokio::sync::watch;
 use super::{messages::ReaderId, reader::ReaderCell};
 use crate::{session::Remote, store::Content, traffic::Traffic, transport::LinkHandle};
 
+/// So many windows fit into the cache.
+const WINDOWS: u64 = 4;
 /// Sources that left and are remembered.
 const MAX_PAST: usize = 64;
 
@@ -58,6 +60,8 @@ pub(crate) struct Stream {
     /// Where the last readers stopped that said so, and who they were.
     ends: VecDeque<(ReaderId, u64)>,
     pub(super) liars: BTreeSet<NodeId>,
+    /// Of how many losses of the store the viewer core knows.
+    seen_losses: u64,
 }
 
 impl Stream {
@@ -72,6 +76,8 @@ impl Stream {
         config.bitrate_bps = file.bitrate;
         config.duration_ms = file.duration_ms;
         config.tokens = true;
+        config.window_bytes = config.window_bytes.min(content.cache_limit_bytes() / WINDOWS);
+        let seen_losses = content.losses();
         let viewer = Viewer::new(config, content.verified());
         Self {
             content,
@@ -89,6 +95,7 @@ impl Stream {
             past: BTreeMap::new(),
             ends: VecDeque::new(),
             liars: BTreeSet::new(),
+            seen_losses,
         }
     }
 
@@ -134,6 +141,24 @@ impl Stream {
         } else if self.complete.contains(&node) {
             self.viewer.have(now_ms, source, false, true, &[], 0);
         }
+    }
+
+    /// Tells the store what must stay of the content.
+    pub(crate) fn claim_needs(&self) {
+        self.content.set_needs(self.viewer.needs());
+    }
+
+    /// Takes note of what the store has lost or given up; whether that was anything.
+    pub(crate) fn notice_losses(&mut self, now_ms: u64) -> bool {
+        let losses = self.content.losses();
+        if losses == std::mem::replace(&mut self.seen_losses, losses) {
+            return false;
+        }
+        let here = self.content.verified();
+        let lost: Vec<LeafRange> =
+            self.viewer.held().runs().flat_map(|run| here.missing_runs_in(run).collect::<Vec<_>>()).collect();
+        self.viewer.evicted(now_ms, &lost);
+        true
     }
 
     /// Viewers that are known to have all of `leaves`.

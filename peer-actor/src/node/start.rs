@@ -206,6 +206,7 @@ impl Wires {
             banned: self.planner.clone().recipient(),
             goodput: self.planner.clone().recipient(),
             gained: self.uploader.clone().recipient(),
+            lost: self.uploader.clone().recipient(),
             seed: self.uploader.clone().recipient(),
         }
     }

@@ -6,7 +6,7 @@
 use std::{
     io,
     sync::{
-        Arc, RwLock, Weak,
+        Arc, Mutex, RwLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -17,6 +17,7 @@ use shared::{
     ContentId, LeafRange, LeafSet,
     content::{PathNode, ProofError, VerifiedPairs, is_chunk, path_to, verify},
     limits::LEAF_BYTES,
+    schedule::viewer::Needs,
     units::{leaf_count, leaf_of},
     wire::ProofPair,
 };
@@ -27,7 +28,7 @@ use super::{
     error::{IngestError, ReadChunkError},
     files::Files,
     ledger::Ledger,
-    map::{BootId, Header},
+    map::BootId,
     sync::{read, write},
     table::Inner,
 };
@@ -44,14 +45,17 @@ pub struct Content {
     pub(super) held: RwLock<Held>,
     pub(super) changes: Changes,
     /// Read-locked while a chunk is written; write-locked to change between clean and dirty.
-    is_dirty: RwLock<bool>,
-    unsynced_bytes: AtomicU64,
+    pub(super) is_dirty: RwLock<bool>,
+    pub(super) unsynced_bytes: AtomicU64,
     /// What the map claimed when it was loaded: nobody in this process has verified it.
     pub(super) found: Vec<LeafRange>,
     used_at_s: AtomicU64,
+    /// What must stay while it is open; everything as long as nobody said.
+    pub(super) needs: Mutex<Option<Needs>>,
+    pub(super) losses: AtomicU64,
     pub(super) ledger: Arc<Ledger>,
     pub(super) store: Weak<Inner>,
-    boot: BootId,
+    pub(super) boot: BootId,
 }
 
 /// Which leaves are verified. A shared content needs no bitmap.
@@ -102,6 +106,8 @@ impl Content {
             is_dirty: RwLock::new(parts.is_dirty),
             unsynced_bytes: AtomicU64::new(0),
             used_at_s: AtomicU64::new(parts.used_at_s),
+            needs: Mutex::new(None),
+            losses: AtomicU64::new(0),
             ledger: parts.ledger,
             store: parts.store,
             boot: parts.boot,
@@ -128,7 +134,8 @@ impl Content {
         let reserved_bytes = self.missing_bytes(leaves);
         self.make_room(reserved_bytes)?;
         let mut claimed = self.write_and_claim(leaves, &pairs, payload);
-        if matches!(claimed, Err(IngestError::Full(_))) && self.evict(DISK_FULL_BYTES) {
+        let is_full = matches!(claimed, Err(IngestError::Full(_)));
+        if is_full && self.store.upgrade().is_some_and(|store| store.evict(DISK_FULL_BYTES) > 0) {
             claimed = self.write_and_claim(leaves, &pairs, payload);
         }
         let new_bytes = claimed.as_ref().map_or(0, |ingested| ingested.new_bytes);
@@ -149,10 +156,12 @@ impl Content {
             return Err(ReadChunkError::NotHeld);
         }
         self.touch();
+        let losses = self.losses();
         let (mut pairs, payload, verified) =
             self.read_verified(leaves).map_err(|error| self.unreadable(error))?;
         if verified.is_err() {
-            return Err(self.give_up(leaves, &pairs));
+            let was_given_up = self.losses() != losses && !self.has(leaves);
+            return Err(if was_given_up { ReadChunkError::NotHeld } else { self.give_up(leaves, &pairs) });
         }
         pairs.drain(..pairs.len().min(proof_skip.into()));
         Ok((pairs, payload.freeze()))
@@ -164,23 +173,29 @@ impl Content {
         if pos >= self.size_bytes || buf.is_empty() {
             return Ok(Some(0));
         }
-        let there = match &*read(&self.held) {
-            Held::Gone => return Err(io::ErrorKind::NotFound.into()),
-            Held::All => self.size_bytes - pos,
-            Held::Some(held) => {
-                let gap = held
-                    .first_missing(leaf_of(pos))
-                    .map_or(self.size_bytes, |leaf| u64::from(leaf) * LEAF_BYTES);
-                gap.saturating_sub(pos)
+        loop {
+            let losses = self.losses();
+            let there = match &*read(&self.held) {
+                Held::Gone => return Err(io::ErrorKind::NotFound.into()),
+                Held::All => self.size_bytes - pos,
+                Held::Some(held) => {
+                    let gap = held
+                        .first_missing(leaf_of(pos))
+                        .map_or(self.size_bytes, |leaf| u64::from(leaf) * LEAF_BYTES);
+                    gap.saturating_sub(pos)
+                }
+            };
+            let count = buf.len().min(usize::try_from(there).unwrap_or(usize::MAX));
+            if count == 0 {
+                return Ok(None);
             }
-        };
-        let count = buf.len().min(usize::try_from(there).unwrap_or(usize::MAX));
-        if count == 0 {
-            return Ok(None);
+            self.touch();
+            self.files.read_bytes_at(&mut buf[..count], pos)?;
+            // What was given up meanwhile may have been read as the hole it left.
+            if self.losses() == losses {
+                return Ok(Some(count));
+            }
         }
-        self.touch();
-        self.files.read_bytes_at(&mut buf[..count], pos)?;
-        Ok(Some(count))
     }
 
     /// How many levels of the path to this chunk are held, from the root on: what a request may leave out of the proof.
@@ -254,6 +269,11 @@ impl Content {
         }
     }
 
+    /// The most verified bytes of other nodes' files that are kept, of all contents.
+    pub fn cache_limit_bytes(&self) -> u64 {
+        self.ledger.quota_bytes()
+    }
+
     /// The verified leaves.
     pub fn verified(&self) -> LeafSet {
         match &*read(&self.held) {
@@ -325,18 +345,14 @@ impl Content {
 
     fn make_room(&self, bytes: u64) -> Result<(), IngestError> {
         while !self.ledger.try_reserve(bytes) {
-            if !self.evict(self.ledger.excess_with(bytes)) {
+            let Some(store) = self.store.upgrade() else { return Err(IngestError::Gone) };
+            if !store.make_room(bytes) {
                 return Err(IngestError::Full(
-                    "the cache limit is reached by contents that are in use; raise it, or stop one",
+                    "the cache limit is reached by what is in use; raise it with --cache-limit, or stop a stream",
                 ));
             }
         }
         Ok(())
-    }
-
-    /// Deletes contents nobody has open; whether that freed anything.
-    fn evict(&self, bytes: u64) -> bool {
-        self.store.upgrade().is_some_and(|store| store.evict(bytes) > 0)
     }
 
     /// Bytes, then pairs, then bits.
@@ -373,22 +389,6 @@ impl Content {
         Ok(ingested)
     }
 
-    /// Makes sure that the map says dirty on the disk, and stays so while the guard lives.
-    fn begin_writing(&self) -> io::Result<std::sync::RwLockReadGuard<'_, bool>> {
-        loop {
-            let guard = read(&self.is_dirty);
-            if *guard {
-                return Ok(guard);
-            }
-            drop(guard);
-            let mut is_dirty = write(&self.is_dirty);
-            if !*is_dirty {
-                self.files.write_header(&self.header(true))?;
-                *is_dirty = true;
-            }
-        }
-    }
-
     /// The pairs on the path, the bytes, and whether they verify.
     pub(super) fn read_verified(&self, leaves: LeafRange) -> io::Result<ReadAndVerified> {
         let nodes = path_to(leaves, self.size_bytes).map(|path| path.nodes).unwrap_or_default();
@@ -412,30 +412,6 @@ impl Content {
         }
     }
 
-    /// Forces what was written to the disk. With `close`, also marks the map clean; writers wait meanwhile.
-    pub(super) fn flush(&self, close: bool) -> io::Result<()> {
-        if self.is_shared || self.is_gone() {
-            return Ok(());
-        }
-        if !close {
-            self.unsynced_bytes.store(0, Ordering::Relaxed);
-            return self.files.sync();
-        }
-        let mut is_dirty = write(&self.is_dirty);
-        if *is_dirty {
-            self.files.sync()?;
-            self.files.write_header(&self.header(false))?;
-            self.unsynced_bytes.store(0, Ordering::Relaxed);
-            *is_dirty = false;
-        }
-        Ok(())
-    }
-
-    /// Whether bytes were written since the last sync.
-    pub(super) fn has_unsynced(&self) -> bool {
-        self.unsynced_bytes.load(Ordering::Relaxed) > 0
-    }
-
     /// When it was last read or written, in seconds since 1970.
     pub(super) fn used_at_s(&self) -> u64 {
         self.used_at_s.load(Ordering::Relaxed)
@@ -448,10 +424,6 @@ impl Content {
     pub(super) fn write_bits(&self, held: &LeafSet, leaves: LeafRange) -> io::Result<()> {
         let (at, bits) = held.packed_around(leaves);
         self.files.write_map_bits(at, &bits)
-    }
-
-    fn header(&self, dirty: bool) -> Header {
-        Header { dirty, size_bytes: self.size_bytes, content_id: self.content_id, boot: self.boot }
     }
 
     fn holds_any(&self, leaves: LeafRange) -> bool {

@@ -12,9 +12,8 @@ use shared::{
 use tracing::warn;
 
 use super::{
-    content::{Content, Held},
+    content::Content,
     error::{IngestError, ReadChunkError},
-    sync::write,
 };
 
 impl Content {
@@ -57,18 +56,12 @@ impl Content {
 
     /// Gives up leaves that turned out not to be there; returns how many were claimed.
     pub(super) fn disclaim(&self, leaves: LeafRange) -> u32 {
-        let mut guard = write(&self.held);
-        let Held::Some(held) = &mut *guard else { return 0 };
-        let before = self.bytes_of(held);
-        let lost = held.remove(leaves);
-        let freed = before - self.bytes_of(held);
-        if let Err(error) = self.write_bits(held, leaves) {
+        let struck = self.strike(&[leaves]);
+        let lost = struck.as_ref().map_or(leaves.count, |(lost, _)| *lost);
+        if let Err(error) = struck {
             warn!(content = %self.content_id().short(), %error, "damaged leaves could not be struck from the map");
         }
-        drop(guard);
-        self.ledger.release(freed);
         warn!(content = %self.content_id().short(), first = leaves.first, lost, "cached leaves were damaged; given up");
-        self.changes.bump();
         lost
     }
 }

@@ -115,6 +115,11 @@ impl Files {
         self.bytes()?.write_all_at(bytes, at)
     }
 
+    /// Gives the disk back what bytes from `at` on took; they read as zeros from then on.
+    pub(super) fn punch_hole(&self, at: u64, len: u64) -> io::Result<()> {
+        punch_hole(&*self.bytes()?, at, len)
+    }
+
     pub(super) fn read_pair(&self, index: u64) -> io::Result<ProofPair> {
         let at = index * 64;
         let mut pair = [[0; 32]; 2];
@@ -273,6 +278,17 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+#[cfg(target_os = "linux")]
+fn punch_hole(file: &File, at: u64, len: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    Ok(fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, len)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 fn read_write(path: &Path) -> io::Result<File> {

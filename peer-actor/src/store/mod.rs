@@ -22,13 +22,15 @@
 //!   leaf is given up and fetched again; an edited file is withdrawn and whoever indexes it is told.
 //!
 //! **The quota** bounds verified bytes of partial contents. Room is made by deleting whole contents, least recently used first, that
-//! nobody has open. If all are open, [`IngestError::Full`] says so; leaves behind a playhead are not given up piecemeal.
+//! nobody has open; then by punching out what those who have a content open do not need ([`Content::set_needs`]). If that is nothing,
+//! [`IngestError::Full`] says so.
 //!
 //! Everything here blocks; none of it knows actors or sockets. Locks are held for memory operations and for the few bytes of a map.
 
 mod changes;
 mod content;
 mod damage;
+mod durable;
 mod error;
 mod export;
 mod files;
@@ -36,6 +38,7 @@ mod handles;
 mod ledger;
 pub mod map;
 mod recheck;
+mod spare;
 mod sync;
 mod table;
 

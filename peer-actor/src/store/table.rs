@@ -35,6 +35,10 @@ const MAX_HANDLES: usize = 192;
 const LOCK_TRIES: u32 = 20;
 const LOCK_RETRY: Duration = Duration::from_millis(50);
 
+/// At a time so much of the quota is given up, or so many bytes: often enough is as good as always, and costs less.
+const QUOTA_STEPS: u64 = 128;
+const MAX_STEP_BYTES: u64 = 16 << 20;
+
 /// Where the cache is and how large it may grow.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
@@ -53,6 +57,8 @@ pub(super) struct Inner {
     table: RwLock<Table>,
     /// Held while contents from another boot are verified, and by whoever needs one of them.
     rechecking: Mutex<()>,
+    /// Held while room is made.
+    evicting: Mutex<()>,
     on_altered: RwLock<Option<AlteredHook>>,
     ledger: Arc<Ledger>,
     handles: Arc<Handles>,
@@ -87,6 +93,7 @@ impl Store {
             cache_dir: cache_dir.clone(),
             table: RwLock::default(),
             rechecking: Mutex::new(()),
+            evicting: Mutex::new(()),
             on_altered: RwLock::new(None),
             ledger: Arc::new(Ledger::new(quota_bytes)),
             handles: Arc::new(Handles::new(MAX_HANDLES)),
@@ -329,9 +336,32 @@ impl Inner {
         suspects.iter().for_each(|content_id| self.settle(content_id));
     }
 
-    /// Deletes contents nobody has open, least recently used first, until `bytes` are freed; returns how many were.
+    /// Sees to it that `bytes` fit, as far as anything can be given up for them: whether they may. One thread does so at a time, or they would
+    /// choose the same.
+    pub(super) fn make_room(&self, bytes: u64) -> bool {
+        let _evicting = lock(&self.evicting);
+        let excess = self.ledger.excess_with(bytes);
+        excess == 0 || self.evict(excess) > 0
+    }
+
+    /// Frees `bytes`, and some more at once where there is much: deletes contents nobody has open, least recently used first, then gives up
+    /// what is not needed of open ones. Returns how many were freed.
     pub(super) fn evict(&self, bytes: u64) -> u64 {
-        let used_before = self.ledger.used_bytes();
+        let bytes = bytes.max((self.ledger.quota_bytes() / QUOTA_STEPS).min(MAX_STEP_BYTES));
+        let mut freed = self.evict_idle(bytes);
+        let mut open: Vec<_> = read(&self.table).partial.values().map(Arc::clone).collect();
+        open.sort_by_key(|content| content.used_at_s());
+        for content in open {
+            if freed >= bytes {
+                break;
+            }
+            freed += content.give_up_spare(bytes - freed);
+        }
+        freed
+    }
+
+    fn evict_idle(&self, bytes: u64) -> u64 {
+        let mut freed = 0;
         let doomed: Vec<Doomed> = {
             let mut table = write(&self.table);
             let is_idle = |content: &&Arc<Content>| Arc::strong_count(content) == 1;
@@ -344,15 +374,17 @@ impl Inner {
             idle.sort_unstable();
             let mut doomed = Vec::new();
             for (_, content_id) in idle {
-                if used_before.saturating_sub(self.ledger.used_bytes()) >= bytes {
+                if freed >= bytes {
                     break;
                 }
-                doomed.extend(table.partial.remove(&content_id).and_then(|content| self.doom(&content)));
+                let Some(content) = table.partial.remove(&content_id) else { continue };
+                freed += content.verified_bytes();
+                doomed.extend(self.doom(&content));
             }
             doomed
         };
         delete_all(doomed);
-        used_before.saturating_sub(self.ledger.used_bytes())
+        freed
     }
 
     /// Ends a content that was just taken out of the (still locked) table, so that its place is free.

@@ -23,7 +23,7 @@ use super::{
     order::ReadOrder,
 };
 use crate::{
-    chunk_scheduler::{LeavesGained, UplinkState},
+    chunk_scheduler::{LeavesGained, LeavesLost, UplinkState},
     clock,
     discovery::OwnFiles,
     mailbox,
@@ -285,6 +285,20 @@ impl UploaderActor {
         }
     }
 
+    /// Tells everybody who follows a content what is held of it, from scratch.
+    fn tell_all(&self, content: &Content) {
+        let (content_id, backlog_ms) = (content.content_id(), self.core.backlog_ms());
+        for session in self.announcer.subscribers(&content_id) {
+            let Some((link, remote)) = self.links.get(&SessionId(session)) else { continue };
+            if self.content_for(remote, &content_id).is_none() {
+                continue;
+            }
+            for have in first_haves(content_id, content.size_bytes(), &content.verified(), backlog_ms) {
+                send(link, have);
+            }
+        }
+    }
+
     fn report(&mut self, _: &mut Context<Self>) {
         let bps = self.core.uplink_bps();
         if bps > 0 {
@@ -387,25 +401,30 @@ impl Handler<LeavesGained> for UploaderActor {
     }
 }
 
+impl Handler<LeavesLost> for UploaderActor {
+    type Result = ();
+
+    fn handle(&mut self, LeavesLost { content }: LeavesLost, _: &mut Self::Context) {
+        if !content.is_complete() {
+            self.core.seeds_no_more(&content.content_id());
+        }
+        self.tell_all(&content);
+    }
+}
+
 impl Handler<OwnFiles> for UploaderActor {
     type Result = ();
 
     fn handle(&mut self, files: OwnFiles, ctx: &mut Self::Context) {
         for content_id in &files.removed {
             self.kinds.remove(content_id);
+            self.core.seeds_no_more(content_id);
         }
-        let backlog_ms = self.core.backlog_ms();
         for file in &files.changed {
             self.kinds.insert(file.content_id, file.kind);
             self.core.seeds(file.content_id, file.size_bytes, file.bitrate_bps);
-            for session in self.announcer.subscribers(&file.content_id) {
-                let Some((link, remote)) = self.links.get(&SessionId(session)) else { continue };
-                let Some(content) = self.content_for(remote, &file.content_id) else { continue };
-                for have in
-                    first_haves(file.content_id, content.size_bytes(), &content.verified(), backlog_ms)
-                {
-                    send(link, have);
-                }
+            if let Some(content) = self.store.get(&file.content_id) {
+                self.tell_all(&content);
             }
         }
         self.drive(ctx);

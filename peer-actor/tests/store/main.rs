@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
 
 mod crash;
+mod larger;
 mod sample;
 
 use std::{

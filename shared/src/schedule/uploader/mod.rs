@@ -125,6 +125,11 @@ impl Uploader {
         self.origin.content(content_id, size_bytes, bitrate_bps);
     }
 
+    /// A content is not here any more, or not all of it.
+    pub fn seeds_no_more(&mut self, content_id: &ContentId) {
+        self.origin.forget(content_id);
+    }
+
     /// Whether it is a seed of the content.
     pub fn is_seed_of(&self, content_id: &ContentId) -> bool {
         self.origin.is_seed_of(content_id)

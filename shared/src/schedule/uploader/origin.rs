@@ -95,6 +95,12 @@ impl Origin {
         self.media.contains_key(content_id)
     }
 
+    /// Of what it is a seed no longer it makes no copies.
+    pub(super) fn forget(&mut self, content_id: &ContentId) {
+        self.media.remove(content_id);
+        self.copies.remove(content_id);
+    }
+
     /// Whether anybody wants something of what the node is a seed of.
     pub(super) fn is_in_demand(&self) -> bool {
         !self.copies.is_empty()

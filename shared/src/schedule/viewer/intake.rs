@@ -111,6 +111,7 @@ impl Viewer {
     /// Leaves from `source` verified and are stored.
     pub fn verified(&mut self, now_ms: u64, source: SourceId, leaves: LeafRange) {
         self.touch(now_ms);
+        self.trouble = None;
         self.no_longer_verifying(source, leaves);
         // A late chunk may overlap what came meanwhile.
         let size = self.config.size_bytes;
@@ -124,11 +125,15 @@ impl Viewer {
         self.put(leaves);
     }
 
-    /// Leaves from `source` verified but could not be stored; they are wanted as before. The owner sees to it that this ends.
-    pub fn unstored(&mut self, now_ms: u64, source: SourceId, leaves: LeafRange) {
+    /// Leaves from `source` could not be stored; they are wanted as before. Where `why` says what is in the way of storing anything, for a
+    /// person, nothing more is asked for for a while.
+    pub fn unstored(&mut self, now_ms: u64, source: SourceId, leaves: LeafRange, why: Option<String>) {
         self.touch(now_ms);
         self.no_longer_verifying(source, leaves);
         self.retake(leaves);
+        if let Some(why) = why {
+            self.hold_back(why);
+        }
     }
 
     /// Leaves from `source` did not verify: it is banned, and all that was asked of it is asked of others.

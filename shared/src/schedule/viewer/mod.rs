@@ -26,6 +26,7 @@ mod observe;
 mod plan;
 mod reader;
 mod repair;
+mod room;
 mod source;
 mod timeline;
 mod tokens;
@@ -36,12 +37,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 pub use self::types::{
-    Arrival, ChunkRequest, ReaderId, SourceId, SourceSnapshot, SourceTraits, ViewerConfig, ViewerOutput,
-    ViewerSnapshot,
+    Arrival, ChunkRequest, Needs, ReaderId, SourceId, SourceSnapshot, SourceTraits, ViewerConfig,
+    ViewerOutput, ViewerSnapshot,
 };
 use self::{
     flights::Flights,
     reader::Reader,
+    room::Trouble,
     source::{DEFAULT_BYTES_PER_MS, Source},
     timeline::Timeline,
     tokens::Tokens,
@@ -108,6 +110,8 @@ pub struct Viewer {
     next_repair_ms: u64,
     tokens: Tokens,
     tally: Tally,
+    /// While nothing can be stored.
+    trouble: Option<Trouble>,
 }
 
 impl Viewer {
@@ -145,6 +149,7 @@ impl Viewer {
             next_repair_ms: 0,
             tokens: Tokens::default(),
             tally: Tally::default(),
+            trouble: None,
             config,
         };
         viewer.startup = viewer.startup_leaves();
@@ -252,7 +257,7 @@ impl Viewer {
             }
             self.plan();
         }
-        if self.config.tokens && self.outputs.is_empty() {
+        if self.config.tokens && self.outputs.is_empty() && self.trouble.is_none() {
             self.ask_for_fresh();
         }
         self.outputs.pop_front()
@@ -264,7 +269,7 @@ impl Viewer {
         let dry_ms = self.readers.values().filter_map(|reader| reader.runs_dry_at_ms(&self.timeline)).min();
         let dry =
             dry_ms.map(|at_ms| Deadline { at_ms: at_ms.max(self.now_ms + 1), reason: "a reader runs dry" });
-        let tokens = if self.config.tokens { self.tokens_due_ms() } else { None };
+        let tokens = if self.config.tokens && self.trouble.is_none() { self.tokens_due_ms() } else { None };
         let tokens = tokens.map(|at_ms| Deadline { at_ms, reason: "the uplink is about to idle" });
         repair.into_iter().chain(dry).chain(tokens).min_by_key(|deadline| deadline.at_ms)
     }

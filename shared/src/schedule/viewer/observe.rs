@@ -89,6 +89,9 @@ impl Viewer {
     }
 
     fn waiting(&self, now_ms: u64) -> Option<String> {
+        if let Some(trouble) = &self.trouble {
+            return Some(trouble.why.clone());
+        }
         let reader = self.readers.values().find(|reader| reader.dry_since_ms.is_some())?;
         let leaf = leaf_of(reader.position);
         let holders = self.sources.values().filter(|source| source.have.has(leaf));

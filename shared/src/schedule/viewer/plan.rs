@@ -101,10 +101,16 @@ impl Viewer {
     /// Fills the pipelines of all sources.
     pub(super) fn plan(&mut self) {
         self.unmet = false;
+        let tries_in_trouble = self.tries_in_trouble();
+        if tries_in_trouble == Some(0) {
+            (self.unmet, self.is_full) = (true, true);
+            return;
+        }
         let usable = self.sources.values().filter(|source| source.is_usable(self.now_ms)).count() as u64;
         let is_crowd = self.is_crowd();
         let near_bytes = if is_crowd { self.timeline.bytes_in(NEAR_MEDIA_MS) } else { 0 };
         let scarce = self.scarce_origin();
+        let usual_tries = if scarce.is_some() { MAX_CROWD_TRIES } else { MAX_TRIES };
         let mut round = Round {
             usual: self.usual_bytes_per_ms(),
             near_floor_bytes: near_bytes / usable.max(1),
@@ -112,7 +118,7 @@ impl Viewer {
             is_crowd,
             scarce,
             room_bytes: self.timeline.bytes_in(NEAR_MEDIA_MS).saturating_sub(self.bytes_at_peers(scarce)),
-            tries: if scarce.is_some() { MAX_CROWD_TRIES } else { MAX_TRIES },
+            tries: tries_in_trouble.unwrap_or(usual_tries),
             direct: scarce.map_or(0, |origin| self.direct_requests(origin)),
             asks: BTreeMap::new(),
         };

@@ -133,6 +133,15 @@ pub enum ViewerOutput {
     },
 }
 
+/// What of a content must stay in the cache while it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// Leaves readers are about to need or have just read, by their first; they may overlap.
+    pub leaves: Vec<LeafRange>,
+    /// Where the first reader is: what lies before it was read, what lies after it may yet be.
+    pub playhead: LeafIndex,
+}
+
 /// What a data frame is to the viewer that is told of it, before its bytes are verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {

@@ -1,0 +1,123 @@
+//! Giving up part of a content: what nobody who has it open is about to need, so that a stream may be larger than the cache.
+//!
+//! Invariant: leaves are struck from memory and map before their bytes go, and nobody writes meanwhile; so what is claimed is there, at any
+//! instant, and a read that began before finds out ([`Content::losses`]).
+
+use std::{io, ops::Range, sync::atomic::Ordering};
+
+use shared::{LeafRange, LeafSet, schedule::viewer::Needs};
+use tracing::{debug, warn};
+
+use super::{
+    content::{Content, Held},
+    sync::{lock, read, write},
+};
+
+impl Content {
+    /// Says what must stay while the content is open; of a content for which that was never said, everything must.
+    pub fn set_needs(&self, needs: Needs) {
+        *lock(&self.needs) = Some(needs);
+    }
+
+    /// Grows whenever leaves that were verified are so no longer.
+    pub fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Acquire)
+    }
+
+    /// Gives up about `bytes` of what nobody needs; returns how many were.
+    pub(super) fn give_up_spare(&self, bytes: u64) -> u64 {
+        let spare = match (&*lock(&self.needs), &*read(&self.held)) {
+            (Some(needs), Held::Some(held)) => spare(held, needs, bytes),
+            _ => return 0,
+        };
+        if spare.is_empty() {
+            return 0;
+        }
+        match self.punch_out(&spare) {
+            Ok(freed) => {
+                debug!(content = %self.content_id().short(), freed, "what nobody needs was given up");
+                freed
+            }
+            Err(error) => {
+                warn!(content = %self.content_id().short(), %error, "no part of a content can be given up");
+                0
+            }
+        }
+    }
+
+    fn punch_out(&self, ranges: &[LeafRange]) -> io::Result<u64> {
+        let mut is_dirty = write(&self.is_dirty);
+        // A clean map would be believed after the machine died, also where its bits were lost and the hole was not.
+        self.mark_dirty(&mut is_dirty)?;
+        let (_, freed) = self.strike(ranges)?;
+        for range in ranges {
+            let bytes = range.bytes(self.size_bytes());
+            if let Err(error) = self.files.punch_hole(bytes.start, bytes.end - bytes.start) {
+                warn!(content = %self.content_id().short(), %error, "the disk keeps what was given up until the content is deleted");
+                break;
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Strikes leaves from memory and map: how many of them were held, and how many bytes that were.
+    pub(super) fn strike(&self, ranges: &[LeafRange]) -> io::Result<(u32, u64)> {
+        let mut guard = write(&self.held);
+        let Held::Some(held) = &mut *guard else { return Ok((0, 0)) };
+        let before = self.bytes_of(held);
+        let lost = ranges.iter().map(|range| held.remove(*range)).sum();
+        let freed = before - self.bytes_of(held);
+        self.losses.fetch_add(1, Ordering::AcqRel);
+        let written = ranges.iter().try_for_each(|range| self.write_bits(held, *range));
+        drop(guard);
+        self.ledger.release(freed);
+        self.changes.bump();
+        written.map(|()| (lost, freed))
+    }
+}
+
+/// About `bytes` of what is held and not needed: first what was read, the longest passed first; then what lies ahead, the farthest first.
+fn spare(held: &LeafSet, needs: &Needs, bytes: u64) -> Vec<LeafRange> {
+    let mut free = Vec::new();
+    let mut from = 0;
+    for needed in &needs.leaves {
+        free.push(from..needed.first.max(from));
+        from = from.max(needed.end());
+    }
+    free.push(from..held.leaf_count().max(from));
+    let within = |range: &Range<u32>| LeafRange::new(range.start, range.end - range.start);
+    let (behind, mut ahead): (Vec<LeafRange>, Vec<LeafRange>) =
+        free.iter().flat_map(|range| held.runs_in(within(range))).partition(|run| run.first < needs.playhead);
+    ahead.reverse();
+    let mut left = bytes.div_ceil(shared::limits::LEAF_BYTES) as u32;
+    let mut chosen = Vec::new();
+    for (run, is_ahead) in behind.iter().map(|run| (run, false)).chain(ahead.iter().map(|run| (run, true))) {
+        let count = run.count.min(left);
+        if count == 0 {
+            break;
+        }
+        left -= count;
+        chosen.push(LeafRange::new(if is_ahead { run.end() - count } else { run.first }, count));
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_goes_first_then_what_is_farthest_ahead() {
+        let mut held = LeafSet::full(100);
+        held.remove(LeafRange::new(2, 3));
+        let needs = Needs { leaves: vec![LeafRange::new(0, 1), LeafRange::new(40, 20)], playhead: 44 };
+        let leaf = shared::limits::LEAF_BYTES;
+        assert_eq!(spare(&held, &needs, 3 * leaf), [LeafRange::new(1, 1), LeafRange::new(5, 2)]);
+        let all = spare(&held, &needs, 1_000 * leaf);
+        assert_eq!(all, [LeafRange::new(1, 1), LeafRange::new(5, 35), LeafRange::new(60, 40)]);
+        let some = spare(&held, &needs, 40 * leaf);
+        assert_eq!(some.last(), Some(&LeafRange::new(96, 4)));
+        let everything = Needs { leaves: vec![LeafRange::new(0, 100)], playhead: 0 };
+        assert!(spare(&held, &everything, leaf).is_empty());
+    }
+}
