@@ -16,7 +16,9 @@ use bytes::Bytes;
 use memmap2::MmapMut;
 use shared::limits::IDLE_BUFFER_BYTES;
 
-/// Buffers below this are allocated, and share an eighth of what may lie idle.
+/// Buffers below this are allocated.
+const MAPPED_BYTES: usize = 16 * 1024;
+/// Buffers below this share an eighth of what may lie idle.
 const LARGE_BYTES: usize = 64 * 1024;
 
 /// log2 of the smallest kept buffer, and of what is larger than any.
@@ -49,7 +51,7 @@ enum Memory {
 
 impl Memory {
     fn of(len: usize) -> Self {
-        let mapped = if len < LARGE_BYTES { None } else { MmapMut::map_anon(len).ok() };
+        let mapped = if len < MAPPED_BYTES { None } else { MmapMut::map_anon(len).ok() };
         mapped.map_or_else(|| Self::Allocated(vec![0; len].into()), Self::Mapped)
     }
 

@@ -102,7 +102,7 @@ impl Viewer {
     pub(super) fn plan(&mut self) {
         self.unmet = false;
         let tries_in_trouble = self.tries_in_trouble();
-        if tries_in_trouble == Some(0) {
+        if tries_in_trouble == Some(0) || self.is_store_behind() {
             (self.unmet, self.is_full) = (true, true);
             return;
         }

@@ -9,6 +9,8 @@ use crate::units::{LeafRange, leaf_of};
 /// How long nothing is asked for after a chunk could not be stored, first and at most.
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 30_000;
+/// What may have come and not be stored yet.
+const MAX_UNSTORED_BYTES: u64 = 6 << 20;
 /// The part of its window that stays behind a reader, for one that goes back a little.
 const BEHIND: u64 = 4;
 
@@ -46,6 +48,13 @@ impl Viewer {
             self.trouble = Some(Trouble { why, until_ms: self.now_ms + pause_ms, pause_ms });
         }
         self.cancel(self.flights.iter().map(|(id, _)| id).collect());
+    }
+
+    /// Whether more has come than is stored as yet: then the store is what is slow, and more would only wait in memory.
+    pub(super) fn is_store_behind(&self) -> bool {
+        let bytes: u64 =
+            self.verifying.iter().map(|(_, leaves)| leaves.len_bytes(self.config.size_bytes)).sum();
+        bytes >= MAX_UNSTORED_BYTES
     }
 
     /// How many chunks may be asked for now, where storing fails; none where it does not.
