@@ -36,9 +36,9 @@ impl World {
                 node.uploader.request(now_ms, link, CONTENT, size, epoch, starting, &wanted);
                 self.serve(n);
             }
-            Message::Cancel(ids) => {
+            Message::Cancel { ids, confirm } => {
                 node.ledger.cancelled(from, &ids);
-                node.uploader.cancel(now_ms, link, &ids);
+                node.uploader.cancel(now_ms, link, &ids, confirm);
                 self.serve(n);
             }
             Message::Flush(epoch) => {

@@ -24,7 +24,7 @@ const SEGMENT_BYTES: u64 = 1_448;
 #[derive(Debug, Clone)]
 pub(super) enum Message {
     Request { epoch: u32, starting: bool, chunks: Vec<ChunkRequest> },
-    Cancel(Vec<RequestId>),
+    Cancel { ids: Vec<RequestId>, confirm: bool },
     Flush(u32),
     Refuse { id: RequestId, reason: RefuseReason },
     Credit { granted_bytes: u64, received_bytes: u64 },
@@ -40,7 +40,7 @@ impl Message {
     pub(super) fn control_bytes(&self) -> u64 {
         let message_bytes = match self {
             Self::Request { chunks, .. } => 47 + 11 * chunks.len() as u64,
-            Self::Cancel(ids) => 12 + 4 * ids.len() as u64,
+            Self::Cancel { ids, .. } => 13 + 4 * ids.len() as u64,
             Self::Have { ranges, .. } => 50 + 4 * ranges.len() as u64,
             Self::Token(_) => 55,
             Self::Flush(_) | Self::Refuse { .. } => 50,

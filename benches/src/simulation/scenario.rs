@@ -103,6 +103,8 @@ pub enum Joins {
     At(u64),
     /// One after the other, evenly over this time.
     Evenly(u64),
+    /// At these times, in turn.
+    Listed(&'static [u64]),
     /// At random within this time.
     Randomly(u64),
     /// At random within this time, most in its middle and hardly any at its ends: sin squared.
@@ -293,6 +295,14 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "crowd-near",
         about: "the reference crowd, 2 ms round trip",
+        rtt_ms: 2,
+        jitter_ms: 0,
+        ..REFERENCE
+    },
+    Scenario {
+        name: "crowd-kit",
+        about: "the reference crowd as the comparison kit runs it: its moments of joining, 2 ms round trip",
+        groups: &[viewers(8, Joins::Listed(&[69, 327, 1_185, 1_850, 2_720, 3_020, 3_129, 4_187]))],
         rtt_ms: 2,
         jitter_ms: 0,
         ..REFERENCE

@@ -220,9 +220,11 @@ impl World {
                 let verdict = held.map_or(Ok(()), |held| ledger.ask(to, &chunks, held));
                 (Message::Request { epoch, starting, chunks }, verdict)
             }
-            ViewerOutput::Cancel { ids, .. } => {
-                ids.iter().for_each(|id| ledger.land(*id));
-                (Message::Cancel(ids), Ok(()))
+            ViewerOutput::Cancel { ids, confirm, .. } => {
+                if !confirm {
+                    ids.iter().for_each(|id| ledger.land(*id));
+                }
+                (Message::Cancel { ids, confirm }, Ok(()))
             }
             ViewerOutput::Flush { epoch, .. } => {
                 ledger.land_all(to);

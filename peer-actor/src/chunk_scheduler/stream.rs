@@ -268,7 +268,9 @@ impl Stream {
                     .collect();
                 (source, wire::Request { content_id, epoch: *epoch, starting: *starting, chunks }.into())
             }
-            ViewerOutput::Cancel { source, ids } => (source, wire::Cancel { ids: ids.clone() }.into()),
+            ViewerOutput::Cancel { source, ids, confirm } => {
+                (source, wire::Cancel { ids: ids.clone(), confirm: *confirm }.into())
+            }
             ViewerOutput::Flush { source, epoch } => {
                 (source, wire::Flush { content_id, epoch: *epoch }.into())
             }

@@ -106,7 +106,9 @@ impl UploaderActor {
                 self.core.closed(now_ms, session.0, close.content_id);
             }
             PeerMessage::Request(request) => self.request(session, remote, link, &request),
-            PeerMessage::Cancel(cancel) => self.core.cancel(now_ms, session.0, &cancel.ids),
+            PeerMessage::Cancel(cancel) => {
+                self.core.cancel(now_ms, session.0, &cancel.ids, cancel.confirm);
+            }
             PeerMessage::Flush(flush) => self.core.flush(now_ms, session.0, flush.content_id, flush.epoch),
             PeerMessage::Token(token) => self.token(session, remote, link, &token),
             PeerMessage::Have(have) => {

@@ -81,12 +81,15 @@ pub struct Request {
     pub chunks: Vec<WantedChunk>,
 }
 
-/// Takes back requests that have not begun to be served.
+/// Takes back requests that have not begun to be served. Data that has left comes nevertheless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancel {
     /// Which.
     #[serde(deserialize_with = "list::<_, _, MAX_REQUEST_BATCH>")]
     pub ids: Vec<RequestId>,
+    /// Whether each one that will now not be served is to be answered with [`RefuseReason::Withdrawn`]: whoever wants to ask elsewhere, and
+    /// not get it twice, waits for that.
+    pub confirm: bool,
 }
 
 /// Voids every request for the content with an epoch below this one.
@@ -136,6 +139,9 @@ pub enum RefuseReason {
     /// The bytes could not be read here.
     #[error("could not be read at the source")]
     Unreadable,
+    /// It was taken back before it had begun to be served.
+    #[error("taken back")]
+    Withdrawn,
 }
 
 /// Asks the origin for one chunk of its own choice that nobody has yet.

@@ -178,22 +178,24 @@ impl Link {
         self.reading.insert(queued.id, reading);
     }
 
-    /// Drops what the viewer no longer wants; what is being read is dropped when it has been read.
-    pub(super) fn void(&mut self, is_void: impl Fn(&Queued) -> bool) {
-        self.queue.retain(|queued| !is_void(queued));
+    /// Drops what the viewer no longer wants, and names it; what is being read is dropped when it has been read.
+    pub(super) fn void(
+        &mut self,
+        is_void: impl Fn(RequestId, &ContentId, u32) -> bool,
+    ) -> Vec<(RequestId, ContentId)> {
+        let mut dropped = Vec::new();
+        self.queue.retain(|queued| {
+            let is_dropped = is_void(queued.id, &queued.content_id, queued.epoch);
+            dropped.extend(is_dropped.then_some((queued.id, queued.content_id)));
+            !is_dropped
+        });
         for (id, reading) in &mut self.reading {
-            let as_queued = Queued {
-                id: *id,
-                content_id: reading.content_id,
-                epoch: reading.epoch,
-                leaves: reading.leaves,
-                bytes: reading.bytes,
-                deadline_ms: 0,
-                proof_skip: 0,
-                starting: false,
-            };
-            reading.is_void |= is_void(&as_queued);
+            if !reading.is_void && is_void(*id, &reading.content_id, reading.epoch) {
+                reading.is_void = true;
+                dropped.push((*id, reading.content_id));
+            }
         }
+        dropped
     }
 
     pub(super) fn oldest_epoch(&self, content_id: &ContentId) -> u32 {

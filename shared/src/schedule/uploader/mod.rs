@@ -247,11 +247,15 @@ impl Uploader {
         self.pump(now_ms);
     }
 
-    /// A viewer takes requests back.
-    pub fn cancel(&mut self, now_ms: u64, link: LinkId, ids: &[RequestId]) {
+    /// A viewer takes requests back. With `confirm` it is told which will not be served.
+    pub fn cancel(&mut self, now_ms: u64, link: LinkId, ids: &[RequestId], confirm: bool) {
         let link_id = link;
         if let Some(link) = self.links.get_mut(&link_id) {
-            link.void(|queued| ids.contains(&queued.id));
+            let dropped = link.void(|id, _, _| ids.contains(&id)).into_iter().filter(|_| confirm);
+            self.outputs.extend(dropped.map(|(id, content_id)| {
+                let reason = RefuseReason::Withdrawn;
+                UploaderOutput::Refuse { link: link_id, content_id, id, reason }
+            }));
         }
         self.origin.void(link_id, |wanted| ids.contains(&wanted.id));
         self.pump(now_ms);
@@ -262,7 +266,7 @@ impl Uploader {
         let link_id = link;
         if let Some(link) = self.links.get_mut(&link_id) {
             link.set_oldest_epoch(content_id, epoch);
-            link.void(|queued| queued.content_id == content_id && queued.epoch < epoch);
+            link.void(|_, of, asked| *of == content_id && asked < epoch);
         }
         self.origin.void(link_id, |wanted| wanted.content_id == content_id && wanted.epoch < epoch);
         self.pump(now_ms);
@@ -273,7 +277,7 @@ impl Uploader {
         let link_id = link;
         if let Some(link) = self.links.get_mut(&link_id) {
             link.forget_epoch(&content_id);
-            link.void(|queued| queued.content_id == content_id);
+            link.void(|_, of, _| *of == content_id);
         }
         self.origin.closed(link_id, &content_id);
         self.pump(now_ms);

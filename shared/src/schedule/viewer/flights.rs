@@ -26,6 +26,8 @@ pub(super) struct Flight {
     pub(super) expected_ms: u64,
     /// Whether another flight for the same leaves was sent while this one was out, or this is that other one.
     pub(super) hedged: bool,
+    /// Since when its source has been asked to give it up, so that another can be asked.
+    pub(super) leaving_since_ms: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +89,12 @@ impl Flights {
     pub(super) fn mark_hedged(&mut self, id: RequestId) {
         if let Some(flight) = self.by_id.get_mut(&id) {
             flight.hedged = true;
+        }
+    }
+
+    pub(super) fn mark_leaving(&mut self, id: RequestId, now_ms: u64) {
+        if let Some(flight) = self.by_id.get_mut(&id) {
+            flight.leaving_since_ms = Some(now_ms);
         }
     }
 

@@ -157,6 +157,7 @@ impl Viewer {
         let Some(known) = self.sources.get_mut(&source) else { return };
         match reason {
             RefuseReason::Busy(ms) => known.back_off(now_ms, ms.into()),
+            RefuseReason::Withdrawn => flight.iter().for_each(|flight| self.moved_off(flight)),
             RefuseReason::NotHere | RefuseReason::NotAChunk | RefuseReason::Unreadable => {
                 if let Some(flight) = flight {
                     known.have.remove(flight.leaves);
@@ -238,18 +239,18 @@ impl Viewer {
     pub(super) fn cancel(&mut self, ids: Vec<RequestId>) {
         for id in ids {
             let Some(flight) = self.take_back(id) else { continue };
-            self.push_cancel(flight.source, id);
+            self.push_cancel(flight.source, id, false);
         }
     }
 
-    fn push_cancel(&mut self, to: SourceId, id: RequestId) {
-        if let Some(ViewerOutput::Cancel { source, ids }) = self.outputs.back_mut()
-            && *source == to
+    pub(super) fn push_cancel(&mut self, to: SourceId, id: RequestId, confirmed: bool) {
+        if let Some(ViewerOutput::Cancel { source, ids, confirm }) = self.outputs.back_mut()
+            && (*source, *confirm) == (to, confirmed)
             && ids.len() < MAX_REQUEST_BATCH
         {
             ids.push(id);
         } else {
-            self.outputs.push_back(ViewerOutput::Cancel { source: to, ids: vec![id] });
+            self.outputs.push_back(ViewerOutput::Cancel { source: to, ids: vec![id], confirm: confirmed });
         }
     }
 }

@@ -328,6 +328,7 @@ impl Viewer {
             deadline_ms: self.now_ms.saturating_add_signed(slack_ms),
             expected_ms,
             hedged,
+            leaving_since_ms: None,
         };
         self.take_off(id, flight);
         ChunkRequest { id, leaves, deadline_ms: slack_ms.clamp(i32::MIN.into(), i32::MAX.into()) as i32 }

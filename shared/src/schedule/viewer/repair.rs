@@ -23,6 +23,10 @@ const IN_TIME_MS: f64 = 100.0;
 const JUST_IN_TIME_MS: f64 = 300.0;
 /// One that takes longer is too busy to be asked for that.
 const QUICK_MS: f64 = 1_200.0;
+/// Outside a crowd, what is needed within this moves without a word: there is supply for asking twice.
+const ASK_FIRST_SLACK_MS: f64 = 2_000.0;
+/// How long a source may take to say that it gives a request up.
+const LEAVE_PATIENCE_MS: u64 = 1_000;
 const MAX_BACK_OFF: u8 = 6;
 /// A request this old at a source that delivers other things is lost.
 const LOST_AFTER_MS: u64 = 10_000;
@@ -187,13 +191,16 @@ impl Viewer {
     ) -> bool {
         let is_scarce = scarce.is_some();
         let waited_ms = self.now_ms.saturating_sub(flight.sent_ms);
+        if let Some(since_ms) = flight.leaving_since_ms {
+            return self.leave_without_word(id, flight, since_ms, scarce, asks);
+        }
         if flight.hedged || waited_ms < MOVE_AFTER_MS << self.back_off(flight) {
             return false;
         }
         let still_ms = self.still_ms(flight, is_scarce);
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
         if scarce == Some(flight.source) {
-            return self.leave_the_origin(id, flight, scarce, asks);
+            return self.leave_the_origin(id, flight, scarce);
         }
         let Some(source) = self.sources.get(&flight.source) else { return false };
         let (is_proven, silent_ms) = (source.is_proven(), source.silent_ms(self.now_ms));
@@ -216,29 +223,68 @@ impl Viewer {
         if MOVE_FACTOR * ms + 100.0 >= still_ms {
             return false;
         }
-        self.count_move(flight.leaves.first);
-        self.cancel(vec![id]);
-        self.ask_other(other, flight, ms, false, asks);
+        let has_time = is_scarce || slack_ms > ASK_FIRST_SLACK_MS;
+        if is_hopeless || !has_time {
+            self.take_to(other, ms, id, flight, asks);
+        } else {
+            self.leave(id, flight);
+        }
         true
     }
 
     /// What an origin sends twice is what it has left over, and no deadline can rely on that: a peer is asked while it can still make it.
-    fn leave_the_origin(
-        &mut self,
-        id: RequestId,
-        flight: &Flight,
-        scarce: Option<SourceId>,
-        asks: &mut Asks,
-    ) -> bool {
+    fn leave_the_origin(&mut self, id: RequestId, flight: &Flight, scarce: Option<SourceId>) -> bool {
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
-        let Some((ms, other)) = self.best_other(flight, false, scarce) else { return false };
+        let Some((ms, _)) = self.best_other(flight, false, scarce) else { return false };
         if slack_ms > ms + JUST_IN_TIME_MS || ms > QUICK_MS {
             return false;
         }
+        self.leave(id, flight);
+        true
+    }
+
+    /// Asks a source to give a request up. Only once it says that it has, another is asked: or both would send.
+    fn leave(&mut self, id: RequestId, flight: &Flight) {
+        self.flights.mark_leaving(id, self.now_ms);
+        self.push_cancel(flight.source, id, true);
+    }
+
+    /// A source that was asked to give a request up says nothing for long: it is asked of another nevertheless.
+    fn leave_without_word(
+        &mut self,
+        id: RequestId,
+        flight: &Flight,
+        since_ms: u64,
+        scarce: Option<SourceId>,
+        asks: &mut Asks,
+    ) -> bool {
+        if self.now_ms < since_ms + LEAVE_PATIENCE_MS {
+            return false;
+        }
+        let Some((ms, other)) = self.best_other(flight, false, scarce) else { return false };
+        self.take_to(other, ms, id, flight, asks);
+        true
+    }
+
+    fn take_to(&mut self, other: SourceId, ms: f64, id: RequestId, flight: &Flight, asks: &mut Asks) {
         self.count_move(flight.leaves.first);
         self.cancel(vec![id]);
         self.ask_other(other, flight, ms, false, asks);
-        true
+    }
+
+    /// A source has given a request up, as it was asked: another is asked now, or whoever planning finds.
+    pub(super) fn moved_off(&mut self, flight: &Flight) {
+        self.count_move(flight.leaves.first);
+        if self.taken.intersects(flight.leaves) {
+            return;
+        }
+        let mut asks = Asks::new();
+        if let Some((ms, other)) = self.best_other(flight, false, self.scarce_origin())
+            && other != flight.source
+        {
+            self.ask_other(other, flight, ms, false, &mut asks);
+        }
+        self.emit(asks);
     }
 
     /// How long a flight is going to take where it is: by what is queued there before it, and no less than its waiting so far suggests.

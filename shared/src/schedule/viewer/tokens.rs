@@ -132,6 +132,7 @@ impl Viewer {
             deadline_ms: self.now_ms.saturating_add_signed(slack_ms),
             expected_ms: NOTHING_FRESH_MS,
             hedged: false,
+            leaving_since_ms: None,
         };
         self.take_off(id, flight);
     }

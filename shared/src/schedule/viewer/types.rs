@@ -103,6 +103,8 @@ pub enum ViewerOutput {
         source: SourceId,
         /// Which requests.
         ids: Vec<RequestId>,
+        /// Whether to be told which of them will not be served: they are out until then.
+        confirm: bool,
     },
     /// Send a Flush: everything asked before this epoch is void.
     Flush {
