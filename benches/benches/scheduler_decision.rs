@@ -133,7 +133,7 @@ impl Node {
         if let Some((link, id)) = self.served.pop_front() {
             assert!(self.uploader.read_done(self.now_ms, link, id, None));
             self.uploader.drained(self.now_ms, link, 0);
-            self.uploader.received(self.now_ms, link, u64::MAX);
+            self.uploader.received(self.now_ms, link, u64::MAX, self.now_ms as u32);
             self.ask(link);
         }
         self.uploader.handle_timeout(self.now_ms);

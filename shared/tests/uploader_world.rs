@@ -72,7 +72,7 @@ fn the_earliest_deadline_goes_first_over_all_links() {
     assert!(uploader.read_done(0, 4, 41, None));
     uploader.drained(200, 4, 0);
     assert_eq!(served(&mut uploader), [], "the kernel took it, which says nothing");
-    uploader.received(200, 4, 64 * LEAF_BYTES);
+    uploader.received(200, 4, 64 * LEAF_BYTES, 200);
     assert_eq!(served(&mut uploader), [(1, 12), (2, 21), (1, 11), (3, 31)]);
 }
 
@@ -112,7 +112,7 @@ fn nothing_flushed_cancelled_or_closed_is_served() {
     ask(&mut uploader, 1, 2, 1, 1, 0);
     ask_content(&mut uploader, 1, OTHER, 5, (3, 0, 1, 0));
     ask_content(&mut uploader, 2, OTHER, 5, (4, 0, 1, 0));
-    uploader.cancel(0, 1, &[2, 99]);
+    uploader.cancel(0, 1, &[2, 99], true);
     uploader.flush(0, 1, CONTENT, 1);
     uploader.closed(0, 2, OTHER);
     // A request that crosses its own flush is void too.
@@ -253,7 +253,7 @@ impl World {
             self.pipe.retain(|(_, left, _)| *left > 0);
             let left = self.pipe.iter().filter(|(other, ..)| *other == link).map(|(_, left, _)| left).sum();
             self.uploader.drained(self.now_ms, link, left);
-            self.uploader.received(self.now_ms, link, told);
+            self.uploader.received(self.now_ms, link, told, self.now_ms as u32);
         }
     }
 
@@ -331,7 +331,7 @@ impl Oracle {
                 let known = self.links.entry(link).or_default();
                 known.live.remove(&id);
                 known.reading.entry(id).and_modify(|reading| reading.1 = true);
-                uploader.cancel(now_ms, link, &[id]);
+                uploader.cancel(now_ms, link, &[id], id % 2 == 0);
             }
             Step::Flush { link, epoch } => {
                 let known = self.links.entry(link).or_default();
@@ -365,7 +365,7 @@ impl Oracle {
             Step::Received { link, more } => {
                 let known = self.links.entry(link).or_default();
                 known.received += more;
-                uploader.received(now_ms, link, known.received);
+                uploader.received(now_ms, link, known.received, now_ms as u32);
             }
             Step::Closed { link } => {
                 self.links.remove(&link);

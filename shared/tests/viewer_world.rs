@@ -384,7 +384,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         (0u32..5, 0u32..400, 0u32..400, 0u32..70)
             .prop_map(|(source, id, first, count)| Step::Arrived(source, id, first, count)),
         (any::<prop::sample::Index>(), 0u8..5).prop_map(|(at, fate)| Step::AnswerFlight(at, fate)),
-        (0u32..5, 0u32..400, 0u8..4).prop_map(|(source, id, reason)| Step::Refused(source, id, reason)),
+        (0u32..5, 0u32..400, 0u8..5).prop_map(|(source, id, reason)| Step::Refused(source, id, reason)),
         (0u32..400, 0u32..400).prop_map(|(first, count)| Step::Evicted(first, count)),
         (pairs, index).prop_map(|(ranges, index)| Step::Hints(ranges, index)),
         any::<bool>().prop_map(Step::KeepWhole),
@@ -443,6 +443,7 @@ fn reason_of(number: u8) -> RefuseReason {
         0 => RefuseReason::NotHere,
         1 => RefuseReason::Busy(100),
         2 => RefuseReason::NotAChunk,
+        3 => RefuseReason::Withdrawn,
         _ => RefuseReason::Unreadable,
     }
 }

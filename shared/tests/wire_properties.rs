@@ -122,7 +122,7 @@ fn lists_beyond_their_limit_are_refused() {
     let have = |count| Have { ranges: vec![LeafRange::new(0, 1); count], ..small_have() };
     assert!(decode(&encode(&have(MAX_HAVE_RANGES).into())).is_ok());
     assert!(decode(&encode(&have(MAX_HAVE_RANGES + 1).into())).is_err());
-    let cancel = |count| Cancel { ids: vec![7; count] };
+    let cancel = |count| Cancel { ids: vec![7; count], confirm: false };
     assert!(decode(&encode(&cancel(MAX_REQUEST_BATCH).into())).is_ok());
     assert!(decode(&encode(&cancel(MAX_REQUEST_BATCH + 1).into())).is_err());
     assert!(decode(&encode(&cancel(0).into())).is_err());

@@ -46,10 +46,10 @@ impl World {
                 node.uploader.flush(now_ms, link, CONTENT, epoch);
                 self.serve(n);
             }
-            Message::Credit { granted_bytes, received_bytes } => {
+            Message::Credit { granted_bytes, received_bytes, at_ms } => {
                 node.ledger.granted(from, granted_bytes);
                 node.uploader.credit(now_ms, link, granted_bytes);
-                node.uploader.received(now_ms, link, received_bytes);
+                node.uploader.received(now_ms, link, received_bytes, at_ms);
                 self.serve(n);
             }
             Message::Have { reset, complete, ranges, backlog_ms } => {
@@ -124,7 +124,7 @@ impl World {
         let node = &mut self.nodes[n as usize];
         node.ledger.land(id);
         node.ledger.received_bytes += bytes;
-        let news = node.links.get_mut(&from).map(|peer| peer.received(bytes));
+        let news = node.links.get_mut(&from).map(|peer| peer.received(now_ms, bytes));
         let Some(viewer) = &mut node.viewer else { return };
         let arrival = viewer.data_arrived(now_ms, from, id, leaves, bytes);
         let is_known = arrival != Arrival::Unknown;

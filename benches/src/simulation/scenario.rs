@@ -302,7 +302,11 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "crowd-kit",
         about: "the reference crowd as the comparison kit runs it: its moments of joining, 2 ms round trip",
-        groups: &[viewers(8, Joins::Listed(&[69, 327, 1_185, 1_850, 2_720, 3_020, 3_129, 4_187]))],
+        groups: &[Group {
+            up: Up::Around(UP_BPS, 0.01),
+            joins: Joins::Listed(&[66, 328, 1_190, 1_850, 2_721, 3_020, 3_129, 4_187]),
+            ..VIEWERS_8
+        }],
         rtt_ms: 2,
         jitter_ms: 0,
         ..REFERENCE

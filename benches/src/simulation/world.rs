@@ -230,9 +230,10 @@ impl World {
                 ledger.land_all(to);
                 (Message::Flush(epoch), Ok(()))
             }
-            ViewerOutput::Token { id, epoch, from_leaf, forced_leaf, chunk_leaves, .. } => {
+            ViewerOutput::Token { id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms, .. } => {
                 let content_id = CONTENT;
-                let wanted = FreshWanted { id, content_id, epoch, from_leaf, forced_leaf, chunk_leaves };
+                let wanted =
+                    FreshWanted { id, content_id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms };
                 (Message::Token(wanted), Ok(()))
             }
             ViewerOutput::Ban { .. } => return self.violation(n, "bans an honest node"),

@@ -265,7 +265,7 @@ fn ask_and_never_read(source: SocketAddr, content_id: ContentId, size_bytes: u64
         guest.next(Duration::from_secs(5))?.context("no answer to Open")?.message,
         Message::Peer(PeerMessage::Have(_))
     ) {}
-    let lie = Credit { granted_bytes: 1 << 40, received_bytes: 1 << 40 };
+    let lie = Credit { granted_bytes: 1 << 40, received_bytes: 1 << 40, at_ms: 0 };
     guest.send(lie)?;
     let chunks: Vec<WantedChunk> = (0..leaf_count(size_bytes) / 4)
         .map(|n| WantedChunk { id: n + 1, leaves: LeafRange::new(n * 4, 4), deadline_ms: 0, proof_skip: 0 })

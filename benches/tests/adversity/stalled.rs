@@ -89,7 +89,7 @@ fn fetch(lab: &Lab, name: &str, tracker: &Tracker, id: &str) -> Result<Duration>
 fn ask_for_all(source: &Peer, content_id: ContentId, size_bytes: u64, received_bytes: u64) -> Result<Guest> {
     let mut guest = Guest::at_peer(source.listen, &guest::node(MediaKind::Video)?, Some(4096))?;
     guest.send(Open { content_id })?;
-    guest.send(Credit { granted_bytes: 1 << 40, received_bytes })?;
+    guest.send(Credit { granted_bytes: 1 << 40, received_bytes, at_ms: 0 })?;
     let chunks: Vec<WantedChunk> = (0..leaf_count(size_bytes) / CHUNK_LEAVES)
         .map(|n| LeafRange::new(n * CHUNK_LEAVES, CHUNK_LEAVES))
         .zip(1..=MAX_REQUEST_BATCH as u32)

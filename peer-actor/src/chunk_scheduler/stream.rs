@@ -274,7 +274,7 @@ impl Stream {
             ViewerOutput::Flush { source, epoch } => {
                 (source, wire::Flush { content_id, epoch: *epoch }.into())
             }
-            ViewerOutput::Token { source, id, epoch, from_leaf, forced_leaf, chunk_leaves } => {
+            ViewerOutput::Token { source, id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms } => {
                 let token = wire::Token {
                     content_id,
                     id: *id,
@@ -282,6 +282,7 @@ impl Stream {
                     from_leaf: *from_leaf,
                     forced_leaf: *forced_leaf,
                     chunk_leaves: *chunk_leaves,
+                    idle_in_ms: *idle_in_ms,
                 };
                 (source, token.into())
             }

@@ -30,6 +30,8 @@ pub(super) struct Credit {
     sample_bytes: u64,
     told_bytes: u64,
     told_us: u64,
+    /// When the last data came.
+    last_us: u64,
 }
 
 /// More data came than was granted.
@@ -46,17 +48,19 @@ impl Credit {
             sample_bytes: 0,
             told_bytes: 0,
             told_us: 0,
+            last_us: 0,
         }
     }
 
     /// What the other end is told when the link opens.
     pub(super) const fn first(&self) -> wire::Credit {
-        wire::Credit { granted_bytes: self.granted_bytes, received_bytes: 0 }
+        wire::Credit { granted_bytes: self.granted_bytes, received_bytes: 0, at_ms: 0 }
     }
 
     /// Data came.
     pub(super) fn received(&mut self, now_us: u64, bytes: u64, rtt_us: u32) -> Result<(), Overdrawn> {
         self.received_bytes += bytes;
+        self.last_us = now_us;
         if self.received_bytes > self.granted_bytes {
             return Err(Overdrawn);
         }
@@ -80,7 +84,8 @@ impl Credit {
         }
         (self.told_bytes, self.told_us) = (self.received_bytes, now_us);
         self.granted_bytes = self.granted_bytes.max(self.received_bytes + self.window_bytes);
-        Some(wire::Credit { granted_bytes: self.granted_bytes, received_bytes: self.received_bytes })
+        let (granted_bytes, received_bytes) = (self.granted_bytes, self.received_bytes);
+        Some(wire::Credit { granted_bytes, received_bytes, at_ms: (self.last_us / 1_000) as u32 })
     }
 
     /// The window follows what the link carries in two round trips and the handling: twice what is needed, so that it can turn out to

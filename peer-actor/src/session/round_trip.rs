@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-/// Samples that count, five minutes of them, as for the least round trip in Linux.
-const SAMPLES: usize = 60;
+/// Samples that count, about five minutes of them, as for the least round trip in Linux.
+const SAMPLES: usize = 20;
 
 /// The latest samples of one link.
 #[derive(Debug, Default)]

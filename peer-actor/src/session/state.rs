@@ -25,6 +25,8 @@ use crate::{
 
 /// Doubled after each of the first pings.
 const FIRST_PING_PAUSE_MS: u64 = 250;
+/// How often the round trip of a link is measured that is in use.
+const MEASURE_INTERVAL_MS: u64 = 16_000;
 
 /// Who this node is, in every handshake.
 #[derive(Debug, Clone)]
@@ -132,11 +134,6 @@ enum Phase {
     Closed,
 }
 
-/// The first pings come sooner: nothing is known of the path yet, and its queues are still empty.
-fn ping_pause_ms(ping_count: u64) -> u64 {
-    (FIRST_PING_PAUSE_MS << ping_count.min(8)).min(PING_INTERVAL_MS)
-}
-
 /// One session.
 #[derive(Debug)]
 pub struct SessionState {
@@ -146,7 +143,7 @@ pub struct SessionState {
     outputs: VecDeque<SessionOutput>,
     started_ms: u64,
     heard_ms: u64,
-    next_ping_ms: u64,
+    pinged_ms: u64,
     ping: Option<(u64, u64)>,
     ping_count: u64,
     round_trip: RoundTrip,
@@ -166,7 +163,7 @@ impl SessionState {
             outputs: VecDeque::new(),
             started_ms: now_ms,
             heard_ms: now_ms,
-            next_ping_ms: now_ms,
+            pinged_ms: now_ms,
             ping: None,
             ping_count: 0,
             round_trip: RoundTrip::default(),
@@ -269,9 +266,9 @@ impl SessionState {
                 self.tell_credit(now_us);
                 if now_ms >= self.heard_ms + SILENCE_TIMEOUT_MS {
                     self.close(CloseReason::Silent);
-                } else if now_ms >= self.next_ping_ms {
+                } else if now_ms >= self.ping_due_ms() {
                     self.ping_count += 1;
-                    self.next_ping_ms = now_ms + ping_pause_ms(self.ping_count);
+                    self.pinged_ms = now_ms;
                     self.ping = Some((self.ping_count, now_us));
                     self.send(wire::Ping { nonce: self.ping_count });
                 }
@@ -291,7 +288,7 @@ impl SessionState {
             Phase::Open { .. } => {
                 let silence = (self.heard_ms + SILENCE_TIMEOUT_MS, "silence");
                 let news = self.credit.news_at_us().map(|at_us| (at_us.div_ceil(1_000), "credit"));
-                [silence, (self.next_ping_ms, "ping")].into_iter().chain(news).min()
+                [silence, (self.ping_due_ms(), "ping")].into_iter().chain(news).min()
             }
             Phase::AwaitWelcome { .. } | Phase::AwaitHello | Phase::AwaitConfirm { .. } => {
                 Some((self.started_ms + HANDSHAKE_TIMEOUT_MS, "handshake"))
@@ -422,7 +419,7 @@ impl SessionState {
 
     fn open(&mut self, now_ms: u64, remote: Arc<Remote>) {
         self.phase = Phase::Open { remote: remote.clone() };
-        self.next_ping_ms = now_ms;
+        self.pinged_ms = now_ms;
         self.outputs.push_back(SessionOutput::Opened(remote));
         self.send(self.credit.first());
     }
@@ -443,6 +440,17 @@ impl SessionState {
             }
             LinkMessage::Credit(credit) => self.outputs.push_back(SessionOutput::Deliver(credit.into())),
         }
+    }
+
+    /// A link that says nothing is asked whether it is there. One that talks is, and only its path is measured now and then: in a swarm each
+    /// word takes room from data. At first nothing is known of the path, and its queues are still empty, so that comes sooner.
+    fn ping_due_ms(&self) -> u64 {
+        let pause_ms = match self.ping_count {
+            0 => 0,
+            count => (FIRST_PING_PAUSE_MS << (count - 1).min(8)).min(MEASURE_INTERVAL_MS),
+        };
+        let quiet_ms = self.heard_ms.max(self.pinged_ms) + PING_INTERVAL_MS;
+        (self.pinged_ms + pause_ms).min(quiet_ms)
     }
 
     /// Tells what came in, and grants more.

@@ -173,6 +173,7 @@ impl UploaderActor {
             from_leaf: token.from_leaf,
             forced_leaf: token.forced_leaf,
             chunk_leaves: token.chunk_leaves,
+            idle_in_ms: token.idle_in_ms,
         };
         self.core.token(clock::now_ms(), session.0, wanted);
     }
@@ -353,7 +354,7 @@ impl Handler<SessionFrame> for UploaderActor {
             Some(Message::Link(LinkMessage::Credit(credit))) => {
                 let now_ms = clock::now_ms();
                 self.core.credit(now_ms, session.0, credit.granted_bytes);
-                self.core.received(now_ms, session.0, credit.received_bytes);
+                self.core.received(now_ms, session.0, credit.received_bytes, credit.at_ms);
             }
             Some(Message::Peer(message)) => self.handle_message(session, &frame.remote, &frame.link, message),
             Some(Message::Handshake(_) | Message::Link(_) | Message::Tracker(_)) => {}

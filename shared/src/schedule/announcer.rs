@@ -1,7 +1,7 @@
 //! Who asked to hear what is held of which content, and what they have not been told yet.
 //!
-//! What few have is told soon, since whoever hears of it first passes it on; what several have is told with that, or later: it is a choice
-//! more for those who lack it, and near the limit of a swarm its frame would be in the way of data.
+//! What no neighbour is known to have is told soon, since whoever hears of it first passes it on; the rest is told with that, or later: it is
+//! a choice more for those who lack it, and near the limit of a swarm its frame would be in the way of data.
 //!
 //! Invariant: each gained leaf is told once to each subscriber, unless that has it itself.
 
@@ -10,9 +10,7 @@ use std::collections::BTreeMap;
 use super::uploader::LinkId;
 use crate::{ids::ContentId, limits::MAX_OPEN_CONTENTS, units::LeafRange};
 
-/// What so many neighbours have is common.
-const COMMON: usize = 2;
-/// What is common is told after this many times the delay of what is not.
+/// What a neighbour has already is told after this many times the delay of what none has.
 const COMMON_DELAYS: u64 = 8;
 
 /// What subscribers are still to be told.
@@ -73,7 +71,7 @@ impl Announcer {
         holders: usize,
         is_told: impl Fn(LinkId) -> bool,
     ) {
-        let delays = if holders < COMMON { 1 } else { COMMON_DELAYS };
+        let delays = if holders == 0 { 1 } else { COMMON_DELAYS };
         let due_ms = now_ms + delays * self.soon_ms;
         let subscribers = self.pending.get_mut(content_id).into_iter().flatten();
         for (_, news) in subscribers.filter(|(link, _)| is_told(**link)) {
@@ -156,12 +154,12 @@ mod tests {
     #[test]
     fn what_is_common_waits_for_what_is_not() {
         let mut announcer = announcer();
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), COMMON, |_| true);
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), 1, |_| true);
         assert!(announcer.take(COMMON_DELAYS * SOON_MS - 1).is_empty());
-        announcer.gained(100, &CONTENT, LeafRange::new(7, 1), COMMON - 1, |_| true);
+        announcer.gained(100, &CONTENT, LeafRange::new(7, 1), 0, |_| true);
         let told = announcer.take(100 + SOON_MS);
         assert_eq!(told, vec![(ONE, CONTENT, vec![LeafRange::new(0, 1), LeafRange::new(7, 1)])]);
-        announcer.gained(1_000, &CONTENT, LeafRange::new(9, 1), COMMON, |_| true);
+        announcer.gained(1_000, &CONTENT, LeafRange::new(9, 1), 1, |_| true);
         assert_eq!(announcer.take(1_000 + COMMON_DELAYS * SOON_MS).len(), 1);
     }
 
@@ -169,7 +167,7 @@ mod tests {
     fn who_has_it_is_not_told() {
         let mut announcer = announcer();
         announcer.subscribe(TWO, CONTENT);
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), 1, |link| link != ONE);
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), 0, |link| link != ONE);
         assert_eq!(announcer.take(SOON_MS), vec![(TWO, CONTENT, vec![LeafRange::new(0, 2)])]);
     }
 

@@ -28,6 +28,9 @@ pub struct Credit {
     pub granted_bytes: u64,
     /// Payload bytes received since the link opened.
     pub received_bytes: u64,
+    /// When the last of them came, by the receiver's clock in milliseconds, of which the low 32 bits. Words are late where the receiver sends
+    /// as much as its uplink carries, by how much differs each time, and rates would be taken for lower than they are.
+    pub at_ms: u32,
 }
 
 /// The last frame of a link that ends on purpose.

@@ -159,6 +159,8 @@ pub struct Token {
     pub forced_leaf: Option<u32>,
     /// How many leaves the chunk should have; a power of two.
     pub chunk_leaves: u8,
+    /// When the viewer's own uplink will have nothing to do: whose idles first is served first.
+    pub idle_in_ms: u16,
 }
 
 /// Tells at once which chunk a [`Token`] will bring.

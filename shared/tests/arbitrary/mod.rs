@@ -73,9 +73,10 @@ fn any_link() -> impl Strategy<Value = Frame> {
     prop_oneof![
         any::<u64>().prop_map(|nonce| Ping { nonce }.into()),
         any::<u64>().prop_map(|nonce| Pong { nonce }.into()),
-        any::<(u64, u64)>().prop_map(|(granted_bytes, received_bytes)| Credit {
+        any::<(u64, u64, u32)>().prop_map(|(granted_bytes, received_bytes, at_ms)| Credit {
             granted_bytes,
-            received_bytes
+            received_bytes,
+            at_ms
         }
         .into()),
         reason.prop_map(|reason| Goodbye { reason }.into()),
@@ -181,6 +182,7 @@ fn any_peer() -> impl Strategy<Value = Frame> {
         any::<u32>().prop_map(RefuseReason::Busy),
         Just(RefuseReason::NotAChunk),
         Just(RefuseReason::Unreadable),
+        Just(RefuseReason::Withdrawn),
     ];
     prop_oneof![
         any_content().prop_map(|content_id| Open { content_id }.into()),
@@ -188,7 +190,11 @@ fn any_peer() -> impl Strategy<Value = Frame> {
         (any_content(), any::<u32>(), any::<bool>(), vec(wanted, 1..=MAX_REQUEST_BATCH)).prop_map(
             |(content_id, epoch, starting, chunks)| Request { content_id, epoch, starting, chunks }.into()
         ),
-        vec(any::<u32>(), 1..=MAX_REQUEST_BATCH).prop_map(|ids| Cancel { ids }.into()),
+        (vec(any::<u32>(), 1..=MAX_REQUEST_BATCH), any::<bool>()).prop_map(|(ids, confirm)| Cancel {
+            ids,
+            confirm
+        }
+        .into()),
         (any_content(), any::<u32>()).prop_map(|(content_id, epoch)| Flush { content_id, epoch }.into()),
         (any::<u32>(), any_content(), reason).prop_map(|(id, content_id, reason)| Refuse {
             id,
@@ -196,11 +202,17 @@ fn any_peer() -> impl Strategy<Value = Frame> {
             reason
         }
         .into()),
-        (any_content(), any::<[u32; 3]>(), option::of(any::<u32>()), 0..=MAX_CHUNK_LEAVES.ilog2()).prop_map(
-            |(content_id, [id, epoch, from_leaf], forced_leaf, log)| {
-                Token { content_id, id, epoch, from_leaf, forced_leaf, chunk_leaves: 1 << log }.into()
-            }
-        ),
+        (
+            any_content(),
+            any::<[u32; 3]>(),
+            option::of(any::<u32>()),
+            0..=MAX_CHUNK_LEAVES.ilog2(),
+            any::<u16>()
+        )
+            .prop_map(|(content_id, [id, epoch, from_leaf], forced_leaf, log, idle_in_ms)| {
+                Token { content_id, id, epoch, from_leaf, forced_leaf, chunk_leaves: 1 << log, idle_in_ms }
+                    .into()
+            }),
         (any::<u32>(), any_chunk()).prop_map(|(id, leaves)| Assigned { id, leaves }.into()),
         any::<u32>().prop_map(|id| NoFresh { id }.into()),
     ]

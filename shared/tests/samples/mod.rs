@@ -55,7 +55,7 @@ fn link() -> Vec<Frame> {
     vec![
         Ping { nonce: 0x0102_0304_0506_0708 }.into(),
         Pong { nonce: 250 }.into(),
-        Credit { granted_bytes: 1 << 33, received_bytes: (1 << 33) - 70_000 }.into(),
+        Credit { granted_bytes: 1 << 33, received_bytes: (1 << 33) - 70_000, at_ms: 90_000 }.into(),
         Goodbye { reason: GoodbyeReason::Replaced }.into(),
     ]
 }
@@ -171,7 +171,7 @@ fn peer() -> Vec<Frame> {
             ],
         }
         .into(),
-        Cancel { ids: vec![21, 70_000] }.into(),
+        Cancel { ids: vec![21, 70_000], confirm: true }.into(),
         Flush { content_id: CONTENT, epoch: 4 }.into(),
         Frame::data(
             Data {
@@ -189,6 +189,7 @@ fn peer() -> Vec<Frame> {
             from_leaf: 32,
             forced_leaf: Some(40),
             chunk_leaves: 8,
+            idle_in_ms: 700,
         }
         .into(),
         Assigned { id: 23, leaves: LeafRange::new(40, 8) }.into(),

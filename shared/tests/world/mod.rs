@@ -90,7 +90,7 @@ enum Event {
     Join,
     Die,
     Asked { epoch: u32, id: RequestId, leaves: LeafRange, deadline_ms: i64 },
-    Cancelled(Vec<RequestId>),
+    Cancelled { ids: Vec<RequestId>, confirm: bool },
     Flushed(u32),
     Sent,
     Arrived { id: RequestId, leaves: LeafRange, is_good: bool },
@@ -254,7 +254,16 @@ impl World {
                     }
                 }
             }
-            Event::Cancelled(ids) => served.queue.retain(|queued| !ids.contains(&queued.id)),
+            Event::Cancelled { ids, confirm } => {
+                let dropped: Vec<RequestId> = served
+                    .queue
+                    .extract_if(.., |queued| ids.contains(&queued.id))
+                    .map(|queued| queued.id)
+                    .collect();
+                for request in dropped.into_iter().filter(|_| confirm) {
+                    self.after_half_trip(id, Event::Refused { id: request, reason: RefuseReason::Withdrawn });
+                }
+            }
             Event::Flushed(epoch) => served.queue.retain(|queued| queued.epoch >= epoch),
             Event::Sent => {
                 let Some(sent) = served.sending.take() else { return };
@@ -341,13 +350,16 @@ impl World {
                     self.after_half_trip(source, asked);
                 }
             }
-            ViewerOutput::Cancel { ids, .. } => {
+            ViewerOutput::Cancel { ids, confirm, .. } => {
                 assert!((1..=MAX_REQUEST_BATCH).contains(&ids.len()));
                 for id in &ids {
                     assert!(self.used_ids.contains(id), "a cancel of what was never asked");
-                    self.live.remove(id);
+                    // With a word awaited it is out until that comes.
+                    if !confirm {
+                        self.live.remove(id);
+                    }
                 }
-                self.after_half_trip(source, Event::Cancelled(ids));
+                self.after_half_trip(source, Event::Cancelled { ids, confirm });
             }
             ViewerOutput::Flush { epoch, .. } => {
                 self.flushes += 1;

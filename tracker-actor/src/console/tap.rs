@@ -285,7 +285,7 @@ mod tests {
         let hints = Hints { cover_jpeg: vec![1; 24_000], ..Hints::default() };
         let text = describe(&PutHints { content_id: ContentId([1; 32]), hints }.into());
         assert!(text.contains("cover of 24000 bytes"), "{text}");
-        let have = shared::wire::Cancel { ids: vec![123_456; 256] };
+        let have = shared::wire::Cancel { ids: vec![123_456; 256], confirm: false };
         let text = describe(&have.into());
         assert!(text.chars().count() <= LINE_CHARS && text.ends_with('…'), "{text}");
     }

@@ -512,7 +512,7 @@ mod tests {
     fn requests_of_an_open_session_reach_their_actor() {
         let mut pair = Pair::open();
         assert_eq!(pair.say(0, find()), [Output::Planner(PlannerRequest::Find(find()))]);
-        assert_eq!(pair.say(0, Credit { granted_bytes: 9, received_bytes: 0 }), []);
+        assert_eq!(pair.say(0, Credit { granted_bytes: 9, received_bytes: 0, at_ms: 0 }), []);
     }
 
     #[test]

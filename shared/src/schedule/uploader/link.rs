@@ -1,8 +1,8 @@
 //! One link as the uploader sees it: what is queued, being read, handed over, granted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use super::pace::Pace;
+use super::pace::{Arrived, Pace, Words};
 use crate::{
     ids::ContentId,
     limits::{MAX_OPEN_CONTENTS, MAX_PAYLOAD_BYTES},
@@ -49,6 +49,9 @@ pub(super) struct Link {
     /// Smoothed round trip; 0 while unknown.
     pub(super) rtt_ms: u64,
     pub(super) pace: Pace,
+    /// When what has not arrived was handed over: the sum of bytes after each chunk.
+    handed: VecDeque<(u64, u64)>,
+    words: Words,
     /// Payload granted by the viewer since the link opened.
     pub(super) granted_bytes: u64,
     /// Payload charged against the grant.
@@ -69,6 +72,8 @@ impl Link {
             heard_ms: 0,
             rtt_ms: 0,
             pace: Pace::default(),
+            handed: VecDeque::new(),
+            words: Words::default(),
             granted_bytes: 0,
             sent_bytes: 0,
             served_bytes,
@@ -90,7 +95,7 @@ impl Link {
         self.unheard_bytes() + self.reading_bytes()
     }
 
-    fn reading_bytes(&self) -> u64 {
+    pub(super) fn reading_bytes(&self) -> u64 {
         self.reading.values().map(|reading| reading.bytes).sum()
     }
 
@@ -137,24 +142,32 @@ impl Link {
     pub(super) fn handed(&mut self, now_ms: u64, bytes: u64) {
         if self.unheard_bytes() == 0 {
             self.heard_ms = now_ms;
-            self.pace.busy(now_ms);
         }
+        self.pace.handed(now_ms, bytes);
         self.handed_bytes += bytes;
+        self.handed.push_back((self.handed_bytes, now_ms));
         self.queued_out_bytes += bytes;
     }
 
-    /// The viewer says how much it has received in all; how much of that is news.
-    pub(super) fn received(&mut self, now_ms: u64, received_bytes: u64) -> u64 {
+    /// The viewer says how much it has received in all, and when by its clock; what of that is news.
+    pub(super) fn received(&mut self, now_ms: u64, received_bytes: u64, at_ms: u32) -> Option<Arrived> {
+        let late_ms = self.words.late_ms(now_ms, at_ms);
         let news_bytes = received_bytes.min(self.handed_bytes).saturating_sub(self.received_bytes);
-        if news_bytes > 0 {
-            self.received_bytes += news_bytes;
-            self.heard_ms = now_ms;
-            self.pace.arrived(now_ms, news_bytes, self.unheard_bytes() > 0);
-            if self.queue.is_empty() {
-                self.pace.had_room();
-            }
+        if news_bytes == 0 {
+            return None;
         }
-        news_bytes
+        self.received_bytes += news_bytes;
+        self.heard_ms = now_ms;
+        let mut handed_ms = self.handed.front().map_or(now_ms, |(_, at_ms)| *at_ms);
+        while let Some((_, at_ms)) = self.handed.pop_front_if(|(bytes, _)| *bytes <= self.received_bytes) {
+            handed_ms = at_ms;
+        }
+        let arrived = Arrived { bytes: news_bytes, at_ms: now_ms - late_ms, handed_ms };
+        self.pace.arrived(arrived, self.unheard_bytes());
+        if self.queue.is_empty() {
+            self.pace.had_room();
+        }
+        Some(arrived)
     }
 
     /// Takes a request out of the queue and charges it.

@@ -186,12 +186,12 @@ impl Uploader {
         self.pump(now_ms);
     }
 
-    /// A viewer says how much payload it has received since the link is up; more than was sent is taken for all of it.
-    pub fn received(&mut self, now_ms: u64, link: LinkId, received_bytes: u64) {
-        let news_bytes = self.links.get_mut(&link).map_or(0, |link| link.received(now_ms, received_bytes));
-        if news_bytes > 0 {
-            let more = self.is_anything_under_way(now_ms);
-            self.pace.arrived(now_ms, news_bytes, more);
+    /// A viewer says how much payload it has received since the link is up, and when by its clock; more than was sent is taken for all of it.
+    pub fn received(&mut self, now_ms: u64, link: LinkId, received_bytes: u64, at_ms: u32) {
+        let arrival = self.links.get_mut(&link).and_then(|link| link.received(now_ms, received_bytes, at_ms));
+        if let Some(arrival) = arrival {
+            let left_bytes = self.links_in_use().map(|(_, link)| link.unheard_bytes()).sum();
+            self.pace.arrived(arrival, left_bytes);
         }
         self.pump(now_ms);
     }
@@ -291,14 +291,11 @@ impl Uploader {
         id: RequestId,
         failed: Option<RefuseReason>,
     ) -> bool {
-        let was_idle = !self.is_anything_under_way(now_ms);
         let Some(state) = self.links.get_mut(&link) else { return false };
         let Some(reading) = state.reading.remove(&id) else { return false };
         let is_sent = !reading.is_void && failed.is_none();
         if is_sent {
-            if was_idle {
-                self.pace.busy(now_ms);
-            }
+            self.pace.handed(now_ms, reading.bytes);
             state.handed(now_ms, reading.bytes);
         } else {
             state.sent_bytes -= reading.bytes;
@@ -337,7 +334,9 @@ impl Uploader {
         let stuck = stuck.map(|(_, link)| link.stuck_ms(patience_ms)).filter(|at_ms| *at_ms > now_ms);
         let stuck = stuck.map(|at_ms| Deadline { at_ms, reason: "a link may be stuck" });
         let limit = self.limit.free_at(now_ms).map(|at_ms| Deadline { at_ms, reason: "upload limit" });
-        stuck.chain(limit).min_by_key(|deadline| deadline.at_ms)
+        let ahead = self.pace.about_to_idle_at_ms().filter(|at_ms| *at_ms > now_ms);
+        let ahead = ahead.map(|at_ms| Deadline { at_ms, reason: "the uplink is about to idle" });
+        stuck.chain(limit).chain(ahead).min_by_key(|deadline| deadline.at_ms)
     }
 
     /// The next thing to do.
@@ -363,11 +362,6 @@ impl Uploader {
         self.in_use.iter().filter_map(|id| self.links.get_key_value(id))
     }
 
-    fn is_anything_under_way(&self, now_ms: u64) -> bool {
-        let patience_ms = self.patience_ms();
-        self.links_in_use().any(|(_, link)| link.unheard_bytes() > 0 && !link.is_stuck(now_ms, patience_ms))
-    }
-
     fn patience_ms(&self) -> u64 {
         self.pace.patience_ms(self.longest_rtt_ms())
     }
@@ -385,14 +379,19 @@ impl Uploader {
         self.origin.advance(now_ms, self.uplink_bps());
         let rtt_ms = self.longest_rtt_ms();
         let (patience_ms, window_bytes) = (self.pace.patience_ms(rtt_ms), self.pace.window_bytes(rtt_ms));
+        let longest_window_bytes = self.pace.longest_window_bytes(rtt_ms);
         let links = self.links_in_use().filter(|(_, link)| !link.is_stuck(now_ms, patience_ms));
         let mut under_way: u64 = links.map(|(_, link)| link.under_way_bytes()).sum();
+        let mut reading: u64 = self.links_in_use().map(|(_, link)| link.reading_bytes()).sum();
         loop {
-            if under_way >= window_bytes || !self.limit.is_open(now_ms) {
+            let is_open = under_way < window_bytes
+                || under_way < longest_window_bytes && self.pace.is_about_to_idle(now_ms, reading);
+            if !is_open || !self.limit.is_open(now_ms) {
                 return;
             }
             let Some((link_id, queued)) = self.next(now_ms, patience_ms) else { break };
             under_way += queued.bytes;
+            reading += queued.bytes;
             self.limit.take(now_ms, queued.bytes);
             self.origin.sent(now_ms, link_id, &queued.content_id, queued.leaves);
             self.outputs.push_back(UploaderOutput::Serve {

@@ -4,7 +4,7 @@
 //!
 //! 1. a request for what nobody has that is needed at once;
 //! 2. a request that is late, or of a viewer that starts, out of a budget that leaves first copies 1.3 times the media's rate;
-//! 3. a *token*: any fresh chunk for a viewer whose own uplink is about to idle;
+//! 3. a *token*: any fresh chunk for a viewer whose own uplink is about to idle, whose idles first;
 //! 4. whatever else is asked.
 //!
 //! Invariant: between 1 and 3 only first copies leave, and 2 is bounded by its budget, so no trouble of a viewer's makes an origin repeat
@@ -53,12 +53,16 @@ pub struct FreshWanted {
     pub forced_leaf: Option<LeafIndex>,
     /// How many leaves the chunk should have; a power of two.
     pub chunk_leaves: u8,
+    /// When its own uplink will have nothing to do.
+    pub idle_in_ms: u16,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     link: LinkId,
     wanted: FreshWanted,
+    /// When the viewer's uplink will have nothing to do.
+    idle_ms: u64,
 }
 
 /// How urgent a request is to an origin; less goes first.
@@ -149,12 +153,9 @@ impl Origin {
         if waiting >= MAX_LINK_TOKENS || self.tokens.len() >= MAX_TOKENS {
             return Some(UploaderOutput::NoFresh { link, id: wanted.id });
         }
-        let token = Waiting { link, wanted };
-        if is_forced {
-            self.tokens.push_front(token);
-        } else {
-            self.tokens.push_back(token);
-        }
+        let idle_ms = if is_forced { 0 } else { now_ms + u64::from(wanted.idle_in_ms) };
+        let at = self.tokens.partition_point(|token| token.idle_ms <= idle_ms);
+        self.tokens.insert(at, Waiting { link, wanted, idle_ms });
         None
     }
 
@@ -236,7 +237,7 @@ impl Origin {
         answers: &mut VecDeque<UploaderOutput>,
     ) -> Option<(LinkId, FreshWanted, LeafRange, u64)> {
         let mut at = 0;
-        while let Some(Waiting { link, wanted }) = self.tokens.get(at).copied() {
+        while let Some(Waiting { link, wanted, .. }) = self.tokens.get(at).copied() {
             let chunk_leaves = u32::from(wanted.chunk_leaves).clamp(1, MAX_CHUNK_LEAVES);
             let copies = self.copies.get(&wanted.content_id);
             let chosen = copies.and_then(|copies| {

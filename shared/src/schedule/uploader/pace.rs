@@ -24,14 +24,22 @@ const FADE_MS: f64 = 1_500.0;
 /// How long nothing of a link may arrive, at the least and at the most.
 const STUCK_MS: u64 = 500;
 const LONGEST_STUCK_MS: u64 = 3_000;
+/// An uplink that will have nothing left within this is about to idle. What is on its way then, beyond the window, is bounded: a rate may
+/// turn out to be less.
+const AHEAD_MS: f64 = 80.0;
+const UNHEARD_BYTES: u64 = 2 * LEAF_BYTES;
+/// How long a quick word is remembered, half of that at the least.
+const REMEMBERED_MS: u64 = 30_000;
+/// No word is taken to be later.
+const LATEST_MS: u64 = 2_000;
 /// The burst an upload limit allows is worth this much time.
 const BURST_MS: u64 = 100;
 
 /// The rate of a way out, from what receivers say has arrived, and the window that follows from it.
 ///
-/// Only arrivals say what a path carries: a kernel takes more than its link does. Time counts from one arrival to the next while more is
-/// on its way, and a time in which there was too little to send only ever raises the rate. Old and new are averaged as bytes over time,
-/// not as rates, because a shaper lets a burst through at any speed.
+/// Only arrivals say what a path carries: a kernel takes more than its link does. Time counts from one arrival to the next, of what had been
+/// handed over by then, as a receiver's clock tells it ([`Words`]), and a time in which there was too little to send only ever raises the
+/// rate. Old and new are averaged as bytes over time, not as rates, because a shaper lets a burst through at any speed.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// Fading sums of what arrived and of the time it took.
@@ -39,9 +47,14 @@ pub(super) struct Pace {
     ms: f64,
     /// What the first arrival tells, round trip and all: used while nothing better is known.
     bound: Option<f64>,
-    busy_ms: u64,
-    /// The last arrival of the running busy period.
+    /// The last arrival.
     mark_ms: Option<u64>,
+    /// Whether the time up to the last arrival counts.
+    is_busy: bool,
+    /// When all that was handed over has left, as far as is known.
+    clear_ms: f64,
+    /// The last chunk handed over: when, and its bytes.
+    last: (u64, u64),
     sample_bytes: u64,
     sample_ms: u64,
     had_room: bool,
@@ -58,9 +71,29 @@ impl Pace {
         ((worth + words) as u64 + TOLD_BYTES).clamp(least, MAX_WINDOW_BYTES)
     }
 
-    /// Something is on its way from now on, after nothing was.
-    pub(super) const fn busy(&mut self, now_ms: u64) {
-        (self.busy_ms, self.mark_ms, self.had_room) = (now_ms, None, false);
+    /// A chunk is given to a socket.
+    pub(super) fn handed(&mut self, now_ms: u64, bytes: u64) {
+        self.last = (now_ms, bytes);
+        if let Some(rate) = self.measured_bytes_per_ms() {
+            self.clear_ms = self.clear_ms.max(now_ms as f64) + bytes as f64 / rate;
+        }
+    }
+
+    /// Whether nearly all that was handed over has left by what is known of the rate, whatever has been heard of it; `reading_bytes` are
+    /// about to be handed over. Words may be late by more than a window, and an uplink is not to idle meanwhile.
+    pub(super) fn is_about_to_idle(&self, now_ms: u64, reading_bytes: u64) -> bool {
+        let Some(rate) = self.measured_bytes_per_ms() else { return false };
+        self.clear_ms + reading_bytes as f64 / rate < now_ms as f64 + AHEAD_MS
+    }
+
+    /// How much may be on its way in that case.
+    pub(super) fn longest_window_bytes(&self, rtt_ms: u64) -> u64 {
+        self.window_bytes(rtt_ms) + UNHEARD_BYTES
+    }
+
+    /// When that will be so if nothing more is handed over.
+    pub(super) fn about_to_idle_at_ms(&self) -> Option<u64> {
+        self.measured_bytes_per_ms().map(|_| (self.clear_ms - AHEAD_MS).max(0.0) as u64 + 1)
     }
 
     /// There was too little to send.
@@ -68,19 +101,30 @@ impl Pace {
         self.had_room = true;
     }
 
-    /// `bytes` have arrived; `more` says whether something is still on its way.
-    pub(super) fn arrived(&mut self, now_ms: u64, bytes: u64, more: bool) {
-        if let Some(mark_ms) = self.mark_ms {
+    /// Chunks have arrived; `left_bytes` of what was handed over have not. Only what was handed over before the last arrival tells a rate:
+    /// else the uplink was idle in between.
+    pub(super) fn arrived(&mut self, arrived: Arrived, left_bytes: u64) {
+        let Arrived { bytes, at_ms, handed_ms } = arrived;
+        if self.mark_ms.is_none_or(|mark_ms| at_ms > mark_ms) {
+            self.is_busy = self.mark_ms.is_some_and(|mark_ms| handed_ms <= mark_ms);
+        }
+        if self.is_busy {
+            // Of several links the one's word may overtake the other's, which then belongs to time that is counted, or is not, already.
             self.sample_bytes += bytes;
-            self.sample_ms += now_ms.saturating_sub(mark_ms);
+            self.sample_ms += at_ms.saturating_sub(self.mark_ms.unwrap_or(at_ms));
             if self.sample_ms >= FOLD_MS {
                 self.fold();
             }
         } else if self.ms == 0.0 {
-            let bound = bytes as f64 / now_ms.saturating_sub(self.busy_ms).max(1) as f64;
+            let bound = bytes as f64 / at_ms.saturating_sub(handed_ms).max(1) as f64;
             self.bound = Some(self.bound.map_or(bound, |known| known.max(bound)));
         }
-        self.mark_ms = more.then_some(now_ms);
+        self.mark_ms = self.mark_ms.max(Some(at_ms));
+        if let Some(rate) = self.measured_bytes_per_ms() {
+            let (last_ms, last_bytes) = self.last;
+            let clear_ms = |since_ms: u64, bytes: u64| since_ms as f64 + bytes as f64 / rate;
+            self.clear_ms = clear_ms(at_ms, left_bytes).max(clear_ms(last_ms, last_bytes.min(left_bytes)));
+        }
     }
 
     fn fold(&mut self) {
@@ -103,13 +147,54 @@ impl Pace {
     }
 
     pub(super) fn bytes_per_ms(&self) -> Option<f64> {
-        if self.ms > 0.0 { Some(self.bytes / self.ms) } else { self.bound }
+        self.measured_bytes_per_ms().or(self.bound)
+    }
+
+    fn measured_bytes_per_ms(&self) -> Option<f64> {
+        (self.ms > 0.0).then(|| (self.bytes / self.ms).max(0.001))
     }
 
     pub(super) fn time_for_ms(&self, bytes: u64) -> u32 {
         let rate = self.bytes_per_ms().unwrap_or(UNMEASURED_BYTES_PER_MS);
         (bytes as f64 / rate.max(0.001)).min(60_000.0) as u32
     }
+}
+
+/// What a viewer says of chunks that came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived {
+    pub(super) bytes: u64,
+    /// When it would have said so had its words not waited.
+    pub(super) at_ms: u64,
+    /// When the last of them was handed over.
+    pub(super) handed_ms: u64,
+}
+
+/// How late a viewer's words are: by how much longer they take than the quickest of the last minute.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    since_ms: u64,
+    least: Option<u32>,
+    before: Option<u32>,
+}
+
+impl Words {
+    /// How late a word is that comes now and was said at `at_ms` by the viewer's clock. Clocks drift, so quick words are forgotten.
+    pub(super) fn late_ms(&mut self, now_ms: u64, at_ms: u32) -> u64 {
+        let took = (now_ms as u32).wrapping_sub(at_ms);
+        if now_ms >= self.since_ms + REMEMBERED_MS {
+            (self.before, self.since_ms) = (self.least.take(), now_ms);
+        }
+        let least = self.least.map_or(took, |known| sooner(took, known));
+        self.least = Some(least);
+        let least = self.before.map_or(least, |before| sooner(least, before));
+        u64::from(took.wrapping_sub(least)).min(LATEST_MS)
+    }
+}
+
+/// The lesser of two differences of clocks that wrap around (serial numbers, RFC 1982).
+const fn sooner(one: u32, other: u32) -> u32 {
+    if (one.wrapping_sub(other) as i32) < 0 { one } else { other }
 }
 
 /// A token bucket (RFC 2697 without colours): a tenth of a second of burst, but one chunk always fits.

@@ -168,6 +168,7 @@ impl Viewer {
         if forced_leaf.is_none() && !may_ask {
             return;
         }
+        let idle_in_ms = self.expected_upload_ms() as u16;
         let id = self.config.request_ids.next();
         self.tokens.out.insert(id, Out { source: origin, sent_ms: now_ms, forced_leaf });
         self.tokens.next_ms = now_ms + SPACING_MS;
@@ -179,6 +180,7 @@ impl Viewer {
             from_leaf,
             forced_leaf,
             chunk_leaves,
+            idle_in_ms,
         });
     }
 

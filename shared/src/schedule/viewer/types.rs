@@ -127,6 +127,8 @@ pub enum ViewerOutput {
         forced_leaf: Option<LeafIndex>,
         /// How many leaves the chunk should have.
         chunk_leaves: u8,
+        /// When this node's uplink will have nothing to do.
+        idle_in_ms: u16,
     },
     /// Close the link and never take the node behind it back: it served bytes that do not verify.
     Ban {
