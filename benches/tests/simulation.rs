@@ -26,7 +26,7 @@ fn nothing_stalls_and_nothing_breaks_where_supply_is_to_spare() {
 #[test]
 fn the_reference_crowd_streams_near_the_limit_of_the_wire() {
     let mut crowd = named("crowd");
-    for (load, stalled_percent, worst_start_s) in [(0.6, 0.1, 3.0), (0.8, 0.5, 4.0)] {
+    for (load, stalled_percent, worst_start_s) in [(0.6, 0.1, 3.0), (0.8, 0.8, 4.5), (0.85, 1.0, 5.0)] {
         crowd.rate = scenario::Rate::OfMax(load);
         let reports: Vec<Report> = (1..=1).map(|seed| simulate(&crowd, seed)).collect();
         for report in &reports {

@@ -151,11 +151,11 @@ impl Link {
 
     /// The viewer says how much it has received in all, and when by its clock; what of that is news.
     pub(super) fn received(&mut self, now_ms: u64, received_bytes: u64, at_ms: u32) -> Option<Arrived> {
-        let late_ms = self.words.late_ms(now_ms, at_ms);
         let news_bytes = received_bytes.min(self.handed_bytes).saturating_sub(self.received_bytes);
         if news_bytes == 0 {
             return None;
         }
+        let late_ms = self.words.late_ms(now_ms, at_ms);
         self.received_bytes += news_bytes;
         self.heard_ms = now_ms;
         let mut handed_ms = self.handed.front().map_or(now_ms, |(_, at_ms)| *at_ms);

@@ -157,8 +157,14 @@ impl Viewer {
         let Some(known) = self.sources.get_mut(&source) else { return };
         match reason {
             RefuseReason::Busy(ms) => known.back_off(now_ms, ms.into()),
-            RefuseReason::Withdrawn => flight.iter().for_each(|flight| self.moved_off(flight)),
-            RefuseReason::NotHere | RefuseReason::NotAChunk | RefuseReason::Unreadable => {
+            RefuseReason::Withdrawn if flight.is_some_and(|flight| flight.leaving_since_ms.is_some()) => {
+                flight.iter().for_each(|flight| self.moved_off(flight));
+            }
+            // Nor does one have it to give that gives up what it was not asked to.
+            RefuseReason::NotHere
+            | RefuseReason::NotAChunk
+            | RefuseReason::Unreadable
+            | RefuseReason::Withdrawn => {
                 if let Some(flight) = flight {
                     known.have.remove(flight.leaves);
                 }
