@@ -443,10 +443,11 @@ impl Viewer {
 
     /// Whether a reader has not read enough yet for its player to begin, or has run dry.
     fn is_starting(&self) -> bool {
-        let is_young = self.now_ms < self.starting_until_ms;
-        self.readers
-            .values()
-            .any(|reader| reader.dry_since_ms.is_some() || is_young && reader.is_beginning(&self.timeline))
+        self.readers.values().any(|reader| reader.dry_since_ms.is_some() || self.has_yet_to_begin(reader))
+    }
+
+    fn has_yet_to_begin(&self, reader: &Reader) -> bool {
+        self.now_ms < self.starting_until_ms && reader.is_beginning(&self.timeline)
     }
 
     fn is_anybody_dry(&self) -> bool {

@@ -45,6 +45,8 @@ const SLOW_MARGIN_MS: f64 = 100.0;
 const SPREAD_SLACK_MS: i64 = 3_000;
 /// What a request costs that no reader waits for.
 const BACKGROUND_SLACK_MS: i64 = 60_000;
+/// In a crowd, who has yet to begin yields to who is about to run dry by this much: a start that takes longer is a lesser evil than a stall.
+const YIELD_MS: i64 = 500;
 /// Between start-up ranges, in order of urgency.
 const STARTUP_STEP_MS: i64 = 50;
 /// The tail of a content without hints may be needed, or not.
@@ -86,7 +88,7 @@ struct Region {
 }
 
 enum RegionOrigin {
-    Reader { at_ms: u64 },
+    Reader { at_ms: i64 },
     Startup { slack_ms: i64 },
 }
 
@@ -361,8 +363,10 @@ impl Viewer {
 
     fn near_regions(&self) -> Vec<Region> {
         let mut regions = Vec::new();
+        let is_crowd = self.is_crowd();
         for reader in self.readers.values() {
-            let at_ms = reader.playhead_ms();
+            let waits_ms = if is_crowd && self.has_yet_to_begin(reader) { YIELD_MS } else { 0 };
+            let at_ms = reader.playhead_ms() as i64 - waits_ms;
             let window = self.window(reader);
             let near = leaf_of(self.timeline.byte_at(self.near_until_ms(reader)));
             let near = near.max(window.start + 1).min(window.end);
@@ -403,7 +407,7 @@ impl Viewer {
             RegionOrigin::Startup { slack_ms } => return slack_ms,
             RegionOrigin::Reader { at_ms } => at_ms,
         };
-        let needed_ms = self.timeline.ms_at(u64::from(leaf) * LEAF_BYTES).saturating_sub(at_ms) as i64;
+        let needed_ms = (self.timeline.ms_at(u64::from(leaf) * LEAF_BYTES) as i64 - at_ms).max(0);
         let waited_ms = self
             .readers
             .values()
