@@ -63,7 +63,7 @@ fn joins(joins: Joins, count: u32, rng: &mut StdRng) -> Vec<u64> {
         .map(|n| match joins {
             Joins::At(ms) => ms,
             Joins::Evenly(over_ms) => over_ms * u64::from(n) / u64::from(count),
-            Joins::Listed(times_ms) => times_ms.get(n as usize % times_ms.len().max(1)).copied().unwrap_or(0),
+            Joins::Listed(times_ms) => times_ms[n as usize % times_ms.len()],
             Joins::Randomly(within_ms) => rng.random_range(0..within_ms.max(1)),
             Joins::Daily(day_ms) => loop {
                 let at = rng.random::<f64>();

@@ -86,8 +86,9 @@ impl World {
 
     /// `n` tells `other` what it holds and what it may send.
     fn greet(&mut self, n: u32, other: u32) {
+        let now_ms = self.now_ms();
         let node = &mut self.nodes[n as usize];
-        if let Some(first) = node.links.get_mut(&other).map(|peer| peer.received(self.now_us / 1_000, 0)) {
+        if let Some(first) = node.links.get_mut(&other).map(|peer| peer.received(now_ms, 0)) {
             self.send(n, other, first);
         }
         if !self.hears_of(n, other) {

@@ -135,7 +135,7 @@ impl Content {
         self.make_room(reserved_bytes)?;
         let mut claimed = self.write_and_claim(leaves, &pairs, payload);
         let is_full = matches!(claimed, Err(IngestError::Full(_)));
-        if is_full && self.store.upgrade().is_some_and(|store| store.evict(DISK_FULL_BYTES) > 0) {
+        if is_full && self.store.upgrade().is_some_and(|store| store.evict(DISK_FULL_BYTES)) {
             claimed = self.write_and_claim(leaves, &pairs, payload);
         }
         let new_bytes = claimed.as_ref().map_or(0, |ingested| ingested.new_bytes);

@@ -3,7 +3,7 @@
 //! Invariant: leaves are struck from memory and map before their bytes go, and nobody writes meanwhile; so what is claimed is there, at any
 //! instant, and a read that began before finds out ([`Content::losses`]).
 
-use std::{io, ops::Range, sync::atomic::Ordering};
+use std::{io, sync::atomic::Ordering};
 
 use shared::{LeafRange, LeafSet, schedule::viewer::Needs};
 use tracing::{debug, warn};
@@ -78,16 +78,12 @@ impl Content {
 
 /// About `bytes` of what is held and not needed: first what was read, the longest passed first; then what lies ahead, the farthest first.
 fn spare(held: &LeafSet, needs: &Needs, bytes: u64) -> Vec<LeafRange> {
-    let mut free = Vec::new();
-    let mut from = 0;
+    let mut unneeded = held.clone();
     for needed in &needs.leaves {
-        free.push(from..needed.first.max(from));
-        from = from.max(needed.end());
+        unneeded.remove(*needed);
     }
-    free.push(from..held.leaf_count().max(from));
-    let within = |range: &Range<u32>| LeafRange::new(range.start, range.end - range.start);
     let (behind, mut ahead): (Vec<LeafRange>, Vec<LeafRange>) =
-        free.iter().flat_map(|range| held.runs_in(within(range))).partition(|run| run.first < needs.playhead);
+        unneeded.runs().partition(|run| run.first < needs.playhead);
     ahead.reverse();
     let mut left = bytes.div_ceil(shared::limits::LEAF_BYTES) as u32;
     let mut chosen = Vec::new();

@@ -226,10 +226,7 @@ impl Store {
     /// Changes the limit and makes room at once, as far as contents are not open.
     pub fn set_quota_bytes(&self, bytes: u64) {
         self.0.ledger.set_quota_bytes(bytes);
-        let excess = self.0.ledger.excess_with(0);
-        if excess > 0 {
-            self.0.evict(excess);
-        }
+        self.0.make_room(0);
     }
 
     /// Has `hook` called, on whatever thread is reading, when a shared file turns out to have changed and was withdrawn.
@@ -341,12 +338,18 @@ impl Inner {
     pub(super) fn make_room(&self, bytes: u64) -> bool {
         let _evicting = lock(&self.evicting);
         let excess = self.ledger.excess_with(bytes);
-        excess == 0 || self.evict(excess) > 0
+        excess == 0 || self.free(excess) > 0
+    }
+
+    /// Gives up about `bytes`, whether or not the quota asks for it; whether that freed anything.
+    pub(super) fn evict(&self, bytes: u64) -> bool {
+        let _evicting = lock(&self.evicting);
+        self.free(bytes) > 0
     }
 
     /// Frees `bytes`, and some more at once where there is much: deletes contents nobody has open, least recently used first, then gives up
     /// what is not needed of open ones. Returns how many were freed.
-    pub(super) fn evict(&self, bytes: u64) -> u64 {
+    fn free(&self, bytes: u64) -> u64 {
         let bytes = bytes.max((self.ledger.quota_bytes() / QUOTA_STEPS).min(MAX_STEP_BYTES));
         let mut freed = self.evict_idle(bytes);
         let mut open: Vec<_> = read(&self.table).partial.values().map(Arc::clone).collect();

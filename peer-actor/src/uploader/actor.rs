@@ -291,13 +291,15 @@ impl UploaderActor {
     /// Tells everybody who follows a content what is held of it, from scratch.
     fn tell_all(&self, content: &Content) {
         let (content_id, backlog_ms) = (content.content_id(), self.core.backlog_ms());
-        for session in self.announcer.subscribers(&content_id) {
+        let subscribers = self.announcer.subscribers(&content_id);
+        if subscribers.is_empty() {
+            return;
+        }
+        let haves = first_haves(content_id, content.size_bytes(), &content.verified(), backlog_ms);
+        for session in subscribers {
             let Some((link, remote)) = self.links.get(&SessionId(session)) else { continue };
-            if self.content_for(remote, &content_id).is_none() {
-                continue;
-            }
-            for have in first_haves(content_id, content.size_bytes(), &content.verified(), backlog_ms) {
-                send(link, have);
+            if self.content_for(remote, &content_id).is_some() {
+                haves.iter().for_each(|have| send(link, have.clone()));
             }
         }
     }

@@ -28,7 +28,7 @@ pub use self::origin::FreshWanted;
 use self::{
     link::{Link, Queued},
     origin::Origin,
-    pace::{Pace, UploadLimit},
+    pace::{Pace, UNHEARD_BYTES, UploadLimit},
 };
 use super::Deadline;
 use crate::{
@@ -379,13 +379,12 @@ impl Uploader {
         self.origin.advance(now_ms, self.uplink_bps());
         let rtt_ms = self.longest_rtt_ms();
         let (patience_ms, window_bytes) = (self.pace.patience_ms(rtt_ms), self.pace.window_bytes(rtt_ms));
-        let longest_window_bytes = self.pace.longest_window_bytes(rtt_ms);
         let links = self.links_in_use().filter(|(_, link)| !link.is_stuck(now_ms, patience_ms));
         let mut under_way: u64 = links.map(|(_, link)| link.under_way_bytes()).sum();
         let mut reading: u64 = self.links_in_use().map(|(_, link)| link.reading_bytes()).sum();
         loop {
             let is_open = under_way < window_bytes
-                || under_way < longest_window_bytes && self.pace.is_about_to_idle(now_ms, reading);
+                || under_way < window_bytes + UNHEARD_BYTES && self.pace.is_about_to_idle(now_ms, reading);
             if !is_open || !self.limit.is_open(now_ms) {
                 return;
             }

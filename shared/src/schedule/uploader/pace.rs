@@ -27,8 +27,8 @@ const LONGEST_STUCK_MS: u64 = 3_000;
 /// An uplink that will have nothing left within this is about to idle. What is on its way then, beyond the window, is bounded: a rate may
 /// turn out to be less.
 const AHEAD_MS: f64 = 80.0;
-const UNHEARD_BYTES: u64 = 2 * LEAF_BYTES;
-/// How long a quick word is remembered, half of that at the least.
+pub(super) const UNHEARD_BYTES: u64 = 2 * LEAF_BYTES;
+/// How long a quick word is remembered, twice that at the most.
 const REMEMBERED_MS: u64 = 30_000;
 /// No word is taken to be later.
 const LATEST_MS: u64 = 2_000;
@@ -84,11 +84,6 @@ impl Pace {
     pub(super) fn is_about_to_idle(&self, now_ms: u64, reading_bytes: u64) -> bool {
         let Some(rate) = self.measured_bytes_per_ms() else { return false };
         self.clear_ms + reading_bytes as f64 / rate < now_ms as f64 + AHEAD_MS
-    }
-
-    /// How much may be on its way in that case.
-    pub(super) fn longest_window_bytes(&self, rtt_ms: u64) -> u64 {
-        self.window_bytes(rtt_ms) + UNHEARD_BYTES
     }
 
     /// When that will be so if nothing more is handed over.

@@ -155,20 +155,22 @@ impl Viewer {
         let asked = self.flights.get(id).is_some_and(|flight| flight.source == source);
         let flight = if asked { self.drop_flight(id) } else { None };
         let Some(known) = self.sources.get_mut(&source) else { return };
-        match reason {
-            RefuseReason::Busy(ms) => known.back_off(now_ms, ms.into()),
-            RefuseReason::Withdrawn if flight.is_some_and(|flight| flight.leaving_since_ms.is_some()) => {
-                flight.iter().for_each(|flight| self.moved_off(flight));
+        match (reason, flight) {
+            (RefuseReason::Busy(ms), _) => known.back_off(now_ms, ms.into()),
+            (RefuseReason::Withdrawn, Some(flight)) if flight.leaving_since_ms.is_some() => {
+                self.moved_off(&flight);
             }
             // Nor does one have it to give that gives up what it was not asked to.
-            RefuseReason::NotHere
-            | RefuseReason::NotAChunk
-            | RefuseReason::Unreadable
-            | RefuseReason::Withdrawn => {
-                if let Some(flight) = flight {
-                    known.have.remove(flight.leaves);
-                }
+            (
+                RefuseReason::NotHere
+                | RefuseReason::NotAChunk
+                | RefuseReason::Unreadable
+                | RefuseReason::Withdrawn,
+                Some(flight),
+            ) => {
+                known.have.remove(flight.leaves);
             }
+            (_, None) => {}
         }
     }
 

@@ -34,9 +34,7 @@ impl Viewer {
             let first = leaf_of(reader.position.saturating_sub(behind_bytes)).min(self.leaf_count);
             LeafRange::new(first, self.window(reader).end.max(first) - first)
         });
-        let mut leaves: Vec<LeafRange> = windows.chain(self.startup.iter().copied()).collect();
-        leaves.sort_unstable();
-        Needs { leaves, playhead }
+        Needs { leaves: windows.chain(self.startup.iter().copied()).collect(), playhead }
     }
 
     /// Something could not be stored: what is on its way would come in vain.

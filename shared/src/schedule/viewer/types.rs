@@ -140,7 +140,7 @@ pub enum ViewerOutput {
 /// What of a content must stay in the cache while it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
-    /// Leaves readers are about to need or have just read, by their first; they may overlap.
+    /// Leaves readers are about to need or have just read, in no order; they may overlap.
     pub leaves: Vec<LeafRange>,
     /// Where the first reader is: what lies before it was read, what lies after it may yet be.
     pub playhead: LeafIndex,
