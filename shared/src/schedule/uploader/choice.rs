@@ -1,11 +1,22 @@
 //! Which queued request is served next: the earliest deadline in fair shares, or an origin's order.
 //!
+//! Of what is not needed at once, a chunk that many wait for here goes first: it is rare, and whoever gets it serves the others. By deadline
+//! alone it would wait until it is due, and then all its copies were due together; in a large swarm that is too late for most.
+//!
 //! Invariant: what is chosen fits into the credit of its link and what that link can take.
+
+use std::collections::BTreeMap;
 
 use super::{LinkId, Uploader, UploaderOutput, link::Queued, origin::Rank};
 
 /// A link may be ahead of the least served one by this much and still compete by deadline.
 const FAIR_SLACK_BYTES: u64 = 256 * 1024;
+/// What is needed within this is served by deadline alone.
+const AT_ONCE_MS: u64 = 1_000;
+/// A chunk that more requests than these wait for is rare.
+const MANY: u32 = 8;
+/// How much earlier such a chunk is served for every pair of hands that it has to pass through.
+const HAND_MS: u64 = 4_000;
 
 impl Uploader {
     /// What is served next, charged to its link.
@@ -74,23 +85,51 @@ impl Uploader {
         Some((Rank::Rest, link, at))
     }
 
-    /// The earliest deadline among the links with the least service that can take it, of what is no repeat before what is one.
-    fn most_urgent(
+    /// Among the links with the least service that can take it: of what is no repeat before what is one, what is needed at once, what many
+    /// wait for, the earliest deadline.
+    pub(super) fn most_urgent(
         &self,
         now_ms: u64,
         patience_ms: u64,
         is_repeat: impl Fn(&Queued) -> bool,
     ) -> Option<(LinkId, usize)> {
+        let by_deadline = |queued: &Queued| (is_repeat(queued), queued.deadline_ms);
+        let (link, at, first) = self.first_in_fair_shares(now_ms, patience_ms, by_deadline)?;
+        let soon_ms = now_ms + AT_ONCE_MS;
+        if first.deadline_ms <= soon_ms || self.in_use.len() <= MANY as usize {
+            return Some((link, at));
+        }
+        let mut waiting = BTreeMap::new();
+        for queued in self.links_in_use().flat_map(|(_, link)| &link.queue) {
+            *waiting.entry((queued.content_id, queued.leaves)).or_insert(0) += 1;
+        }
+        // As much earlier as the chunk has hands to pass through until all who wait have it.
+        let by_rarity = |queued: &Queued| {
+            let many = waiting.get(&(queued.content_id, queued.leaves)).filter(|many| **many > MANY);
+            let hands = many.map_or(0, |many: &u32| many.ilog2());
+            let early_ms = queued.deadline_ms.saturating_sub(u64::from(hands) * HAND_MS);
+            (is_repeat(queued), queued.deadline_ms.min(early_ms.max(soon_ms)))
+        };
+        self.first_in_fair_shares(now_ms, patience_ms, by_rarity).map(|(link, at, _)| (link, at))
+    }
+
+    /// The first by `key` of the links with the least service that can take theirs.
+    fn first_in_fair_shares<K: Ord>(
+        &self,
+        now_ms: u64,
+        patience_ms: u64,
+        key: impl Fn(&Queued) -> K,
+    ) -> Option<(LinkId, usize, &Queued)> {
         let candidates = || {
             self.links_in_use().filter_map(|(id, link)| {
-                let (at, queued) = link.most_urgent(&is_repeat)?;
+                let (at, queued) = link.first_by(&key)?;
                 link.can_take(now_ms, queued.bytes, patience_ms).then_some((*id, link, at, queued))
             })
         };
         let least = candidates().map(|(_, link, ..)| link.served_bytes).min()?;
         candidates()
             .filter(|(_, link, ..)| link.served_bytes <= least + FAIR_SLACK_BYTES)
-            .min_by_key(|(id, _, _, queued)| (is_repeat(queued), queued.deadline_ms, *id))
-            .map(|(id, _, at, _)| (id, at))
+            .min_by_key(|(id, _, _, queued)| (key(queued), *id))
+            .map(|(id, _, at, queued)| (id, at, queued))
     }
 }

@@ -20,8 +20,11 @@ const UNHEARD_MS: u64 = 10_000;
 const WINDOW_MS: u64 = 15_000;
 /// The window of a content whose rate is unknown.
 const WINDOW_LEAVES: u32 = 256;
-/// First copies are early enough when they are so far ahead of everybody who plays: that is time to pass them on to all.
+/// First copies are early enough when they are so far ahead of everybody who plays: that is time to pass them on to all. With every doubling
+/// of a swarm beyond [`SMALL`] viewers a chunk passes through one more pair of hands.
 const LEAD_MS: u64 = 4_000;
+const LEAD_EACH_DOUBLING_MS: f64 = 2_500.0;
+const SMALL: usize = 16;
 /// A playhead that was not heard of for so long is none.
 const PLAYHEAD_MS: u64 = 5_000;
 
@@ -162,7 +165,8 @@ impl Copies {
 
     /// Whether whatever anybody plays soon has left already: more of it can wait.
     pub(super) fn is_ahead(&self) -> bool {
-        let lead = self.leaves_in(LEAD_MS);
+        let doublings = (self.held.len().max(SMALL) as f64 / SMALL as f64).log2();
+        let lead = self.leaves_in(LEAD_MS + (LEAD_EACH_DOUBLING_MS * doublings) as u64);
         let is_early = |(playhead, _): &(LeafIndex, u64)| {
             self.fresh.first_held(*playhead).is_none_or(|fresh| fresh - playhead >= lead)
         };

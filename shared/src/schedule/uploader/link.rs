@@ -122,8 +122,9 @@ impl Link {
                 && under_way < self.pace.window_bytes(self.rtt_ms)
     }
 
-    pub(super) fn most_urgent(&self, is_repeat: impl Fn(&Queued) -> bool) -> Option<(usize, &Queued)> {
-        self.queue.iter().enumerate().min_by_key(|(at, queued)| (is_repeat(queued), queued.deadline_ms, *at))
+    /// The request that goes before all others of the link, by `key`, and where it stands in the queue.
+    pub(super) fn first_by<K: Ord>(&self, key: impl Fn(&Queued) -> K) -> Option<(usize, &Queued)> {
+        self.queue.iter().enumerate().min_by_key(|(at, queued)| (key(queued), *at))
     }
 
     /// Whether a request of that id is waiting or being read; a viewer never gives one twice.

@@ -57,6 +57,34 @@ fn the_earliest_deadline_goes_first() {
 }
 
 #[test]
+fn what_many_wait_for_goes_before_what_is_due_sooner_but_not_at_once() {
+    let links: Vec<LinkId> = (1..=12).collect();
+    let mut uploader = Uploader::new(0);
+    for link in &links {
+        uploader.link_joined(*link);
+        let rare = WantedChunk {
+            id: *link as u32,
+            leaves: LeafRange::new(77, 1),
+            deadline_ms: 9_000,
+            proof_skip: 0,
+        };
+        // Nothing is granted yet, so all of it waits.
+        uploader.request(0, *link, CONTENT, SIZE_BYTES, 0, false, &[rare]);
+    }
+    uploader.request(0, 5, CONTENT, SIZE_BYTES, 0, false, &[chunk(100, 3_000), chunk(101, 500)]);
+    uploader.links.values_mut().for_each(|link| link.granted_bytes = u64::MAX);
+    let mut next = || {
+        let (link, at) = uploader.most_urgent(0, 1_000, |_| false)?;
+        Some(uploader.links.get_mut(&link)?.queue.remove(at).id)
+    };
+    let order: Vec<RequestId> = std::iter::from_fn(&mut next).collect();
+    assert_eq!(order[0], 101, "what is needed at once is first: {order:?}");
+    // Four of twelve have left when no more than eight wait.
+    assert_eq!(order.iter().position(|id| *id == 100), Some(5), "{order:?}");
+    assert_eq!(order.len(), 14);
+}
+
+#[test]
 fn no_more_is_unsent_than_the_window() {
     let mut uploader = joined(&[1]);
     let chunks: Vec<_> = (1..=200).map(|id| chunk(id, 0)).collect();
