@@ -29,6 +29,8 @@ const RELAY_OFFER_MS: u64 = 5_000;
 const UPGRADE_MS: u64 = 20_000;
 /// How long to leave a node alone that refuses this one.
 const REFUSED_RETRY_MS: u64 = 60_000;
+/// Relays tried for a node before a pause: the best, and the tracker's alternate.
+const RELAYS_TRIED: u8 = 2;
 /// Nodes tried at once.
 const MAX_PURSUITS: usize = 16;
 /// Pursuits begun on others' behalf at once; more are ignored, and asked for again.
@@ -76,7 +78,7 @@ impl PathPlannerState {
                 let left = VecDeque::from(offer.addresses);
                 let step = Step::Racing { path: PathKind::Reversed, left, next_ms: now_ms };
                 let next = neighbour.pursuit.take().map(|old| old.next).unwrap_or_default();
-                neighbour.pursuit = Some(Pursuit { step, next, is_invited: true, is_refused: false });
+                neighbour.pursuit = Some(Pursuit { is_invited: true, ..Pursuit::new(step, next) });
                 self.pursuit_due(now_ms, offer.node);
             }
             (PathKind::Relayed, role) => self.relay(&offer, role),
@@ -103,8 +105,7 @@ impl PathPlannerState {
             Some(_) => {}
             None => {
                 let step = Step::Relaying { relay_try };
-                neighbour.pursuit =
-                    Some(Pursuit { step, next: VecDeque::new(), is_invited: true, is_refused: false });
+                neighbour.pursuit = Some(Pursuit { is_invited: true, ..Pursuit::new(step, VecDeque::new()) });
             }
         }
     }
@@ -151,9 +152,22 @@ impl PathPlannerState {
                 *next_ms = now_ms;
                 self.pursuit_due(now_ms, failed.node);
             }
-            Step::Relaying { relay_try } if *relay_try == try_id => self.advance(now_ms, failed.node),
+            Step::Relaying { relay_try } if *relay_try == try_id => self.relay_failed(now_ms, failed.node),
             Step::Racing { .. } | Step::Awaiting { .. } | Step::Relaying { .. } => {}
         }
+    }
+
+    /// A relay was not reached, or nobody met this node there: the tracker is asked for another at once, once.
+    fn relay_failed(&mut self, now_ms: u64, node: NodeId) {
+        let can_ask = self.can_ask;
+        let pursuit = self.neighbours.get_mut(&node).and_then(|known| known.pursuit.as_mut());
+        let Some(pursuit) = pursuit else { return };
+        pursuit.relays_tried += 1;
+        if pursuit.is_invited || !can_ask || pursuit.relays_tried >= RELAYS_TRIED {
+            return self.advance(now_ms, node);
+        }
+        pursuit.step = Step::Awaiting { path: PathKind::Relayed, until_ms: now_ms + RELAY_OFFER_MS };
+        self.outputs.push_back(PlannerOutput::Ask(node, PathKind::Relayed));
     }
 
     /// The present step came to nothing: the next one, or a pause.
@@ -283,7 +297,7 @@ impl PathPlannerState {
         let Some(path) = next.pop_front() else { return };
         let step = self.first_of(now_ms, node, path);
         if let Some(neighbour) = self.neighbours.get_mut(&node) {
-            neighbour.pursuit = Some(Pursuit { step, next, is_invited: false, is_refused: false });
+            neighbour.pursuit = Some(Pursuit::new(step, next));
         }
         self.pursuit_due(now_ms, node);
     }
@@ -311,6 +325,10 @@ impl PathPlannerState {
 }
 
 impl Pursuit {
+    const fn new(step: Step, next: VecDeque<PathKind>) -> Self {
+        Self { step, next, is_invited: false, is_refused: false, relays_tried: 0 }
+    }
+
     fn awaits(&self, kind: PathKind) -> bool {
         matches!(self.step, Step::Awaiting { path, .. } if path == kind)
     }

@@ -166,6 +166,23 @@ fn a_node_that_cannot_be_dialled_is_asked_to_dial_and_then_relayed() {
 }
 
 #[test]
+fn a_relay_that_is_not_reached_makes_way_for_another_at_once_and_once() {
+    let mut world = World::new();
+    assert_eq!(asks(&world.plan(vec![source(SMALL, PathKind::Relayed)])), [(SMALL, PathKind::Relayed)]);
+    let outputs = world.offers(SMALL, PathKind::Relayed, PathRole::Dial);
+    let outputs = world.fails(&dials(&outputs)[0]);
+    assert_eq!(asks(&outputs), [(SMALL, PathKind::Relayed)], "the tracker names another");
+    let outputs = world.offers(SMALL, PathKind::Relayed, PathRole::Dial);
+    let outputs = world.fails(&dials(&outputs)[0]);
+    assert!(!asks(&outputs).contains(&(SMALL, PathKind::Relayed)), "{outputs:?}");
+    let invited = world.offers(LARGE, PathKind::Relayed, PathRole::Accept);
+    assert!(
+        asks(&world.fails(&dials(&invited)[0])).is_empty(),
+        "whoever was invited waits to be asked again"
+    );
+}
+
+#[test]
 fn a_planned_reversal_is_asked_for_at_once_and_the_incoming_link_counts_as_one() {
     let mut world = World::new();
     let outputs = world.plan(vec![source(SMALL, PathKind::Reversed)]);
