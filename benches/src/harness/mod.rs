@@ -77,6 +77,8 @@ pub struct PeerSpec {
     pub tracker: Option<SocketAddr>,
     /// The address to listen on; loopback by default.
     pub listen_ip: Option<Ipv4Addr>,
+    /// Whether it is started with `--no-relay`.
+    pub no_relay: bool,
 }
 
 impl PeerSpec {
@@ -206,11 +208,19 @@ impl Lab {
                 arguments.extend([option.into(), value.into()]);
             }
         }
+        if spec.no_relay {
+            arguments.push("--no-relay".into());
+        }
         Ok(arguments)
     }
 }
 
 impl Tracker {
+    /// A JSON answer of it.
+    pub fn get_json(&self, path: &str) -> Result<Value> {
+        Ok(serde_json::from_slice(&http::get(self.addr, path, &[])?.expect(200)?.body)?)
+    }
+
     /// Starts it again after it ended, at the same place with the same options.
     pub fn restart(&mut self) -> Result<()> {
         self.program.restart("rusteze-tracker", &self.arguments)?;
