@@ -204,8 +204,13 @@ impl Observatory {
                 1,
                 &self.planner_stats,
                 format!(
-                    "{} nodes, {} viewers of {} files; {} plans told, {} due",
-                    planner.nodes, planner.viewers, planner.watched, planner.plans_told, planner.plans_due
+                    "{} nodes, {} viewers of {} files; {} plans told, {} due; {} peers offer to relay",
+                    planner.nodes,
+                    planner.viewers,
+                    planner.watched,
+                    planner.plans_told,
+                    planner.plans_due,
+                    planner.relays.offering
                 ),
             ),
             ActorRow {

@@ -24,7 +24,7 @@ fn a_stream_goes_over_a_peer_and_on_over_the_tracker_when_the_peer_is_killed() -
 }
 
 fn peer_is_killed(lab: &Lab) -> Result<()> {
-    let mut world = World::new(lab, true)?;
+    let mut world = World::new(lab, true, &[])?;
     let mut reading = world.play("600k")?;
     world.await_carried("the peer", World::by_peer)?;
     ensure!(world.by_tracker()? == 0, "the tracker carried bytes although a peer could");
@@ -53,7 +53,7 @@ fn who_says_no_relay_relays_nothing_and_the_tracker_does() -> Result<()> {
 }
 
 fn no_relay(lab: &Lab) -> Result<()> {
-    let world = World::new(lab, false)?;
+    let world = World::new(lab, false, &[])?;
     let mut reading = world.play("1500k")?;
     world.await_carried("the tracker", World::by_tracker)?;
     world.finish(&mut reading)?;
@@ -74,7 +74,7 @@ fn relayed_bytes_stop_within_two_seconds_of_the_viewers_router_opening() -> Resu
 }
 
 fn router_opens(lab: &Lab, at_source: bool) -> Result<()> {
-    let world = World::new(lab, true)?;
+    let world = World::new(lab, true, &[])?;
     let mut reading = world.play("600k")?;
     world.await_carried("the peer", World::by_peer)?;
 
@@ -104,6 +104,27 @@ fn router_opens(lab: &Lab, at_source: bool) -> Result<()> {
     world.finish(&mut reading)?;
     ensure!(stalls == 0, "the reader waited {stalls} times");
     println!("relayed bytes stopped {last_grown:?} after the router opened, then {way}");
+    Ok(())
+}
+
+#[test]
+fn a_stream_moves_from_the_tracker_to_a_peer_that_appears() -> Result<()> {
+    in_lab(peer_appears)
+}
+
+fn peer_appears(lab: &Lab) -> Result<()> {
+    // Slow enough that the film is not over when the peer comes.
+    let world = World::new(lab, false, &["--relay-limit", "5M"])?;
+    let mut reading = world.play("600k")?;
+    world.await_carried("the tracker", World::by_tracker)?;
+    let open = PeerSpec { namespace: None, ..behind(&world.source_net, &world.tracker) };
+    let newcomer = lab.peer("newcomer", &world.tracker, &open)?;
+    let carried =
+        || newcomer.get_json("/api/status")?["relaying"]["carried_bytes"].as_u64().context("a number");
+    await_until("the peer to carry the stream on", PATIENCE, || Ok(carried()? > 500_000))?;
+    let before = world.by_tracker()?;
+    world.finish(&mut reading)?;
+    ensure!(world.by_tracker()? == before, "the tracker relayed on");
     Ok(())
 }
 
@@ -163,11 +184,11 @@ struct World {
 }
 
 impl World {
-    fn new(lab: &Lab, relays: bool) -> Result<Self> {
+    fn new(lab: &Lab, relays: bool, options: &[&str]) -> Result<Self> {
         let film = media::film(24, 4000)?;
         let id = media::content_id(&film)?;
         let (source_net, viewer_net) = (Nat::new()?, Nat::new()?);
-        let tracker = lab.tracker_at(Ipv4Addr::UNSPECIFIED, &[], &[])?;
+        let tracker = lab.tracker_at(Ipv4Addr::UNSPECIFIED, &[], options)?;
         // The tracker sees it come from where both routers reach it.
         let open = PeerSpec { namespace: None, no_relay: !relays, ..behind(&source_net, &tracker) };
         let relay = lab.peer("relay", &tracker, &open)?;

@@ -11,6 +11,7 @@
 //! - [`swarm`]: who is in a swarm, and whom of them to look at, at a cost that does not grow with the swarm;
 //! - [`addresses`]: which addresses may be told to whom;
 //! - [`relays`]: over whom a pair that cannot dial each other is brought together;
+//! - `own_relays`: the tracker's own relays, which move over to peers that appear;
 //! - [`reprobe`]: looking again whether a relayed client can be dialled;
 //! - [`planning`]: candidates, choice, news;
 //! - [`state`]: the network, its events, and the plans that are due;
@@ -23,6 +24,7 @@ mod actor;
 pub mod addresses;
 pub mod links;
 mod messages;
+mod own_relays;
 pub mod paths;
 pub mod plan;
 pub mod planning;

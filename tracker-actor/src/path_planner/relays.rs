@@ -26,6 +26,7 @@ use shared::{
 
 use super::{
     addresses::addresses_for,
+    own_relays::OwnRelays,
     plan::{known_or_far, width_step},
     state::{Node, Output, PathPlannerState},
 };
@@ -79,6 +80,8 @@ pub(super) struct Relaying {
     pub(super) limit_bps: u64,
     /// Connections it says it carries.
     pub(super) in_use: u32,
+    /// Connections it has been asked about and has not answered.
+    asked: usize,
     /// When it last agreed to some that it may not have counted yet.
     agreed_ms: VecDeque<u64>,
     busy_until_ms: u64,
@@ -92,13 +95,15 @@ struct Grant {
     viewer: (NodeId, SessionId),
     source: (NodeId, SessionId),
     due_ms: u64,
+    /// The tracker relays for the pair already.
+    is_move: bool,
 }
 
 /// What the planner knows of relays beside the nodes themselves.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Broker {
     /// Those that may be asked, by the kind they serve.
-    offering: BTreeSet<(MediaKind, NodeId)>,
+    pub(super) offering: BTreeSet<(MediaKind, NodeId)>,
     grants: BTreeMap<Token, Grant>,
     due: BTreeSet<(u64, Token)>,
     tokens: Vec<Token>,
@@ -107,6 +112,8 @@ pub(super) struct Broker {
     tracker_is_full: bool,
     /// Bytes peers say they have relayed.
     carried_bytes: u64,
+    /// Pairs the tracker relays for.
+    pub(super) own: OwnRelays,
 }
 
 /// What peers relay, for people.
@@ -118,6 +125,22 @@ pub struct PeerRelays {
     pub in_use: u64,
     /// Bytes they say they have passed on.
     pub carried_bytes: u64,
+}
+
+impl Broker {
+    /// A broker that knows of no limit yet.
+    pub(super) fn new() -> Self {
+        Self {
+            offering: BTreeSet::new(),
+            grants: BTreeMap::new(),
+            due: BTreeSet::new(),
+            tokens: Vec::new(),
+            tracker_bps: u64::MAX,
+            tracker_is_full: false,
+            carried_bytes: 0,
+            own: OwnRelays::default(),
+        }
+    }
 }
 
 impl PathPlannerState {
@@ -146,21 +169,37 @@ impl PathPlannerState {
         bitrate_bps: u64,
     ) {
         self.note_failure(now_ms, &viewer.0, &source.0);
-        let needed_bps = (bitrate_bps * MARGIN_PERCENT / 100).max(LEAST_BPS);
+        if !self.ask_a_peer(now_ms, viewer, source, bitrate_bps, false) {
+            self.relay_here(now_ms, viewer, source);
+        }
+    }
+
+    /// Asks the best peer to relay for a pair; false when none is fit to.
+    pub(super) fn ask_a_peer(
+        &mut self,
+        now_ms: u64,
+        viewer: (NodeId, SessionId),
+        source: (NodeId, SessionId),
+        bitrate_bps: u64,
+        is_move: bool,
+    ) -> bool {
+        let needed_bps = bitrate_bps.saturating_mul(MARGIN_PERCENT) / 100;
         let failed = self.failed(now_ms, &viewer.0, &source.0);
-        let may_ask = failed.is_empty() || self.broker.tracker_is_full;
-        let chosen =
-            may_ask.then(|| self.choose(now_ms, &viewer.0, &source.0, needed_bps, &failed)).flatten();
-        let token = chosen.and_then(|_| self.broker.tokens.pop());
-        let (Some((relay, address)), Some(token)) = (chosen, token) else {
-            return self.relay_here(now_ms, viewer, source);
+        if !failed.is_empty() && !self.broker.tracker_is_full {
+            return false;
+        }
+        let chosen = self.choose(now_ms, &viewer.0, &source.0, needed_bps.max(LEAST_BPS), &failed);
+        let Some((relay, address)) = chosen else { return false };
+        let (Some(known), Some(token)) = (self.nodes.get_mut(&relay), self.broker.tokens.pop()) else {
+            return false;
         };
-        let Some(session) = self.nodes.get(&relay).map(|known| known.session) else { return };
+        known.relaying.asked += 1;
         let due_ms = now_ms + GRANT_MS;
-        self.broker.grants.insert(token, Grant { relay, address, viewer, source, due_ms });
+        self.broker.grants.insert(token, Grant { relay, address, viewer, source, due_ms, is_move });
         self.broker.due.insert((due_ms, token));
         let grant = RelayGrant { token, ends: [viewer.0, source.0], valid_ms: TOKEN_MS as u32 };
-        self.outputs.push_back(Output::Tell(relay, session, TrackerMessage::RelayGrant(grant)));
+        self.outputs.push_back(Output::Tell(relay, known.session, TrackerMessage::RelayGrant(grant)));
+        true
     }
 
     /// A peer says whether it relays.
@@ -176,6 +215,7 @@ impl PathPlannerState {
             agreed_ms.push_back(now_ms);
         }
         self.remember(now_ms, &grant.viewer.0, &grant.source.0, Via::Peer(*node));
+        self.relays_no_more((grant.viewer.0, grant.source.0));
         let offer = |node, role| {
             TrackerMessage::PathOffer(PathOffer {
                 node,
@@ -276,20 +316,26 @@ impl PathPlannerState {
 
     fn relay_here(&mut self, now_ms: u64, viewer: (NodeId, SessionId), source: (NodeId, SessionId)) {
         self.remember(now_ms, &viewer.0, &source.0, Via::Tracker);
+        self.relays_itself(now_ms, (viewer.0, source.0));
         self.outputs.push_back(Output::OfferRelay { viewer, source });
     }
 
-    /// The peer relays nothing for now: the tracker does.
+    /// The peer relays nothing for now: the tracker does, or goes on to.
     fn refused(&mut self, now_ms: u64, grant: &Grant) {
         if let Some(relay) = self.nodes.get_mut(&grant.relay) {
             relay.relaying.busy_until_ms = now_ms + BUSY_MS;
         }
-        self.relay_here(now_ms, grant.viewer, grant.source);
+        if !grant.is_move {
+            self.relay_here(now_ms, grant.viewer, grant.source);
+        }
     }
 
     fn take_grant(&mut self, token: &Token) -> Option<Grant> {
         let grant = self.broker.grants.remove(token)?;
         self.broker.due.remove(&(grant.due_ms, *token));
+        if let Some(relay) = self.nodes.get_mut(&grant.relay) {
+            relay.relaying.asked = relay.relaying.asked.saturating_sub(1);
+        }
         Some(grant)
     }
 
@@ -325,6 +371,12 @@ impl PathPlannerState {
         known.offers.insert(*source, Offer { via, at_ms: now_ms, failed });
     }
 
+    /// What a pair's content needs, if they share one: its rate, or 0 when that is unknown.
+    pub(super) fn shared_bitrate(&self, viewer: &NodeId, source: &NodeId) -> Option<u64> {
+        let swarms = self.nodes.get(viewer)?.views.iter().filter_map(|key| self.swarms.get(key));
+        swarms.filter(|swarm| swarm.has(source)).map(|swarm| swarm.bitrate_bps).max()
+    }
+
     fn offer(&self, viewer: &NodeId, source: &NodeId) -> Option<&Offer> {
         self.nodes.get(viewer)?.offers.get(source)
     }
@@ -340,7 +392,7 @@ impl Node {
     fn relay_share_bps(&self, now_ms: u64) -> Option<u64> {
         let relaying = &self.relaying;
         let unreported = relaying.agreed_ms.iter().filter(|at_ms| now_ms < **at_ms + UNREPORTED_MS).count();
-        let carried = relaying.in_use as usize + unreported;
+        let carried = relaying.in_use as usize + unreported + relaying.asked;
         if carried >= PEER_RELAYS || now_ms < relaying.busy_until_ms {
             return None;
         }

@@ -131,7 +131,7 @@ fn who_does_not_answer_in_time_is_passed_over_and_its_late_word_means_nothing() 
     assert_eq!(net.here(), 1);
     net.answers(7, grant.token, true);
     assert!(net.offers().is_empty());
-    assert_eq!(net.planner.poll_timeout(), None);
+    assert_eq!(net.planner.next_grant_ms(), None);
 }
 
 #[test]
@@ -155,7 +155,9 @@ fn a_relay_that_failed_for_a_pair_makes_way_at_once_for_the_tracker_and_for_that
     assert_eq!(net.here(), 1);
     assert_eq!(net.planner.via(&id(VIEWER), &id(SOURCE)), Some(Via::Tracker));
     net.now_ms += UNREPORTED_MS;
-    assert_eq!(net.asks_for(VIEWER, 3).map(|grant| grant.relay), Some(id(7)));
+    let other = net.asks_for(VIEWER, 3).expect("asked");
+    assert_eq!(other.relay, id(7));
+    net.answers(7, other.token, false);
     net.now_ms += FAILED_MS;
     assert_eq!(net.asks().map(|grant| grant.relay), Some(id(7)), "for a while");
 }
@@ -188,15 +190,7 @@ fn the_view_says_who_relays_and_what_comes_next() {
     net.answers(7, grant.token, true);
     let there = format!("neither can be dialled; over peer {}", id(7).short());
     assert_eq!(edge(&net), (PathKind::Relayed, Some(Relay::Peer), there));
-    let linked = LinkMetric {
-        node: id(SOURCE),
-        path: PathKind::Relayed,
-        rtt_us: 9,
-        goodput_bps: 0,
-        failures: 0,
-        connected: true,
-    };
-    net.says(VIEWER, PlannerRequest::Links(LinkReport { links: vec![linked], uplink_bps: 0 }));
+    net.is_linked(PathKind::Relayed, true);
     net.probe(SOURCE, true);
     net.planner.handle_timeout(net.now_ms);
     assert!(edge(&net).2.starts_with("relayed until the better way"), "{:?}", edge(&net));
@@ -210,6 +204,59 @@ fn the_other_end_asking_as_well_is_no_failure() {
     let grant = net.asks().expect("asked");
     net.answers(7, grant.token, true);
     assert_eq!(net.asks_for(SOURCE, VIEWER).map(|grant| grant.relay), Some(id(7)));
+}
+
+#[test]
+fn a_pair_moves_from_the_tracker_to_a_peer_that_appears() {
+    let mut net = Net::new();
+    assert_eq!(net.asks(), None);
+    net.is_linked(PathKind::Relayed, true);
+    net.relays(7, 8_000_000);
+    assert_eq!(net.passes(9_000), [], "a young connection is left alone");
+    let asked = net.passes(1_500);
+    assert_eq!(asked.iter().map(|asked| asked.relay).collect::<Vec<_>>(), [id(7)]);
+    net.answers(7, asked[0].token, true);
+    assert_eq!((net.offers().len(), net.here()), (2, 0));
+    assert_eq!(net.passes(60_000), [], "it is done");
+}
+
+#[test]
+fn a_pair_that_cannot_move_or_needs_not_stays_as_it_is() {
+    let mut net = Net::new();
+    assert_eq!(net.asks(), None);
+    net.is_linked(PathKind::Relayed, true);
+    net.relays(7, 8_000_000);
+    let asked = net.passes(10_500);
+    net.answers(7, asked[0].token, false);
+    assert_eq!((net.offers().len(), net.here()), (0, 0), "the link that is up stays");
+    let again = net.passes(BUSY_MS + 5_000);
+    assert_eq!(again.len(), 1);
+    assert_eq!((net.passes(GRANT_MS), net.here()), (vec![], 0), "nor does silence change anything");
+    net.is_linked(PathKind::Relayed, false);
+    assert_eq!(net.passes(60_000), []);
+    assert_eq!(net.planner.poll_timeout(), None, "nobody is relayed any more");
+}
+
+#[test]
+fn a_viewer_that_is_gone_leaves_no_pair_behind() {
+    let mut net = Net::new();
+    assert_eq!(net.asks(), None);
+    net.relays(7, 8_000_000);
+    assert!(net.planner.poll_timeout().is_some());
+    net.planner.handle_left(net.now_ms, NodeLeft { node: id(VIEWER), session: SessionId(1) });
+    assert_eq!(net.planner.poll_timeout(), None);
+}
+
+#[test]
+fn a_pair_whose_peer_failed_does_not_go_back_to_it_for_a_while() {
+    let mut net = Net::new();
+    net.relays(7, 8_000_000);
+    let grant = net.asks().expect("asked");
+    net.answers(7, grant.token, true);
+    assert_eq!(net.asks(), None);
+    net.is_linked(PathKind::Relayed, true);
+    assert_eq!(net.passes(FAILED_MS - 1_000), []);
+    assert_eq!(net.passes(5_000).len(), 1);
 }
 
 #[test]
@@ -333,12 +380,7 @@ impl Net {
         }
         self.outputs.clear();
         self.says(viewer, PlannerRequest::Path(RequestPath { node: id(source), kind: PathKind::Relayed }));
-        self.outputs.iter().find_map(|output| match output {
-            Output::Tell(relay, _, TrackerMessage::RelayGrant(RelayGrant { token, ends, .. })) => {
-                Some(Asked { relay: *relay, token: *token, ends: *ends })
-            }
-            _ => None,
-        })
+        self.asked().first().copied()
     }
 
     fn fills_tokens(&mut self) {
@@ -346,6 +388,34 @@ impl Net {
             self.tokens += 1;
             self.planner.handle_token([self.tokens; 16]);
         }
+    }
+
+    /// The viewer says whether it is linked with the source.
+    fn is_linked(&mut self, path: PathKind, connected: bool) {
+        let link = LinkMetric { node: id(SOURCE), path, rtt_us: 9, goodput_bps: 0, failures: 0, connected };
+        self.says(VIEWER, PlannerRequest::Links(LinkReport { links: vec![link], uplink_bps: 0 }));
+    }
+
+    /// Time passes; which peers are asked meanwhile.
+    fn passes(&mut self, ms: u64) -> Vec<Asked> {
+        self.outputs.clear();
+        let until_ms = self.now_ms + ms;
+        while self.now_ms < until_ms {
+            self.now_ms = (self.now_ms + 500).min(until_ms);
+            self.planner.handle_timeout(self.now_ms);
+            self.drain();
+        }
+        self.asked()
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        let asked = self.outputs.iter().filter_map(|output| match output {
+            Output::Tell(relay, _, TrackerMessage::RelayGrant(RelayGrant { token, ends, .. })) => {
+                Some(Asked { relay: *relay, token: *token, ends: *ends })
+            }
+            _ => None,
+        });
+        asked.collect()
     }
 
     /// As if the pair had never been offered a relay.

@@ -108,7 +108,7 @@ impl PathPlannerState {
             due: BTreeSet::new(),
             outputs: VecDeque::new(),
             epoch: first_epoch,
-            broker: Broker::default(),
+            broker: Broker::new(),
             reprobes: Reprobes::default(),
             plans_told: 0,
         }
@@ -152,6 +152,7 @@ impl PathPlannerState {
         let Some(gone) = self.nodes.remove(&node) else { return };
         self.consider_as_relay(&node);
         self.forget_reprobe(node, gone.reprobe_ms);
+        self.forget_own_relays(node);
         for key in &gone.views {
             self.leave_swarm(*key, &node);
         }
@@ -247,6 +248,7 @@ impl PathPlannerState {
     pub fn handle_timeout(&mut self, now_ms: u64) {
         self.expire_grants(now_ms);
         self.reprobe(now_ms);
+        self.spare_own_line(now_ms);
         for _ in 0..PLANS_PER_TURN {
             let Some(due) = self.due.first().copied().filter(|(at_ms, _, _)| *at_ms <= now_ms) else {
                 return;
@@ -270,7 +272,8 @@ impl PathPlannerState {
         let plan = self.due.first().map(|(at_ms, _, _)| Deadline::at_ms(*at_ms, "plan"));
         let grant = self.next_grant_ms().map(|at_ms| Deadline::at_ms(at_ms, "unanswered relay"));
         let reprobe = self.next_reprobe_ms().map(|at_ms| Deadline::at_ms(at_ms, "dial a relayed client"));
-        [plan, grant, reprobe].into_iter().flatten().min_by_key(|due| due.at_us)
+        let spare = self.next_move_ms().map(|at_ms| Deadline::at_ms(at_ms, "spare the tracker's line"));
+        [plan, grant, reprobe, spare].into_iter().flatten().min_by_key(|due| due.at_us)
     }
 
     /// Every client that is here, as far as was heard.
@@ -344,9 +347,7 @@ impl PathPlannerState {
     fn on_request_path(&mut self, now_ms: u64, viewer: NodeId, request: RequestPath) {
         let Some(asking) = self.nodes.get(&viewer) else { return };
         let to_viewer = (viewer, asking.session);
-        let swarms = asking.views.iter().filter_map(|key| self.swarms.get(key));
-        let shared = swarms.filter(|swarm| swarm.has(&request.node));
-        let bitrate_bps = shared.map(|swarm| swarm.bitrate_bps).max();
+        let bitrate_bps = self.shared_bitrate(&viewer, &request.node);
         let source =
             self.nodes.get(&request.node).filter(|_| bitrate_bps.is_some() && request.node != viewer);
         let Some(source) = source else { return self.refuse_path(to_viewer, request) };
