@@ -8,7 +8,7 @@ use std::{collections::VecDeque, fmt::Write as _};
 use shared::{
     NodeId,
     limits::MAX_LINKS,
-    wire::{PEER_PATH, PathKind, PathOffer, PathRole, RELAY_PATH},
+    wire::{GoodbyeReason, PEER_PATH, PathKind, PathOffer, PathRole, RELAY_PATH},
 };
 
 use super::{
@@ -31,6 +31,10 @@ const UPGRADE_MS: u64 = 20_000;
 const REFUSED_RETRY_MS: u64 = 60_000;
 /// Relays tried for a node before a pause: the best, and the tracker's alternate.
 const RELAYS_TRIED: u8 = 2;
+/// Wrong bytes twice within this time, over two relays then, are their source's.
+const DOUBT_MS: u64 = 300_000;
+/// How long the tracker may take to hear that a relay is doubted, so that it names another.
+const DOUBT_TOLD_MS: u64 = 2_500;
 /// Nodes tried at once.
 const MAX_PURSUITS: usize = 16;
 /// Pursuits begun on others' behalf at once; more are ignored, and asked for again.
@@ -170,6 +174,24 @@ impl PathPlannerState {
         self.outputs.push_back(PlannerOutput::Ask(node, PathKind::Relayed));
     }
 
+    /// Wrong bytes came from a node. Over a relay they may be the relay's doing, which must not get an honest source banned: the first time
+    /// the link is given up, the tracker told, and another relay taken. Whether that is so.
+    pub(super) fn doubts(&mut self, now_ms: u64, node: NodeId) -> bool {
+        self.doubted.retain(|_, at_ms| now_ms < *at_ms + DOUBT_MS);
+        let live = self.neighbours.get(&node).and_then(|known| known.live.as_ref());
+        let is_over_relay = live.is_some_and(|live| is_relayed(live.contender.path));
+        if !is_over_relay || self.doubted.insert(node, now_ms).is_some() {
+            return false;
+        }
+        self.reports.failed(node, PathKind::Relayed);
+        self.drop_link(node, GoodbyeReason::Idle);
+        self.give_up(node);
+        if let Some(neighbour) = self.neighbours.get_mut(&node) {
+            neighbour.next_try_ms = now_ms + DOUBT_TOLD_MS;
+        }
+        true
+    }
+
     /// The present step came to nothing: the next one, or a pause.
     fn advance(&mut self, now_ms: u64, node: NodeId) {
         let Some(neighbour) = self.neighbours.get_mut(&node) else { return };
@@ -232,7 +254,7 @@ impl PathPlannerState {
         for try_id in ended {
             self.outputs.push_back(PlannerOutput::Abandon(try_id));
             if let Some(session) = self.tries.remove(&try_id).and_then(|known| known.session) {
-                self.close(session, shared::wire::GoodbyeReason::Replaced);
+                self.close(session, GoodbyeReason::Replaced);
             }
         }
         if let Some(neighbour) = self.neighbours.get_mut(&node) {

@@ -34,8 +34,10 @@ use crate::registry::SessionId;
 
 /// How long a peer may take to agree to relay.
 pub const GRANT_MS: u64 = 1_000;
-/// A pair that asks again so soon has found its relay of no use, and is not offered it again for as long.
-pub const FAILED_MS: u64 = 60_000;
+/// A pair that asks again so soon has found its relay of no use.
+pub const SOON_MS: u64 = 60_000;
+/// How long a relay that was of no use to a pair is not offered to it again.
+pub const FAILED_MS: u64 = 600_000;
 /// How long a peer that has no room, or does not answer, is not asked.
 pub const BUSY_MS: u64 = 10_000;
 /// How much wider than the content a relay's share must be.
@@ -168,7 +170,7 @@ impl PathPlannerState {
         source: (NodeId, SessionId),
         bitrate_bps: u64,
     ) {
-        self.note_failure(now_ms, &viewer.0, &source.0);
+        self.note_failure(now_ms, &viewer.0, &source.0, SOON_MS);
         if !self.ask_a_peer(now_ms, viewer, source, bitrate_bps, false) {
             self.relay_here(now_ms, viewer, source);
         }
@@ -339,13 +341,13 @@ impl PathPlannerState {
         Some(grant)
     }
 
-    /// Whoever asks again soon after an offer has found it of no use.
-    fn note_failure(&mut self, now_ms: u64, viewer: &NodeId, source: &NodeId) {
+    /// A viewer says that its relayed link to a source was of no use, or asks again, which says so when it comes soon after an offer.
+    pub(super) fn note_failure(&mut self, now_ms: u64, viewer: &NodeId, source: &NodeId, within_ms: u64) {
         let offer = self.nodes.get_mut(viewer).and_then(|known| known.offers.get_mut(source));
         let Some(offer) = offer else { return };
         offer.failed.retain(|(_, until_ms)| now_ms < *until_ms);
         if let Via::Peer(relay) = offer.via
-            && now_ms < offer.at_ms + FAILED_MS
+            && now_ms < offer.at_ms.saturating_add(within_ms)
             && offer.failed.len() < MAX_FAILED
         {
             offer.failed.push((relay, now_ms + FAILED_MS));

@@ -163,6 +163,27 @@ fn a_relay_that_failed_for_a_pair_makes_way_at_once_for_the_tracker_and_for_that
 }
 
 #[test]
+fn a_relay_that_a_viewer_complains_of_is_not_offered_to_it_again_however_long_it_held() {
+    let mut net = Net::new();
+    net.relays(7, 80_000_000);
+    let grant = net.asks().expect("asked");
+    net.answers(7, grant.token, true);
+    net.now_ms += 100 * SOON_MS;
+    net.is_linked(PathKind::Relayed, true);
+    assert_eq!(net.asks().map(|grant| grant.relay), Some(id(7)), "asking again late is no complaint");
+    let complaint = LinkMetric {
+        node: id(SOURCE),
+        path: PathKind::Relayed,
+        rtt_us: 0,
+        goodput_bps: 0,
+        failures: 1,
+        connected: false,
+    };
+    net.says(VIEWER, PlannerRequest::Links(LinkReport { links: vec![complaint], uplink_bps: 0 }));
+    assert_eq!((net.asks(), net.here()), (None, 1));
+}
+
+#[test]
 fn where_the_tracker_has_no_room_another_peer_takes_the_place_of_one_that_failed() {
     let mut net = Net::new();
     net.planner.handle_relays(4, 4, 0);

@@ -311,12 +311,18 @@ impl PathPlannerState {
         for metric in &report.links {
             known.links.handle_metric(now_ms, metric);
         }
+        let failed = report.links.iter().filter(|metric| metric.failures > 0 && !metric.connected);
+        let over_relays: Vec<NodeId> =
+            failed.filter(|metric| metric.path == PathKind::Relayed).map(|metric| metric.node).collect();
         if report.uplink_bps > 0 {
             known.uplink_bps = super::links::smooth(known.uplink_bps, report.uplink_bps);
         }
         let views: Vec<FileKey> = known.views.iter().copied().collect();
         for key in views {
             self.look_again_spaced(now_ms, key, node);
+        }
+        for source in over_relays {
+            self.note_failure(now_ms, &node, &source, u64::MAX);
         }
         self.watch_reach(now_ms, node);
     }
