@@ -77,6 +77,8 @@ pub struct PeerSpec {
     pub tracker: Option<SocketAddr>,
     /// The address to listen on; loopback by default.
     pub listen_ip: Option<Ipv4Addr>,
+    /// The port to listen on; a free one by default.
+    pub listen_port: Option<u16>,
     /// Whether it is started with `--no-relay`.
     pub no_relay: bool,
 }
@@ -161,7 +163,8 @@ impl Lab {
 
     /// Starts a peer called `name` and waits until its gateway serves.
     pub fn peer(&self, name: &str, tracker: &Tracker, spec: &PeerSpec) -> Result<Peer> {
-        let listen = SocketAddr::from((spec.listen_ip.unwrap_or(Ipv4Addr::LOCALHOST), free_port()?));
+        let port = spec.listen_port.map_or_else(free_port, Ok)?;
+        let listen = SocketAddr::from((spec.listen_ip.unwrap_or(Ipv4Addr::LOCALHOST), port));
         let gateway = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let mut arguments = self.peer_arguments(name, tracker, spec)?;
         arguments.extend(["--listen".into(), listen.to_string(), "--gateway".into(), gateway.to_string()]);

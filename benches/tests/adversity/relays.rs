@@ -2,12 +2,13 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr},
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use benches::harness::{Lab, Nat, Peer, PeerSpec, Tracker, await_until, http, media};
+use benches::harness::{Lab, Nat, Peer, PeerSpec, Tracker, await_until, free_port, http, media};
 
 use crate::unreachable::{PATIENCE, Reading, await_paths, behind, is_possible};
 
@@ -15,6 +16,8 @@ use crate::unreachable::{PATIENCE, Reading, await_paths, behind, is_possible};
 const UPGRADE: Duration = Duration::from_secs(2);
 /// What a peer without an upload limit relays.
 const RELAY_BYTES_PER_S: u64 = 1_000_000;
+/// How often a bit is turned.
+const BYTES_A_TURN: usize = 300_000;
 /// What each pair of routers is to pass before anything happens to its relay.
 const MIDSTREAM_BYTES: u64 = 3_000_000;
 
@@ -129,6 +132,71 @@ fn peer_appears(lab: &Lab) -> Result<()> {
 }
 
 #[test]
+fn a_relay_that_alters_bytes_is_left_and_the_source_is_not_blamed() -> Result<()> {
+    in_lab(bytes_are_altered)
+}
+
+fn bytes_are_altered(lab: &Lab) -> Result<()> {
+    // The peer in the open listens on loopback; whoever reaches it from outside comes through what turns bits.
+    let world = World::with_relay(lab, &[], |spec, net| {
+        let port = free_port()?;
+        turn_bits(SocketAddr::from((net.gateway_ip, port)), SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+        Ok(PeerSpec { listen_ip: None, listen_port: Some(port), ..spec })
+    })?;
+    let mut reading = world.play("600k")?;
+    let corrupt = || world.viewer.stream(&world.id)?["corrupt_bytes"].as_u64().context("a number");
+    await_until("an altered byte to be found", PATIENCE, || Ok(corrupt()? > 0))?;
+    ensure!(world.by_tracker()? == 0, "the tracker relayed before there was a reason");
+    await_until("the tracker to relay", PATIENCE, || Ok(world.by_tracker()? > 500_000))?;
+    let stream = world.viewer.stream(&world.id)?;
+    let peers = stream["peers"].as_array().context("a list")?;
+    ensure!(peers.iter().all(|peer| peer["banned"] == false), "an honest source was banned: {peers:#?}");
+    ensure!(peers.iter().any(|peer| peer["connected"] == true), "nobody is connected: {peers:#?}");
+    world.finish(&mut reading)?;
+    Ok(())
+}
+
+/// Passes on what is said to `listen`, to `to` and back, and turns a bit of what diallers say now and then.
+fn turn_bits(listen: SocketAddr, to: SocketAddr) -> Result<()> {
+    let listener = TcpListener::bind(listen)?;
+    let thread = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new().name(name.into()).spawn(run).map(drop)
+    };
+    thread(
+        "accept",
+        Box::new(move || {
+            for near in listener.incoming().flatten() {
+                let ways = TcpStream::connect(to)
+                    .and_then(|far| Ok([(near.try_clone()?, far.try_clone()?, true), (far, near, false)]));
+                for (from, into, turns) in ways.into_iter().flatten() {
+                    if thread("pass", Box::new(move || pass_on(from, into, turns))).is_err() {
+                        return;
+                    }
+                }
+            }
+        }),
+    )?;
+    Ok(())
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, turns: bool) {
+    let (mut buffer, mut passed) = ([0; 16 * 1024], 0);
+    while let Ok(read) = from.read(&mut buffer) {
+        let was = passed / BYTES_A_TURN;
+        passed += read;
+        // Far from where a handshake is, and hardly ever where anything but media is.
+        if turns && passed / BYTES_A_TURN > was {
+            buffer[read / 2] ^= 0x10;
+        }
+        if read == 0 || to.write_all(&buffer[..read]).is_err() {
+            break;
+        }
+    }
+    // What is gone already need not be told so.
+    drop((from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both)));
+}
+
+#[test]
 fn every_pair_of_peers_behind_routers_reaches_each_other() -> Result<()> {
     in_lab(every_pair)
 }
@@ -185,12 +253,21 @@ struct World {
 
 impl World {
     fn new(lab: &Lab, relays: bool, options: &[&str]) -> Result<Self> {
+        Self::with_relay(lab, options, |spec, _| Ok(PeerSpec { no_relay: !relays, ..spec }))
+    }
+
+    fn with_relay(
+        lab: &Lab,
+        options: &[&str],
+        relay: impl FnOnce(PeerSpec, &Nat) -> Result<PeerSpec>,
+    ) -> Result<Self> {
         let film = media::film(24, 4000)?;
         let id = media::content_id(&film)?;
         let (source_net, viewer_net) = (Nat::new()?, Nat::new()?);
         let tracker = lab.tracker_at(Ipv4Addr::UNSPECIFIED, &[], options)?;
         // The tracker sees it come from where both routers reach it.
-        let open = PeerSpec { namespace: None, no_relay: !relays, ..behind(&source_net, &tracker) };
+        let open = PeerSpec { namespace: None, ..behind(&source_net, &tracker) };
+        let open = relay(open, &source_net)?;
         let relay = lab.peer("relay", &tracker, &open)?;
         let shared = lab.library("shared", &[&film])?;
         let sharing = PeerSpec { shares: vec![shared], ..behind(&source_net, &tracker) };
@@ -200,7 +277,7 @@ impl World {
         await_until("everybody to be there", PATIENCE, || {
             Ok(tracker.get_json("/api/clients")?.as_array().is_some_and(|clients| clients.len() == 3))
         })?;
-        if relays {
+        if !open.no_relay {
             let offers = || Ok(tracker.get_json("/api/status")?["peer_relays"]["offering"] == 1);
             await_until("the tracker to know the peer in the open", PATIENCE, offers)?;
         }
