@@ -173,7 +173,7 @@ fn node_joined(n: u32, role: Role) -> NodeJoined {
             listen_port: Some(7_701),
             addresses: Vec::new(),
             upload_limit_bps: 0,
-            relays: false,
+            relay_limit_bps: 0,
         },
     }
 }

@@ -79,7 +79,12 @@ fn mixed_network() -> Result<(Lab, Tracker, [Peer; 2])> {
 
 fn registered(tracker: &Tracker, kind: MediaKind) -> Result<Guest> {
     let mut guest = Guest::at_tracker(tracker.addr, &guest::node(kind)?, None)?;
-    guest.send(Register { listen_port: None, addresses: Vec::new(), upload_limit_bps: 0, relays: false })?;
+    guest.send(Register {
+        listen_port: None,
+        addresses: Vec::new(),
+        upload_limit_bps: 0,
+        relay_limit_bps: 0,
+    })?;
     Ok(guest)
 }
 

@@ -113,7 +113,7 @@ impl Source {
 }
 
 /// Where actix may be known: shells, wiring, and the edges that speak HTTP.
-const MAY_KNOW_ACTIX: [&str; 17] = [
+const MAY_KNOW_ACTIX: [&str; 18] = [
     "/actor.rs",
     "/messages.rs",
     "/main.rs",
@@ -122,6 +122,7 @@ const MAY_KNOW_ACTIX: [&str; 17] = [
     "peer-actor/src/mailbox.rs",
     "peer-actor/src/node/",
     "peer-actor/src/path_planner/endpoint.rs",
+    "peer-actor/src/relay/endpoint.rs",
     "peer-actor/src/timer.rs",
     "peer-actor/src/transport/",
     "peer-actor/src/gateway/",

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 use shared::{MediaKind, wire::Role};
 use thiserror::Error;
 
-use crate::node::NodeConfig;
+use crate::{node::NodeConfig, relay::peer_share_bps};
 
 /// The options every peer takes, with or without a window.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
@@ -45,7 +45,12 @@ pub struct PeerOptions {
     /// The most to upload, in bits per second, as 500k, 2M or 1.5M [default: unlimited]
     #[arg(long, global = true, value_name = "RATE")]
     pub upload_limit: Option<Rate>,
-    /// A TOML file with the same names: tracker, kind, share, cache, cache_limit, listen, gateway, upload_limit
+    /// Pass nothing on between other peers of this kind that cannot dial each other; else an eighth of the upload limit may be
+    /// used for that, or 8 Mbit/s without one
+    #[arg(long, global = true)]
+    pub no_relay: bool,
+    /// A TOML file with the same names: tracker, kind, share, cache, cache_limit, listen, gateway, upload_limit, and relay = false
+    /// for --no-relay
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
@@ -69,6 +74,8 @@ pub struct PeerConfig {
     pub gateway: SocketAddr,
     /// The most to upload; none is unlimited.
     pub upload_limit_bps: Option<u64>,
+    /// Whether to pass on what other peers that cannot dial each other say to each other.
+    pub relays: bool,
 }
 
 /// Why the options do not make a peer.
@@ -136,6 +143,7 @@ impl PeerOptions {
             listen: self.listen.or(file.listen).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into()),
             gateway: self.gateway.or(file.gateway).unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into()),
             upload_limit_bps: self.upload_limit.or(file.upload_limit).map(|rate| rate.0),
+            relays: !self.no_relay && file.relay.unwrap_or(true),
         })
     }
 }
@@ -149,6 +157,7 @@ impl PeerConfig {
             shares: self.shares.clone(),
             cache_limit_bytes: self.cache_limit_bytes,
             upload_limit_bps: self.upload_limit_bps.unwrap_or(0),
+            relay_limit_bps: if self.relays { peer_share_bps(self.upload_limit_bps.unwrap_or(0)) } else { 0 },
             ..NodeConfig::new(Role::Peer, Some(self.kind), self.data_dir.clone())
         }
     }
@@ -167,6 +176,7 @@ struct ConfigFile {
     listen: Option<SocketAddr>,
     gateway: Option<SocketAddr>,
     upload_limit: Option<Rate>,
+    relay: Option<bool>,
 }
 
 impl ConfigFile {
@@ -350,6 +360,21 @@ mod tests {
         assert_eq!(with_flags.kind, MediaKind::Video);
         assert_eq!(with_flags.upload_limit_bps, Some(1_000_000));
         assert_eq!(with_flags.cache_limit_bytes, 1_000_000_000);
+    }
+
+    #[test]
+    fn a_peer_relays_an_eighth_unless_it_is_told_not_to() {
+        let relays = |arguments: &[&str]| {
+            let options = parse(&[&["--kind", "video", "--cache", "state"], arguments].concat());
+            options.resolve().unwrap().node_config().relay_limit_bps
+        };
+        assert_eq!(relays(&[]), 8_000_000);
+        assert_eq!(relays(&["--upload-limit", "8M"]), 1_000_000);
+        assert_eq!(relays(&["--no-relay"]), 0);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("peer.toml");
+        fs::write(&path, "relay = false\n").unwrap();
+        assert_eq!(relays(&["--config", path.to_str().unwrap()]), 0);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod mailbox;
 pub mod node;
 pub mod path_planner;
 pub mod probe;
+pub mod relay;
 pub mod session;
 pub mod store;
 pub mod timer;

@@ -43,8 +43,36 @@ pub struct NodeSnapshot {
     pub cache_bytes: u64,
     /// The most bytes of other nodes' files kept here.
     pub cache_limit_bytes: u64,
+    /// What it passes on between others that cannot dial each other.
+    pub relaying: RelayingSnapshot,
     /// What went wrong lately and what to do about it, newest last.
     pub notices: Vec<Notice>,
+}
+
+/// What a node relays for others.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RelayingSnapshot {
+    /// Relayed connections it is willing to carry at once; 0 where it relays nothing.
+    pub most: u32,
+    /// What it relays at most, in bits per second; 0 for no limit.
+    pub limit_bps: u64,
+    /// Relayed connections since start.
+    pub opened: u64,
+    /// Bytes passed on since start.
+    pub carried_bytes: u64,
+    /// Those it carries now, oldest first.
+    pub relays: Vec<RelaySnapshot>,
+}
+
+/// One relayed connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelaySnapshot {
+    /// The nodes it was granted for, the one that says Hello first.
+    pub ends: [NodeId; 2],
+    /// Bytes passed on from the first end, and from the second.
+    pub carried_bytes: [u64; 2],
+    /// How long it lasts.
+    pub age_s: u64,
 }
 
 /// How the link to the tracker stands.

@@ -48,6 +48,9 @@ pub struct Options {
     /// The most relayed connections at once, for pairs of clients that cannot dial each other [default: 256]
     #[arg(long, value_name = "N")]
     pub max_relays: Option<usize>,
+    /// What relayed connections may carry in all, in bits per second, with k, M or G; 0 for no limit [default: 200M]
+    #[arg(long, value_name = "RATE")]
+    pub relay_limit: Option<Rate>,
     /// What the library may send in all, in bits per second, with k, M or G [default: no limit]
     #[arg(long, value_name = "RATE")]
     pub upload_limit: Option<Rate>,
@@ -85,6 +88,8 @@ pub struct TrackerConfig {
     pub max_clients: usize,
     /// The most relayed connections at once.
     pub max_relays: usize,
+    /// What relayed connections may carry in all, or 0 for no limit.
+    pub relay_limit_bps: u64,
     /// What the library may send, or 0 for no limit.
     pub upload_limit_bps: u64,
 }
@@ -128,15 +133,16 @@ struct File {
     console: Option<ConsoleAccess>,
     max_clients: Option<usize>,
     max_relays: Option<usize>,
+    relay_limit: Option<String>,
     upload_limit: Option<String>,
 }
 
 impl TrackerConfig {
     /// The settings the options and their file amount to.
     pub fn resolve(options: Options) -> Result<Self, ConfigError> {
-        let (file, upload_limit) = match &options.config {
+        let (file, [relay_limit, upload_limit]) = match &options.config {
             Some(path) => read_file(path)?,
-            None => (File::default(), None),
+            None => (File::default(), [None; 2]),
         };
         let library = if options.library.is_empty() { file.library } else { options.library };
         let data = options.data.or(file.data).or_else(default_data).ok_or(ConfigError::NoDataFolder)?;
@@ -147,20 +153,27 @@ impl TrackerConfig {
             console: options.console.or(file.console).unwrap_or_default(),
             max_clients: options.max_clients.or(file.max_clients).unwrap_or(20_000),
             max_relays: options.max_relays.or(file.max_relays).unwrap_or(256),
+            relay_limit_bps: options.relay_limit.or(relay_limit).map_or(RELAY_LIMIT_BPS, |rate| rate.0),
             upload_limit_bps: options.upload_limit.or(upload_limit).map_or(0, |rate| rate.0),
         })
     }
 }
 
-fn read_file(path: &Path) -> Result<(File, Option<Rate>), ConfigError> {
+/// What relays may carry unless it is said: fifty good films.
+const RELAY_LIMIT_BPS: u64 = 200_000_000;
+
+/// The file and its rates: what relays may carry, what the library may send.
+fn read_file(path: &Path) -> Result<(File, [Option<Rate>; 2]), ConfigError> {
     let text =
         fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let wrong = |source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) };
     let file: File = toml::from_str(&text).map_err(wrong)?;
-    let rate = file.upload_limit.as_deref().map(str::parse).transpose();
-    let rate = rate
-        .map_err(|error: ParseRateError| wrong(serde::de::Error::custom(format!("upload_limit: {error}"))))?;
-    Ok((file, rate))
+    let rate = |name: &str, text: &Option<String>| {
+        let rate = text.as_deref().map(str::parse).transpose();
+        rate.map_err(|error: ParseRateError| wrong(serde::de::Error::custom(format!("{name}: {error}"))))
+    };
+    let rates = [rate("relay_limit", &file.relay_limit)?, rate("upload_limit", &file.upload_limit)?];
+    Ok((file, rates))
 }
 
 fn default_data() -> Option<PathBuf> {
@@ -205,18 +218,19 @@ mod tests {
             .expect("settings");
         assert_eq!(config.listen, "0.0.0.0:7700".parse().expect("an address"));
         assert_eq!(
-            (config.console, config.max_relays, config.upload_limit_bps),
-            (ConsoleAccess::Loopback, 256, 0)
+            (config.console, config.max_relays, config.relay_limit_bps, config.upload_limit_bps),
+            (ConsoleAccess::Loopback, 256, 200_000_000, 0)
         );
     }
 
     #[test]
     fn options_win_over_the_file() {
         let options = from_file(
-            "listen = \"127.0.0.1:1\"\nlibrary = [\"/a\"]\nconsole = \"off\"\nupload_limit = \"2.5M\"",
+            "listen = \"127.0.0.1:1\"\nlibrary = [\"/a\"]\nconsole = \"off\"\nupload_limit = \"2.5M\"\nrelay_limit = \"7M\"",
         );
         let config = TrackerConfig::resolve(options.clone()).expect("settings");
         assert_eq!((config.listen.port(), config.upload_limit_bps), (1, 2_500_000));
+        assert_eq!(config.relay_limit_bps, 7_000_000);
         assert_eq!(config.library, [PathBuf::from("/a")]);
         let options = Options {
             listen: Some("127.0.0.1:2".parse().expect("an address")),
@@ -233,6 +247,7 @@ mod tests {
         for (text, named) in [
             ("libary = []", "libary"),
             ("upload_limit = \"fast\"", "bits per second"),
+            ("relay_limit = \"slow\"", "relay_limit"),
             ("listen = 5", "listen"),
         ] {
             let error = TrackerConfig::resolve(from_file(text)).expect_err("wrong");

@@ -33,6 +33,10 @@ pub struct Counters {
     pub relayed_bytes: Counter,
     /// Relayed connections carried now.
     pub relays: Gauge,
+    /// Relayed connections that peers say they carry now.
+    pub peer_relays: Gauge,
+    /// Bytes that peers say they have relayed.
+    pub peer_relayed_bytes: Gauge,
     /// Registered clients now.
     pub clients: Gauge,
     /// Listed files now.
@@ -62,14 +66,16 @@ impl Counters {
             ("violations", "Sessions ended for breaking the protocol", &self.violations),
             ("lost", "Sessions ended because the client fell silent or did not read", &self.lost),
             ("files_refused", "Files over a limit or of the wrong kind", &self.files_refused),
-            ("relays_opened", "Relayed connections spliced", &self.relays_opened),
-            ("relayed_bytes", "Bytes carried by relays", &self.relayed_bytes),
+            ("relays_opened", "Connections relayed by the tracker", &self.relays_opened),
+            ("relayed_bytes", "Bytes relayed by the tracker", &self.relayed_bytes),
         ];
         for (name, help, counter) in counters {
             all.register(name, help, counter.clone());
         }
-        let gauges: [(&str, &str, &Gauge); 8] = [
-            ("relays", "Relayed connections carried now", &self.relays),
+        let gauges: [(&str, &str, &Gauge); 10] = [
+            ("relays", "Connections the tracker relays now", &self.relays),
+            ("peer_relays", "Connections peers say they relay now", &self.peer_relays),
+            ("peer_relayed_bytes", "Bytes peers say they have relayed", &self.peer_relayed_bytes),
             ("clients", "Registered clients now", &self.clients),
             ("files", "Listed files now", &self.files),
             ("swarms", "Contents somebody wants now", &self.swarms),

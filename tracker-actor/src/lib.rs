@@ -4,8 +4,9 @@
 //! - [`session`], [`file_index`], [`path_planner`] and [`console`] are the actors, each a thin shell around a pure state;
 //! - [`registry`] is what all of them read, [`counters`] what they count, [`observe`] and
 //!   [`observe_swarm`] how it is looked at;
-//! - [`origin`] serves the tracker's own library with a peer's code;
-//! - [`relay`] carries connections of clients that cannot dial each other; [`dashboard`] is the page at `/`.
+//! - [`origin`] serves the tracker's own library with a peer's code, and [`peer_actor::relay`] carries connections of clients that cannot
+//!   dial each other where no peer can;
+//! - [`dashboard`] is the page at `/`.
 
 pub mod config;
 pub mod console;
@@ -21,6 +22,5 @@ pub mod observe_swarm;
 pub mod origin;
 pub mod path_planner;
 pub mod registry;
-pub mod relay;
 pub mod server;
 pub mod session;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use actix::Recipient;
-use peer_actor::clock;
+use peer_actor::{clock, relay::Relays};
 use serde::Serialize;
 use shared::{ContentId, MediaKind, NodeId};
 
@@ -17,7 +17,6 @@ use crate::{
     observe_swarm::SwarmWatch,
     path_planner::{self, PlannerSnapshot},
     registry::Registry,
-    relay::Relays,
 };
 
 /// The most clients a table shows.
@@ -32,7 +31,7 @@ pub struct Observatory {
     pub node: NodeId,
     /// The shared state.
     pub registry: Arc<Registry>,
-    /// The relays.
+    /// What the tracker itself relays.
     pub relays: Arc<Relays>,
     /// Asks the file index.
     pub index: Recipient<file_index::Observe>,
@@ -127,6 +126,8 @@ impl Observatory {
         counters.hints_bytes.set(index.hints_bytes as i64);
         counters.swarms.set(planner.watched as i64);
         counters.plans.set(planner.plans_told as i64);
+        counters.peer_relays.set(planner.relays.in_use as i64);
+        counters.peer_relayed_bytes.set(planner.relays.carried_bytes as i64);
         let frames = counters.frames_in.get() + counters.frames_out.get();
         let origin_bps = u64::try_from(counters.origin_send_bps.get()).unwrap_or(0);
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,6 +141,7 @@ impl Observatory {
             Some(content_id) => self.explain(content_id).await,
             None => None,
         };
+        let planner_relays = planner.relays;
         let sessions = self.registry.sessions();
         let now_ms = clock::now_ms();
         let rows = sessions.iter().take(MAX_ROWS).map(|entry| SessionRow {
@@ -161,7 +163,8 @@ impl Observatory {
             more_sessions: sessions.len().saturating_sub(MAX_ROWS),
             swarms: self.swarms(planner),
             strangers: self.registry.ungreeted(),
-            relays: self.relays.in_use(),
+            relays: self.relays.relays(),
+            peer_relays: planner_relays,
             explained,
         }
     }
@@ -201,8 +204,13 @@ impl Observatory {
                 1,
                 &self.planner_stats,
                 format!(
-                    "{} nodes, {} viewers of {} files; {} plans told, {} due",
-                    planner.nodes, planner.viewers, planner.watched, planner.plans_told, planner.plans_due
+                    "{} nodes, {} viewers of {} files; {} plans told, {} due; {} peers offer to relay",
+                    planner.nodes,
+                    planner.viewers,
+                    planner.watched,
+                    planner.plans_told,
+                    planner.plans_due,
+                    planner.relays.offering
                 ),
             ),
             ActorRow {

@@ -24,7 +24,7 @@ use crate::{
     path_planner::{
         ObserveSwarm,
         paths::Reach,
-        view::{Limit, SwarmView},
+        view::{Limit, Relay, SwarmView},
     },
 };
 
@@ -192,6 +192,8 @@ pub struct PictureEdge {
     pub place: usize,
     /// The way.
     pub path: PathKind,
+    /// Whether a peer or the tracker relays, if it is relayed.
+    pub relay: Option<Relay>,
     /// Whether it is connected.
     pub connected: bool,
     /// What the link was measured to carry, or 0.
@@ -239,6 +241,7 @@ fn picture(watched: &Watched, alias: impl Fn(&NodeId) -> String) -> Picture {
                 source: edge.source,
                 place: edge.place,
                 path: edge.path,
+                relay: edge.relay,
                 connected: edge.connected,
                 rate_bps: edge.rate_bps,
                 rtt_us: edge.rtt_us,

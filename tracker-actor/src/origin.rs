@@ -19,7 +19,7 @@ pub async fn start(config: &TrackerConfig, address: SocketAddr) -> Result<NodeHa
         tracker_url: Some(format!("ws://{}", own_address(address))),
         shares: config.library.clone(),
         upload_limit_bps: config.upload_limit_bps,
-        relays: false,
+        relay_limit_bps: 0,
         ..NodeConfig::new(Role::Origin, None, data_folder(config))
     };
     node::start(node).await.map_err(|error| StartError::Origin(error.to_string()))

@@ -22,6 +22,7 @@ use peer_actor::{
     clock,
     identity::{Identity, random_bytes},
     node::NodeHandle,
+    relay::{RelayLimits, RelayTally, Relays, accept_relay},
     transport::{accept, answer_greeting, greeting, keep_socket},
 };
 use shared::{
@@ -41,12 +42,13 @@ use crate::{
     origin,
     path_planner::PathPlannerActor,
     registry::Registry,
-    relay::{Admission, Counted, Relays, Token},
     session::{CloseReason, SessionActor, Wiring, state::SessionConfig},
 };
 
 /// Connections the kernel queues before they are accepted.
 const BACKLOG: u32 = 4_096;
+/// Relay tokens that may wait to be claimed.
+const MAX_TOKENS: usize = 4_096;
 /// How often the tracker looks at itself.
 const SAMPLE: Duration = Duration::from_secs(1);
 /// Time for goodbyes to leave before the sockets close.
@@ -86,9 +88,10 @@ pub async fn start(config: TrackerConfig) -> Result<RunningTracker, StartError> 
         .map_err(|source| StartError::Data { path: config.data.clone(), source })?;
     let identity = Arc::new(Identity::load_or_create(&config.data.join("tracker.key"))?);
     let node = identity.node_id();
-    let relays = Arc::new(Relays::new(config.max_relays));
+    let registry = Arc::new(Registry::default());
+    let relays = Arc::new(Relays::new(relay_limits(&config), relay_tally(&registry)));
     let arbiters = [Arbiter::new(), Arbiter::new()];
-    let (wiring, observatory) = start_actors(&config, &arbiters, identity.clone(), relays.clone());
+    let (wiring, observatory) = start_actors(&config, &arbiters, identity.clone(), registry, relays.clone());
     // The origin's key is known before the first connection, so that nobody else's is ever taken for it.
     let origin_id = if config.library.is_empty() { None } else { Some(origin::node_id(&config)?) };
     let shared = Shared {
@@ -117,10 +120,10 @@ fn start_actors(
     config: &TrackerConfig,
     [planner_arbiter, index_arbiter]: &[Arbiter; 2],
     identity: Arc<Identity>,
+    registry: Arc<Registry>,
     relays: Arc<Relays>,
 ) -> (Wiring, Observatory) {
     let node = identity.node_id();
-    let registry = Arc::new(Registry::default());
     let (index_stats, planner_stats) = (Arc::new(ActorStats::default()), Arc::new(ActorStats::default()));
     let planner: Addr<PathPlannerActor> = {
         let (registry, stats, relays) = (registry.clone(), planner_stats.clone(), relays.clone());
@@ -276,23 +279,7 @@ async fn relay(
     path: web::Path<String>,
     shared: Data<Shared>,
 ) -> actix_web::Result<HttpResponse> {
-    let Some(token) = parse_token(&path) else { return Ok(HttpResponse::NotFound().finish()) };
-    match shared.relays.admit(clock::now_ms(), &token) {
-        Admission::Unknown => Ok(HttpResponse::NotFound().finish()),
-        Admission::Wait(other) => {
-            let (response, link, events) = accept(&request, payload)?;
-            let counted = Counted(shared.wiring.registry.clone());
-            actix_rt::spawn(shared.relays.clone().carry(counted, (link, events), other));
-            Ok(response)
-        }
-        Admission::Join(first) => {
-            let (response, link, events) = accept(&request, payload)?;
-            if let Err((link, _)) = first.send((link, events)) {
-                link.cut();
-            }
-            Ok(response)
-        }
-    }
+    accept_relay(&request, payload, &path, &shared.relays)
 }
 
 fn page(text: &'static str) -> HttpResponse {
@@ -343,6 +330,19 @@ async fn sample(observatory: Observatory, origin: Option<NodeHandle>) {
     }
 }
 
+const fn relay_limits(config: &TrackerConfig) -> RelayLimits {
+    RelayLimits { most: config.max_relays, bps: config.relay_limit_bps, tokens: MAX_TOKENS }
+}
+
+fn relay_tally(registry: &Registry) -> RelayTally {
+    let counters = &registry.counters;
+    RelayTally {
+        opened: counters.relays_opened.clone(),
+        carried_bytes: counters.relayed_bytes.clone(),
+        in_use: counters.relays.clone(),
+    }
+}
+
 fn check_library(folder: &Path) -> Result<(), StartError> {
     fs::read_dir(folder).map(drop).map_err(|source| StartError::Library { path: folder.to_owned(), source })
 }
@@ -350,24 +350,4 @@ fn check_library(folder: &Path) -> Result<(), StartError> {
 /// Plans of this run count from the wall clock, so that they are newer than those of every run before.
 fn first_epoch() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() << 20)
-}
-
-fn parse_token(text: &str) -> Option<Token> {
-    if text.len() != 32 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_32_hexadecimal_digits_and_nothing_else() {
-        assert_eq!(parse_token("000102030405060708090a0b0c0d0e0f"), Some(std::array::from_fn(|n| n as u8)));
-        for text in ["", "00", &"0".repeat(33), &"g".repeat(32), &format!("+{}", "0".repeat(31))] {
-            assert_eq!(parse_token(text), None, "{text}");
-        }
-    }
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use peer_actor::{
     identity::Identity,
+    node::{self, NodeConfig, NodeHandle},
     transport::{DialError, Dialled, LinkEvent, LinkEvents, LinkHandle, accept, dial, keep_socket},
 };
 use shared::{
@@ -147,6 +148,104 @@ async fn a_token_opens_once_for_each_end_and_never_again() {
     let _second = dial(&tracker.url(&relay_path(token)), None).await.expect("the second end");
     assert!(dial(&tracker.url(&relay_path(token)), None).await.is_err());
     assert!(dial(&tracker.url(&relay_path([9; 16])), None).await.is_err());
+}
+
+#[actix_rt::test]
+async fn a_peer_relays_what_the_tracker_granted_and_accounts_for_it() {
+    let tracker = Tracker::start().await;
+    let (relay, folder) = relaying_peer(&tracker).await;
+    let mut sharer = Client::register(&tracker, Video).await;
+    sharer.share(1, &[file(1, Video)]);
+    let mut viewer = Client::register(&tracker, Video).await;
+    viewer.say(shared::wire::FindPeers { content_id: CONTENT, playhead_leaf: 0 });
+    viewer.plan_where(|plan| !plan.sources.is_empty()).await;
+    viewer.say(shared::wire::RequestPath { node: sharer.node(), kind: PathKind::Relayed });
+    let (mine, theirs) = (viewer.find_map(offer).await, sharer.find_map(offer).await);
+    let at: std::net::SocketAddr = ([127, 0, 0, 1], relay.listen_port().expect("a port")).into();
+    assert_eq!((&mine.addresses, &theirs.addresses), (&vec![at], &vec![at]));
+    assert!(mine.token.is_some() && mine.token == theirs.token);
+
+    let url = |token: [u8; 16]| format!("ws://{at}{}", relay_path(token));
+    let token = mine.token.expect("a token");
+    assert!(dial(&url([9; 16]), None).await.is_err(), "nobody granted that");
+    let viewer_end = dial(&url(token), None).await.expect("the first end");
+    let mut sharer_end = dial(&url(token), None).await.expect("the second end");
+    assert!(dial(&url(token), None).await.is_err(), "both ends are there");
+    let there = data(1 << 20, 5);
+    viewer_end.link.try_send(there.clone()).expect("room");
+    assert_eq!(frame(&mut sharer_end.events).await, there);
+
+    let told = async {
+        loop {
+            let (_, status) = tracker.get("/api/status").await;
+            let status: serde_json::Value = serde_json::from_str(&status).expect("json");
+            if status["peer_relays"]["in_use"] == 1 {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(10), told).await.expect("the tracker hears of it");
+    assert!(status["peer_relays"]["carried_bytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20), "{status}");
+    assert_eq!(
+        (&status["relays"], &status["relayed_bytes"]),
+        (&0.into(), &0.into()),
+        "the tracker's line is spared"
+    );
+    let relaying = &relay.snapshot().relaying;
+    assert_eq!(relaying.relays[0].ends, [viewer.node(), sharer.node()]);
+    assert!(relaying.relays[0].carried_bytes[0] > 1 << 20);
+    relay.stop().await;
+    drop(folder);
+}
+
+#[actix_rt::test]
+async fn relays_keep_to_the_limit_and_share_it() {
+    const LIMIT_BPS: u64 = 8_000_000;
+    let tracker = Tracker::start_with(|config| config.relay_limit_bps = LIMIT_BPS).await;
+    let began = std::time::Instant::now();
+    let pairs = [relayed_pair(&tracker).await, relayed_pair(&tracker).await];
+    let sending = pairs.map(|((sender, _kept), (_link, mut events))| {
+        actix_rt::spawn(async move {
+            let (_sender, mut received) = (sender.clone(), 0u64);
+            let until = tokio::time::sleep(Duration::from_secs(4));
+            tokio::pin!(until);
+            loop {
+                // More than the relay takes is refused, and that is what keeps the sender back.
+                while sender.try_send(data(16_384, 1)).is_ok() {}
+                tokio::select! {
+                    frame = frame(&mut events) => received += frame.payload.len() as u64,
+                    () = &mut until => return (received, _kept, _link),
+                }
+            }
+        })
+    });
+    let mut received = Vec::new();
+    for sent in sending {
+        received.push(sent.await.expect("sent").0);
+    }
+    let most = LIMIT_BPS / 8 * (began.elapsed().as_millis() as u64 + 100) / 1_000;
+    let sum: u64 = received.iter().sum();
+    assert!(sum <= most && sum > most / 2, "{sum} of {most} bytes");
+    assert!(received[0].abs_diff(received[1]) < sum / 10, "{received:?}");
+}
+
+/// A real peer that is willing to relay and that the tracker knows for one.
+async fn relaying_peer(tracker: &Tracker) -> (NodeHandle, tempfile::TempDir) {
+    let data = tempfile::tempdir().expect("a folder");
+    let config = NodeConfig {
+        tracker_url: Some(format!("ws://{}", tracker.address())),
+        listen: Some(([127, 0, 0, 1], 0).into()),
+        ..NodeConfig::new(Role::Peer, Some(Video), data.path().to_owned())
+    };
+    let relay = node::start(config).await.expect("a peer");
+    let offering = async {
+        while tracker.running.observatory().planner().await.relays.offering == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), offering).await.expect("the tracker has dialled it");
+    (relay, data)
 }
 
 async fn offered_token(tracker: &Tracker) -> [u8; 16] {

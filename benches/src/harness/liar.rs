@@ -125,7 +125,7 @@ fn register(tracker: SocketAddr, local: &LocalNode, port: u16, entry: FileEntry)
         listen_port: Some(port),
         addresses: Vec::new(),
         upload_limit_bps: 0,
-        relays: false,
+        relay_limit_bps: 0,
     })?;
     ensure!(guest.next(Duration::from_secs(5))?.is_some(), "the tracker did not answer a registration");
     guest.send(FilesDelta { version: 1, reset: true, changed: vec![entry], removed: Vec::new() })?;

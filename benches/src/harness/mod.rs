@@ -77,6 +77,10 @@ pub struct PeerSpec {
     pub tracker: Option<SocketAddr>,
     /// The address to listen on; loopback by default.
     pub listen_ip: Option<Ipv4Addr>,
+    /// The port to listen on; a free one by default.
+    pub listen_port: Option<u16>,
+    /// Whether it is started with `--no-relay`.
+    pub no_relay: bool,
 }
 
 impl PeerSpec {
@@ -159,7 +163,8 @@ impl Lab {
 
     /// Starts a peer called `name` and waits until its gateway serves.
     pub fn peer(&self, name: &str, tracker: &Tracker, spec: &PeerSpec) -> Result<Peer> {
-        let listen = SocketAddr::from((spec.listen_ip.unwrap_or(Ipv4Addr::LOCALHOST), free_port()?));
+        let port = spec.listen_port.map_or_else(free_port, Ok)?;
+        let listen = SocketAddr::from((spec.listen_ip.unwrap_or(Ipv4Addr::LOCALHOST), port));
         let gateway = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let mut arguments = self.peer_arguments(name, tracker, spec)?;
         arguments.extend(["--listen".into(), listen.to_string(), "--gateway".into(), gateway.to_string()]);
@@ -206,11 +211,19 @@ impl Lab {
                 arguments.extend([option.into(), value.into()]);
             }
         }
+        if spec.no_relay {
+            arguments.push("--no-relay".into());
+        }
         Ok(arguments)
     }
 }
 
 impl Tracker {
+    /// A JSON answer of it.
+    pub fn get_json(&self, path: &str) -> Result<Value> {
+        Ok(serde_json::from_slice(&http::get(self.addr, path, &[])?.expect(200)?.body)?)
+    }
+
     /// Starts it again after it ended, at the same place with the same options.
     pub fn restart(&mut self) -> Result<()> {
         self.program.restart("rusteze-tracker", &self.arguments)?;

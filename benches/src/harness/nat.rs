@@ -5,7 +5,8 @@
 //!  10.x.y.1 ---veth--- 10.x.y.2 (masquerade) 192.168.77.1 ---veth--- 192.168.77.2
 //! ```
 //!
-//! There is no route back to 192.168.77.0/24, so the client cannot be dialled by any means. Needs root, and says so.
+//! There is no route back to 192.168.77.0/24, so the client cannot be dialled by any means until [`Nat::open`] lets a port in. Networks
+//! reach each other's routers through this namespace, as over the internet. Needs root, and says so.
 
 use std::{
     net::Ipv4Addr,
@@ -26,6 +27,8 @@ pub struct Nat {
     /// This side of the wire to the router; servers listen here.
     pub gateway_ip: Ipv4Addr,
     router: String,
+    /// The router's device that faces outside.
+    inside: String,
 }
 
 impl Nat {
@@ -50,9 +53,9 @@ impl Nat {
         let net =
             Ipv4Addr::new(10, 128 + (pid % 64) as u8 + number as u8 % 32, (pid / 64 % 250) as u8, 0).octets();
         let at = |host: u8| Ipv4Addr::new(net[0], net[1], net[2], host);
-        let nat = Self { client: format!("rzc{tag}"), router: format!("rzr{tag}"), gateway_ip: at(1) };
-        let (outside, inside, wire, end) =
-            (format!("rzo{tag}"), format!("rzi{tag}"), format!("rzw{tag}"), format!("rze{tag}"));
+        let [client, router, outside, inside, wire, end] =
+            ["c", "r", "o", "i", "w", "e"].map(|part| format!("rz{part}{tag}"));
+        let nat = Self { client, router, gateway_ip: at(1), inside: inside.clone() };
         let router = nat.router.as_str();
         let client = nat.client.as_str();
         for namespace in [router, client] {
@@ -66,6 +69,8 @@ impl Nat {
         )?;
         run("ip", &["addr", "add", &format!("{}/24", at(1)), "dev", &outside])?;
         run("ip", &["link", "set", &outside, "up"])?;
+        std::fs::write(format!("/proc/sys/net/ipv4/conf/{outside}/forwarding"), "1")
+            .context("routers cannot reach each other")?;
         for (namespace, device, address) in [
             (router, &inside, format!("{}/24", at(2))),
             (router, &wire, "192.168.77.1/24".into()),
@@ -82,6 +87,15 @@ impl Nat {
         );
         inside_ok(router, "nft", &[&rules])?;
         Ok(nat)
+    }
+
+    /// Lets everybody in who dials `port` at the router, from now on.
+    pub fn open(&self, port: u16) -> Result<()> {
+        let inside = &self.inside;
+        let rules = format!(
+            "add chain ip nat in {{ type nat hook prerouting priority -100; }}; add rule ip nat in iifname {inside} tcp dport {port} dnat to 192.168.77.2"
+        );
+        inside_ok(&self.router, "nft", &[&rules])
     }
 }
 

@@ -59,8 +59,12 @@ impl Tracker {
 
     fn join(&mut self, now_ms: u64, n: u32, role: Role, content: Option<&Content>) {
         let [_, b, c, d] = n.to_be_bytes();
-        let register =
-            Register { listen_port: Some(7_701), addresses: Vec::new(), upload_limit_bps: 0, relays: false };
+        let register = Register {
+            listen_port: Some(7_701),
+            addresses: Vec::new(),
+            upload_limit_bps: 0,
+            relay_limit_bps: 0,
+        };
         let (node, session) = (id(n), session(n));
         let kind = (role == Role::Peer).then_some(KIND);
         let observed = ([10, b, c, d], 40_000).into();

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use benches::harness::{Lab, Nat, Peer, PeerSpec, Tracker, await_until, http, media};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_file_behind_a_router_comes_by_reversal() -> Result<()> {
@@ -73,7 +73,7 @@ fn relay(lab: &Lab) -> Result<()> {
     viewer.await_file("film-8s-4000k.ts", 1)?;
 
     let copy = lab.folder("out")?.join("copy.ts");
-    let mut reading = Reading::begin(&viewer_net, &viewer.url(&id), &copy)?;
+    let mut reading = Reading::begin(&viewer_net, &viewer.url(&id), &copy, "1500k")?;
     let paths = await_paths(&viewer, &id)?;
     ensure!(paths == ["relayed"], "bytes came over {paths:?}");
     await_until("the whole film", PATIENCE, || Ok(reading.0.try_wait()?.is_some()))
@@ -84,12 +84,12 @@ fn relay(lab: &Lab) -> Result<()> {
 }
 
 /// A reader inside a namespace, slow enough to be looked at. Dropping it ends it.
-struct Reading(Child);
+pub(crate) struct Reading(pub(crate) Child);
 
 impl Reading {
-    fn begin(net: &Nat, url: &str, out: &std::path::Path) -> Result<Self> {
+    pub(crate) fn begin(net: &Nat, url: &str, out: &std::path::Path, rate: &str) -> Result<Self> {
         let mut curl = Command::new("ip");
-        curl.args(["netns", "exec", &net.client, "curl", "-sf", "--limit-rate", "1500k", "--max-time", "60"]);
+        curl.args(["netns", "exec", &net.client, "curl", "-sf", "--limit-rate", rate, "--max-time", "60"]);
         Ok(Self(curl.arg("-o").arg(out).arg(url).spawn().context("curl is not installed")?))
     }
 }
@@ -102,7 +102,7 @@ impl Drop for Reading {
     }
 }
 
-fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     let is_possible = Nat::is_possible();
     if !is_possible {
         println!("skipped: network namespaces need root, `ip netns` and `nft`");
@@ -111,7 +111,7 @@ fn is_possible() -> bool {
 }
 
 /// A video peer behind the router, which listens where nobody gets in.
-fn behind(nat: &Nat, tracker: &Tracker) -> PeerSpec {
+pub(crate) fn behind(nat: &Nat, tracker: &Tracker) -> PeerSpec {
     PeerSpec {
         namespace: Some(nat.client.clone()),
         tracker: Some(SocketAddr::from((nat.gateway_ip, tracker.addr.port()))),
@@ -121,7 +121,7 @@ fn behind(nat: &Nat, tracker: &Tracker) -> PeerSpec {
 }
 
 /// The kinds of path that brought bytes, once any did.
-fn await_paths(viewer: &Peer, id: &str) -> Result<Vec<String>> {
+pub(crate) fn await_paths(viewer: &Peer, id: &str) -> Result<Vec<String>> {
     let mut paths = Vec::new();
     await_until("a source that gives bytes", PATIENCE, || {
         viewer.program.check_alive()?;

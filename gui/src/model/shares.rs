@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use shared::snapshot::ShareStatus;
+use shared::snapshot::{RelayingSnapshot, ShareStatus};
 
 use super::format;
 
@@ -34,6 +34,18 @@ pub fn summary(share: &ShareStatus) -> String {
     }
     let left = format::count(u64::from(share.pending_files), "file", "files");
     format!("{offered} · reading {left}, {}", format::percent(share.hashed_bytes, share.to_hash_bytes))
+}
+
+/// What is passed on for others; none while nothing ever was.
+pub fn relayed(relaying: &RelayingSnapshot) -> Option<String> {
+    if relaying.opened == 0 {
+        return None;
+    }
+    let now = format::count(relaying.relays.len() as u64, "pair", "pairs");
+    Some(format!(
+        "Passed on {} between others who cannot reach each other, now for {now}",
+        format::bytes(relaying.carried_bytes)
+    ))
 }
 
 /// The folder a person means by `text`: `~` is home, quotes and `file://` fall off. None when there is no text.
@@ -70,6 +82,15 @@ mod tests {
     fn the_summary_tells_what_is_still_being_read() {
         assert_eq!(summary(&share(0, 0, 0)), "3 files · 1.5 kB");
         assert_eq!(summary(&share(1, 1, 2)), "3 files · 1.5 kB · reading 1 file, 50 %");
+    }
+
+    #[test]
+    fn what_is_relayed_is_told_once_something_was() {
+        let mut relaying = RelayingSnapshot::default();
+        assert_eq!(relayed(&relaying), None);
+        (relaying.opened, relaying.carried_bytes) = (2, 1_300_000);
+        let told = "Passed on 1.3 MB between others who cannot reach each other, now for 0 pairs";
+        assert_eq!(relayed(&relaying).as_deref(), Some(told));
     }
 
     #[test]

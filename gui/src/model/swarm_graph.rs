@@ -240,7 +240,7 @@ pub fn why_path(peer: &PeerSnapshot) -> String {
         Way::Origin => "The library is reached over the tracker's own address",
         Way::Direct => "It can be dialled, and the straight way is the widest",
         Way::Reversed => "It cannot be dialled, so it dialled this computer",
-        Way::Relayed => "Neither side can be dialled, so the tracker passes the bytes on unread",
+        Way::Relayed => "Neither side can be dialled, so a third node passes the bytes on",
     };
     match peer.planned {
         Some(PlannedPath { path, .. }) if peer.connected && way != Way::Origin && path != peer.path => {

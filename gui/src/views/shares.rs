@@ -58,6 +58,9 @@ pub fn shares_ui(ui: &mut Ui, scene: &Scene<'_>, commands: &mut Commands) {
             format::rate(scene.node.upload_bps)
         );
         text::paragraph(ui, &given, theme::caption(), tokens.text_faint);
+        if let Some(relayed) = shares::relayed(&scene.node.relaying) {
+            text::paragraph(ui, &relayed, theme::caption(), tokens.text_faint);
+        }
         ui.add_space(space::L);
     });
 }

@@ -24,7 +24,7 @@ pub(super) fn run_outputs(
 ) {
     while let Some(output) = stream.viewer.poll_output() {
         if let ViewerOutput::Ban { source } = output {
-            if let Some(node) = stream.convict(source) {
+            if let Some(node) = stream.convict(source, links) {
                 mailbox::post(
                     &routes.banned,
                     NodeBanned { node, reason: "served bytes that do not verify".to_owned() },

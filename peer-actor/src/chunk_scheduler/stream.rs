@@ -60,6 +60,8 @@ pub(crate) struct Stream {
     /// Where the last readers stopped that said so, and who they were.
     ends: VecDeque<(ReaderId, u64)>,
     pub(super) liars: BTreeSet<NodeId>,
+    /// Those of whom wrong bytes came over a relay, once.
+    doubted: BTreeSet<NodeId>,
     /// Of how many losses of the store the viewer core knows.
     seen_losses: u64,
 }
@@ -95,6 +97,7 @@ impl Stream {
             past: BTreeMap::new(),
             ends: VecDeque::new(),
             liars: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             seen_losses,
         }
     }
@@ -216,10 +219,17 @@ impl Stream {
         }
     }
 
-    /// The viewer core wants a source banned: who that is.
-    pub(crate) fn convict(&mut self, source: SourceId) -> Option<NodeId> {
+    /// The viewer core wants a source banned: who that is. What came over a relay may be the relay's doing, the first time.
+    pub(crate) fn convict(
+        &mut self,
+        source: SourceId,
+        links: &BTreeMap<NodeId, Neighbour>,
+    ) -> Option<NodeId> {
         let node = self.node(source)?;
-        self.liars.insert(node);
+        let is_relayed = links.get(&node).is_some_and(|neighbour| neighbour.path == PathKind::Relayed);
+        if !is_relayed || !self.doubted.insert(node) {
+            self.liars.insert(node);
+        }
         Some(node)
     }
 

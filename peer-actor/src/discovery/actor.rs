@@ -9,7 +9,7 @@ use actix::{
 use shared::{
     ContentId,
     limits::LINK_OUTBOUND_BYTES,
-    wire::{Frame, Hints, Message},
+    wire::{Frame, Hints, Message, RelayGrant},
 };
 use tokio::sync::oneshot;
 
@@ -35,6 +35,9 @@ use crate::{
 const SEND_BELOW_BYTES: usize = LINK_OUTBOUND_BYTES / 4;
 /// How long the file index may take to read hints.
 const READ_HINTS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often it is looked at what is relayed for others.
+const RELAY_USE_INTERVAL: Duration = Duration::from_secs(2);
 
 type HintsWaiters = Vec<oneshot::Sender<Option<Arc<Hints>>>>;
 
@@ -106,6 +109,11 @@ impl DiscoveryActor {
             }
             DiscoveryOutput::Path(answer) => post(&self.routes.paths, answer),
             DiscoveryOutput::Gone(node) => post(&self.routes.gone, NodeGone(node)),
+            DiscoveryOutput::Grant(RelayGrant { token, ends, .. }) => {
+                let granted = self.routes.relays.grant(clock::now_ms(), token, ends);
+                tracing::debug!(granted, one = %ends[0].short(), two = %ends[1].short(), "asked to relay");
+                self.state.handle_granted(token, granted);
+            }
             DiscoveryOutput::Network(files, status) => {
                 tracing::debug!(files = files.len(), ?status, "network");
                 post(&self.routes.network, NetworkChanged { files, status });
@@ -182,6 +190,12 @@ impl Actor for DiscoveryActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(RELAY_USE_INTERVAL, |actor, ctx| {
+            let relays = &actor.routes.relays;
+            relays.expire(clock::now_ms());
+            actor.state.handle_relay_use(relays.in_use() as u32, relays.carried_bytes());
+            actor.drive(ctx);
+        });
         self.drive(ctx);
     }
 }

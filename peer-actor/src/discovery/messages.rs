@@ -9,7 +9,7 @@ use shared::{
     wire::{CatalogueEntry, FileEntry, Hints, Holdings, LinkReport, PathKind, PathOffer, PathRefused, Plan},
 };
 
-use crate::session::LocalNode;
+use crate::{relay::Relays, session::LocalNode};
 
 /// What does not change while the node runs.
 #[derive(Debug, Clone)]
@@ -24,8 +24,8 @@ pub struct DiscoveryConfig {
     pub addresses: Vec<SocketAddr>,
     /// The upload limit its user set, or 0 for none.
     pub upload_limit_bps: u64,
-    /// Whether relayed connections of others may pass through it.
-    pub relays: bool,
+    /// What it relays for others in all, or 0 when it relays nothing.
+    pub relay_limit_bps: u64,
     /// Seeds the jitter of the back-off.
     pub seed: u64,
 }
@@ -41,6 +41,8 @@ pub struct DiscoveryRoutes {
     pub gone: Recipient<NodeGone>,
     /// The catalogue and the tracker's status.
     pub network: Recipient<NetworkChanged>,
+    /// What the node relays, where the tracker's grants go.
+    pub relays: Arc<Relays>,
     /// Reads the hints of this node's own files, a few at a time; none keeps them private.
     pub own_hints: Option<Recipient<ReadOwnHints>>,
 }

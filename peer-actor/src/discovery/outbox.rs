@@ -1,7 +1,7 @@
 //! What the tracker is to be told, as state rather than as a queue: a lost link loses nothing, and a slow one makes nothing grow.
 //!
 //! Invariant: [`Outbox::poll`] names everything that differs between this node and what the present link has said, oldest duty first:
-//! registration, asks for plans, single requests, own files, holdings, metrics.
+//! registration, asks for plans, single requests, own files, holdings, metrics, what is relayed for others.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +10,7 @@ use shared::{
     limits::{MAX_DELTA_FILES, MAX_FILES_PER_CLIENT, MAX_LINK_METRICS},
     wire::{
         FileEntry, FilesDelta, FindPeers, ForgetPeers, Holdings, LinkMetric, LinkReport, PathKind, Register,
-        TrackerMessage,
+        RelayUse, TrackerMessage,
     },
 };
 
@@ -47,6 +47,10 @@ pub(super) struct Outbox {
     dirty_metrics: BTreeSet<(NodeId, PathKind)>,
     uplink_bps: u64,
     tells_uplink: bool,
+    /// Relayed connections, and all bytes they ever carried.
+    relay_use: (u32, u64),
+    /// What of it was told; on a fresh link a node is taken to relay nothing.
+    told_relay_use: (u32, u64),
 }
 
 impl Outbox {
@@ -70,6 +74,8 @@ impl Outbox {
             dirty_metrics: BTreeSet::new(),
             uplink_bps: 0,
             tells_uplink: false,
+            relay_use: (0, 0),
+            told_relay_use: (0, 0),
         }
     }
 
@@ -83,6 +89,7 @@ impl Outbox {
         self.dirty_holdings = self.holdings.keys().copied().collect();
         self.dirty_metrics = self.metrics.keys().copied().collect();
         self.tells_uplink = self.uplink_bps > 0;
+        self.told_relay_use.0 = 0;
     }
 
     /// The tracker holds `files_version` of the list; anything but the present version asks for all of it.
@@ -184,6 +191,11 @@ impl Outbox {
         }
     }
 
+    /// What is relayed for others now.
+    pub(super) const fn relays(&mut self, in_use: u32, carried_bytes: u64) {
+        self.relay_use = (in_use, carried_bytes);
+    }
+
     /// An own file whose hints the tracker does not have yet; named once.
     pub(super) fn poll_untold_hints(&mut self) -> Option<ContentId> {
         let is_due = self.has_untold_hints();
@@ -221,7 +233,10 @@ impl Outbox {
         if self.phase == Phase::Greeted {
             return None;
         }
-        self.poll_files().or_else(|| self.poll_holdings()).or_else(|| self.poll_metrics())
+        self.poll_files()
+            .or_else(|| self.poll_holdings())
+            .or_else(|| self.poll_metrics())
+            .or_else(|| self.poll_relay_use())
     }
 
     fn poll_files(&mut self) -> Option<TrackerMessage> {
@@ -250,6 +265,13 @@ impl Outbox {
             self.holdings.remove(&content_id);
         }
         Some(TrackerMessage::Holdings(Holdings { content_id, leaves }))
+    }
+
+    fn poll_relay_use(&mut self) -> Option<TrackerMessage> {
+        let (in_use, carried_bytes) = self.relay_use;
+        let told = std::mem::replace(&mut self.told_relay_use, self.relay_use);
+        let carried_bytes = carried_bytes.saturating_sub(told.1);
+        (told != self.relay_use).then_some(TrackerMessage::RelayUse(RelayUse { in_use, carried_bytes }))
     }
 
     fn poll_metrics(&mut self) -> Option<TrackerMessage> {

@@ -14,7 +14,8 @@ use shared::{
     snapshot::TrackerStatus,
     wire::{
         CatalogueEntry, FileEntry, GetHints, GoodbyeReason, Hints, Holdings, LinkReport, PathKind, PathOffer,
-        PathRefused, Plan, PutHints, Register, RejectReason, RequestPath, Role, TRACKER_PATH, TrackerMessage,
+        PathRefused, Plan, PutHints, Register, RejectReason, RelayAnswer, RelayGrant, RequestPath, Role,
+        TRACKER_PATH, TrackerMessage,
     },
 };
 
@@ -53,6 +54,8 @@ pub enum DiscoveryOutput {
     Path(PathAnswer),
     /// Pass on that a node is gone.
     Gone(NodeId),
+    /// Let two others meet here, and say with [`DiscoveryState::handle_granted`] whether there is room.
+    Grant(RelayGrant),
     /// The catalogue or the status changed.
     Network(Arc<Vec<CatalogueEntry>>, TrackerStatus),
     /// Answer those who wait for these hints.
@@ -101,7 +104,7 @@ impl DiscoveryState {
             listen_port: config.listen_port,
             addresses: config.addresses.iter().copied().take(shared::limits::MAX_ADDRESSES).collect(),
             upload_limit_bps: config.upload_limit_bps,
-            relays: config.relays,
+            relay_limit_bps: config.relay_limit_bps,
         };
         Self {
             url: format!("{}{TRACKER_PATH}", config.tracker_url.trim_end_matches('/')),
@@ -191,6 +194,7 @@ impl DiscoveryState {
             TrackerMessage::PathRefused(refused) => {
                 self.outputs.push_back(DiscoveryOutput::Path(PathAnswer::Refused(refused)));
             }
+            TrackerMessage::RelayGrant(grant) => self.outputs.push_back(DiscoveryOutput::Grant(grant)),
             TrackerMessage::HintsReply(reply) => {
                 if let Some(hints) = self.hints.arrived(reply.content_id, reply.hints) {
                     self.outputs.push_back(DiscoveryOutput::Hints(reply.content_id, hints));
@@ -204,7 +208,9 @@ impl DiscoveryState {
             | TrackerMessage::ForgetPeers(_)
             | TrackerMessage::LinkReport(_)
             | TrackerMessage::Holdings(_)
-            | TrackerMessage::RequestPath(_) => {
+            | TrackerMessage::RequestPath(_)
+            | TrackerMessage::RelayAnswer(_)
+            | TrackerMessage::RelayUse(_) => {
                 self.outputs.push_back(DiscoveryOutput::Close(session, GoodbyeReason::Violation));
             }
         }
@@ -260,6 +266,17 @@ impl DiscoveryState {
     /// What the node holds of a content.
     pub fn handle_holdings(&mut self, holdings: Holdings) {
         self.outbox.hold(holdings);
+    }
+
+    /// Whether a connection of two others will be relayed here.
+    pub fn handle_granted(&mut self, token: [u8; 16], granted: bool) {
+        // Whom the answer does not reach asks another relay.
+        self.outbox.request(TrackerMessage::RelayAnswer(RelayAnswer { token, granted }));
+    }
+
+    /// How many connections are relayed here, and how many bytes ever were.
+    pub const fn handle_relay_use(&mut self, in_use: u32, carried_bytes: u64) {
+        self.outbox.relays(in_use, carried_bytes);
     }
 
     /// The path planner asks for a path.

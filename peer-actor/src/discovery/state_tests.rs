@@ -36,7 +36,7 @@ impl World {
             listen_port: Some(4000),
             addresses: Vec::new(),
             upload_limit_bps: 0,
-            relays: true,
+            relay_limit_bps: 1_000_000,
             seed,
         };
         Self { state: DiscoveryState::new(0, &config, true), now_ms: 0, sessions: 0 }
@@ -250,6 +250,43 @@ fn the_way_that_is_up_is_told_after_the_ways_that_failed_and_alone_the_next_time
     assert_eq!(told(&world.said()), [(PathKind::Relayed, 3, false), (PathKind::Direct, 0, true)]);
     world.loses(&LOST);
     assert_eq!(told(&world.connects()), [(PathKind::Direct, 0, true)]);
+}
+
+#[test]
+fn what_is_relayed_is_told_as_it_changes_and_no_byte_twice() {
+    let mut world = World::new(1);
+    world.connects();
+    let told = |world: &mut World, in_use, carried_bytes| -> Vec<(u32, u64)> {
+        world.state.handle_relay_use(in_use, carried_bytes);
+        let said = world.said();
+        let uses = said.iter().map(|said| match said {
+            Said::RelayUse(told) => (told.in_use, told.carried_bytes),
+            _ => panic!("something else: {said:?}"),
+        });
+        uses.collect()
+    };
+    assert_eq!(told(&mut world, 0, 0), []);
+    assert_eq!(told(&mut world, 1, 500), [(1, 500)]);
+    assert_eq!(told(&mut world, 1, 500), []);
+    assert_eq!(told(&mut world, 2, 700), [(2, 200)]);
+    world.loses(&LOST);
+    let again = world.connects();
+    let told_again = again.iter().find_map(|said| match said {
+        Said::RelayUse(told) => Some((told.in_use, told.carried_bytes)),
+        _ => None,
+    });
+    assert_eq!(told_again, Some((2, 0)), "a fresh link hears how many there are, and no byte again");
+}
+
+#[test]
+fn a_grant_is_passed_on_and_its_answer_told() {
+    let mut world = World::new(1);
+    world.connects();
+    let grant = shared::wire::RelayGrant { token: [7; 16], ends: [NODE; 2], valid_ms: 15_000 };
+    assert_eq!(world.hears(Said::RelayGrant(grant)), [DiscoveryOutput::Grant(grant)]);
+    world.state.handle_granted([7; 16], true);
+    let answer = shared::wire::RelayAnswer { token: [7; 16], granted: true };
+    assert_eq!(world.said(), [Said::RelayAnswer(answer)]);
 }
 
 #[test]

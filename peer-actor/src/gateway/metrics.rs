@@ -46,6 +46,16 @@ pub(super) fn render(node: &NodeSnapshot, traffic: (u64, u64, u64)) -> Result<St
         "1 while the tracker is connected",
         u64::from(node.tracker == TrackerStatus::Connected),
     );
+    let relaying = &node.relaying;
+    counter(&mut registry, "relayed", "Bytes passed on between others", Unit::Bytes, relaying.carried_bytes);
+    counter(
+        &mut registry,
+        "relays_opened",
+        "Relayed connections of others",
+        Unit::Other("connections".into()),
+        relaying.opened,
+    );
+    gauge(&mut registry, "relays", "Relayed connections of others now", relaying.relays.len() as u64);
     streams(&mut registry, node);
     let mut text = String::new();
     encode(&mut text, &registry)?;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use shared::{MediaKind, wire::Role};
 
-use crate::probe::Probe;
+use crate::{probe::Probe, relay::peer_share_bps};
 
 /// A node's configuration; programs make it from their options.
 #[derive(Debug, Clone)]
@@ -27,8 +27,8 @@ pub struct NodeConfig {
     pub cache_limit_bytes: u64,
     /// Upload limit in bits per second, or 0 for none.
     pub upload_limit_bps: u64,
-    /// Whether relayed connections of others may pass through this node.
-    pub relays: bool,
+    /// What this node relays for others in all, in bits per second, or 0 when it relays nothing.
+    pub relay_limit_bps: u64,
     /// Looks into the files of shared folders.
     pub probe: Probe,
 }
@@ -46,7 +46,7 @@ impl NodeConfig {
             data_dir,
             cache_limit_bytes: 20 << 30,
             upload_limit_bps: 0,
-            relays: true,
+            relay_limit_bps: peer_share_bps(0),
             probe: Probe::IN_CHILD,
         }
     }

@@ -1,7 +1,7 @@
 //! # Node: the composition root
 //!
-//! [`start`] opens the store, makes every actor, hands each the [`actix::Recipient`]s it needs and mounts the peer endpoint. No other
-//! file knows all actors; no actor holds another's `Addr`.
+//! [`start`] opens the store, makes every actor, hands each the [`actix::Recipient`]s it needs and mounts the peer endpoint and
+//! the [relay](crate::relay)'s. No other file knows all actors; no actor holds another's `Addr`.
 //!
 //! ```text
 //!                     +-> uploader <---- to_source ----+

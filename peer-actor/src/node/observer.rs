@@ -23,6 +23,7 @@ use crate::{
     discovery::{NetworkChanged, OwnFiles},
     file_index::{FilesChanged, IndexNotice, ListShares},
     mailbox,
+    relay::Relays,
     store::Store,
     traffic::Traffic,
 };
@@ -77,6 +78,7 @@ pub(crate) struct ObserverActor {
     routes: ObserverRoutes,
     store: Store,
     traffic: Traffic,
+    relays: Arc<Relays>,
     snapshots: watch::Sender<Arc<NodeSnapshot>>,
     network: Arc<Vec<CatalogueEntry>>,
     status: TrackerStatus,
@@ -98,6 +100,7 @@ impl ObserverActor {
         routes: ObserverRoutes,
         store: Store,
         traffic: Traffic,
+        relays: Arc<Relays>,
         snapshots: watch::Sender<Arc<NodeSnapshot>>,
     ) -> Self {
         Self {
@@ -105,6 +108,7 @@ impl ObserverActor {
             routes,
             store,
             traffic,
+            relays,
             snapshots,
             network: Arc::default(),
             status: TrackerStatus::default(),
@@ -188,6 +192,7 @@ impl ObserverActor {
             downloaded_bytes,
             cache_bytes: gathered.cache_bytes,
             cache_limit_bytes: self.config.cache_limit_bytes,
+            relaying: self.relays.snapshot(),
             notices: self.notices.iter().cloned().collect(),
         };
         self.snapshots.send_if_modified(|last| {

@@ -4,7 +4,11 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use actix::{Addr, AsyncContext as _, Context, Recipient};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use shared::{limits::MAX_LINKS, snapshot::NodeSnapshot, wire::PEER_PATH};
+use shared::{
+    limits::MAX_LINKS,
+    snapshot::NodeSnapshot,
+    wire::{PEER_PATH, RELAY_PATH},
+};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -19,6 +23,7 @@ use crate::{
     file_index::{FileIndexActor, FileIndexConfig, FileIndexError},
     identity::{Identity, IdentityError, random_bytes},
     path_planner::{IncomingLink, PathPlannerActor, PathPlannerConfig, PathPlannerRoutes, accept_peer},
+    relay::{PEER_RELAYS, RelayLimits, RelayTally, Relays, accept_relay},
     session::LocalNode,
     store::{Store, StoreConfig, StoreError},
     traffic::Traffic,
@@ -81,6 +86,7 @@ struct Common {
     local: LocalNode,
     store: Store,
     traffic: Traffic,
+    relays: Arc<Relays>,
     seed: u64,
     listen_port: Option<u16>,
 }
@@ -96,12 +102,15 @@ pub async fn start(config: NodeConfig) -> Result<NodeHandle, NodeError> {
     };
     let mailboxes = Mailboxes::new(config.tracker_url.is_some());
     let wires = mailboxes.wires(&config, &store)?;
+    let relays = Arc::new(Relays::new(relay_limits(&config), RelayTally::default()));
     let listen_port = match config.listen {
-        Some(address) => Some(listen(address, local.clone(), wires.planner.clone().recipient())?),
+        Some(address) => {
+            Some(listen(address, local.clone(), wires.planner.clone().recipient(), relays.clone())?)
+        }
         None => None,
     };
     let seed = u64::from_le_bytes(random_bytes()?);
-    let common = Common { config, local, store, traffic: Traffic::default(), seed, listen_port };
+    let common = Common { config, local, store, traffic: Traffic::default(), relays, seed, listen_port };
     let snapshots = mailboxes.run(&wires, &common);
     Ok(wires.handle(&common, snapshots))
 }
@@ -153,6 +162,7 @@ impl Mailboxes {
             common.store.clone(),
             traffic.clone(),
             config.upload_limit_bps,
+            common.relays.clone(),
             uploader_routes,
         );
         self.uploader.run(uploader);
@@ -171,10 +181,10 @@ impl Mailboxes {
                 listen_port: common.listen_port,
                 addresses: config.addresses.clone(),
                 upload_limit_bps: config.upload_limit_bps,
-                relays: config.relays,
+                relay_limit_bps: config.relay_limit_bps,
                 seed: common.seed,
             };
-            mailbox.run(DiscoveryActor::new(discovery_config, wires.discovery_routes()));
+            mailbox.run(DiscoveryActor::new(discovery_config, wires.discovery_routes(common.relays.clone())));
         }
 
         let (snapshots_in, snapshots) = watch::channel(Arc::<NodeSnapshot>::default());
@@ -189,6 +199,7 @@ impl Mailboxes {
             routes,
             common.store.clone(),
             traffic.clone(),
+            common.relays.clone(),
             snapshots_in,
         ));
         snapshots
@@ -221,12 +232,13 @@ impl Wires {
         }
     }
 
-    fn discovery_routes(&self) -> DiscoveryRoutes {
+    fn discovery_routes(&self, relays: Arc<Relays>) -> DiscoveryRoutes {
         DiscoveryRoutes {
             plans: vec![self.planner.clone().recipient(), self.scheduler.clone().recipient()],
             paths: self.planner.clone().recipient(),
             gone: self.planner.clone().recipient(),
             network: self.observer.clone().recipient(),
+            relays,
             own_hints: Some(self.index.clone().recipient()),
         }
     }
@@ -277,15 +289,33 @@ async fn open_data(config: &NodeConfig) -> Result<(Identity, Store), NodeError> 
     })
 }
 
-/// Mounts the peer endpoint in a server of its own; its port.
-fn listen(address: SocketAddr, local: LocalNode, planner: Recipient<IncomingLink>) -> Result<u16, NodeError> {
+/// What the node is willing to relay for others.
+const fn relay_limits(config: &NodeConfig) -> RelayLimits {
+    match config.relay_limit_bps {
+        0 => RelayLimits::NONE,
+        bps => RelayLimits { most: PEER_RELAYS, bps, tokens: 8 * PEER_RELAYS },
+    }
+}
+
+/// Mounts the peer endpoint, and the relay's, in a server of its own; its port.
+fn listen(
+    address: SocketAddr,
+    local: LocalNode,
+    planner: Recipient<IncomingLink>,
+    relays: Arc<Relays>,
+) -> Result<u16, NodeError> {
     let failed = |source| NodeError::Listen { address, source };
     let endpoint = web::Data::new((local, planner));
+    let relays = web::Data::new(relays);
     let server = HttpServer::new(move || {
-        App::new().app_data(endpoint.clone()).route(PEER_PATH, web::get().to(neighbour))
+        App::new()
+            .app_data(endpoint.clone())
+            .app_data(relays.clone())
+            .route(PEER_PATH, web::get().to(neighbour))
+            .route(&format!("{RELAY_PATH}/{{token}}"), web::get().to(relay))
     })
     .workers(1)
-    .max_connections(2 * MAX_LINKS + shared::limits::MAX_UNGREETED)
+    .max_connections(2 * MAX_LINKS + shared::limits::MAX_UNGREETED + 2 * PEER_RELAYS)
     .on_connect(transport::keep_socket)
     .disable_signals()
     .bind(address)
@@ -302,4 +332,13 @@ async fn neighbour(
 ) -> Result<HttpResponse, actix_web::Error> {
     let (local, planner) = endpoint.get_ref();
     accept_peer(&request, payload, local, planner)
+}
+
+async fn relay(
+    request: HttpRequest,
+    payload: web::Payload,
+    token: web::Path<String>,
+    relays: web::Data<Arc<Relays>>,
+) -> Result<HttpResponse, actix_web::Error> {
+    accept_relay(&request, payload, &token, relays.get_ref())
 }

@@ -62,6 +62,8 @@ pub(super) struct Pursuit {
     pub(super) is_invited: bool,
     /// The other end answered that it does not want this node.
     pub(super) is_refused: bool,
+    /// Relays that came to nothing.
+    pub(super) relays_tried: u8,
 }
 
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, fmt::Write as _};
 use shared::{
     NodeId,
     limits::MAX_LINKS,
-    wire::{PEER_PATH, PathKind, PathOffer, PathRole, RELAY_PATH},
+    wire::{GoodbyeReason, PEER_PATH, PathKind, PathOffer, PathRole, RELAY_PATH},
 };
 
 use super::{
@@ -29,6 +29,12 @@ const RELAY_OFFER_MS: u64 = 5_000;
 const UPGRADE_MS: u64 = 20_000;
 /// How long to leave a node alone that refuses this one.
 const REFUSED_RETRY_MS: u64 = 60_000;
+/// Relays tried for a node before a pause: the best, and the tracker's alternate.
+const RELAYS_TRIED: u8 = 2;
+/// Wrong bytes twice within this time, over two relays then, are their source's.
+const DOUBT_MS: u64 = 300_000;
+/// How long the tracker may take to hear that a relay is doubted, so that it names another.
+const DOUBT_TOLD_MS: u64 = 2_500;
 /// Nodes tried at once.
 const MAX_PURSUITS: usize = 16;
 /// Pursuits begun on others' behalf at once; more are ignored, and asked for again.
@@ -76,7 +82,7 @@ impl PathPlannerState {
                 let left = VecDeque::from(offer.addresses);
                 let step = Step::Racing { path: PathKind::Reversed, left, next_ms: now_ms };
                 let next = neighbour.pursuit.take().map(|old| old.next).unwrap_or_default();
-                neighbour.pursuit = Some(Pursuit { step, next, is_invited: true, is_refused: false });
+                neighbour.pursuit = Some(Pursuit { is_invited: true, ..Pursuit::new(step, next) });
                 self.pursuit_due(now_ms, offer.node);
             }
             (PathKind::Relayed, role) => self.relay(&offer, role),
@@ -103,8 +109,7 @@ impl PathPlannerState {
             Some(_) => {}
             None => {
                 let step = Step::Relaying { relay_try };
-                neighbour.pursuit =
-                    Some(Pursuit { step, next: VecDeque::new(), is_invited: true, is_refused: false });
+                neighbour.pursuit = Some(Pursuit { is_invited: true, ..Pursuit::new(step, VecDeque::new()) });
             }
         }
     }
@@ -151,9 +156,40 @@ impl PathPlannerState {
                 *next_ms = now_ms;
                 self.pursuit_due(now_ms, failed.node);
             }
-            Step::Relaying { relay_try } if *relay_try == try_id => self.advance(now_ms, failed.node),
+            Step::Relaying { relay_try } if *relay_try == try_id => self.relay_failed(now_ms, failed.node),
             Step::Racing { .. } | Step::Awaiting { .. } | Step::Relaying { .. } => {}
         }
+    }
+
+    /// A relay was not reached, or nobody met this node there: the tracker is asked for another at once, once.
+    fn relay_failed(&mut self, now_ms: u64, node: NodeId) {
+        let can_ask = self.can_ask;
+        let pursuit = self.neighbours.get_mut(&node).and_then(|known| known.pursuit.as_mut());
+        let Some(pursuit) = pursuit else { return };
+        pursuit.relays_tried += 1;
+        if pursuit.is_invited || !can_ask || pursuit.relays_tried >= RELAYS_TRIED {
+            return self.advance(now_ms, node);
+        }
+        pursuit.step = Step::Awaiting { path: PathKind::Relayed, until_ms: now_ms + RELAY_OFFER_MS };
+        self.outputs.push_back(PlannerOutput::Ask(node, PathKind::Relayed));
+    }
+
+    /// Wrong bytes came from a node. Over a relay they may be the relay's doing, which must not get an honest source banned: the first time
+    /// the link is given up, the tracker told, and another relay taken. Whether that is so.
+    pub(super) fn doubts(&mut self, now_ms: u64, node: NodeId) -> bool {
+        self.doubted.retain(|_, at_ms| now_ms < *at_ms + DOUBT_MS);
+        let live = self.neighbours.get(&node).and_then(|known| known.live.as_ref());
+        let is_over_relay = live.is_some_and(|live| is_relayed(live.contender.path));
+        if !is_over_relay || self.doubted.insert(node, now_ms).is_some() {
+            return false;
+        }
+        self.reports.failed(node, PathKind::Relayed);
+        self.drop_link(node, GoodbyeReason::Idle);
+        self.give_up(node);
+        if let Some(neighbour) = self.neighbours.get_mut(&node) {
+            neighbour.next_try_ms = now_ms + DOUBT_TOLD_MS;
+        }
+        true
     }
 
     /// The present step came to nothing: the next one, or a pause.
@@ -218,7 +254,7 @@ impl PathPlannerState {
         for try_id in ended {
             self.outputs.push_back(PlannerOutput::Abandon(try_id));
             if let Some(session) = self.tries.remove(&try_id).and_then(|known| known.session) {
-                self.close(session, shared::wire::GoodbyeReason::Replaced);
+                self.close(session, GoodbyeReason::Replaced);
             }
         }
         if let Some(neighbour) = self.neighbours.get_mut(&node) {
@@ -283,7 +319,7 @@ impl PathPlannerState {
         let Some(path) = next.pop_front() else { return };
         let step = self.first_of(now_ms, node, path);
         if let Some(neighbour) = self.neighbours.get_mut(&node) {
-            neighbour.pursuit = Some(Pursuit { step, next, is_invited: false, is_refused: false });
+            neighbour.pursuit = Some(Pursuit::new(step, next));
         }
         self.pursuit_due(now_ms, node);
     }
@@ -311,6 +347,10 @@ impl PathPlannerState {
 }
 
 impl Pursuit {
+    const fn new(step: Step, next: VecDeque<PathKind>) -> Self {
+        Self { step, next, is_invited: false, is_refused: false, relays_tried: 0 }
+    }
+
     fn awaits(&self, kind: PathKind) -> bool {
         matches!(self.step, Step::Awaiting { path, .. } if path == kind)
     }

@@ -25,7 +25,7 @@ pub(super) enum Verdict {
     Spare,
 }
 
-/// A relay carries every byte twice over the tracker's line; the two others are one wire.
+/// A relay carries every byte twice over a third node's line; the two others are one wire.
 pub(super) const fn is_relayed(path: PathKind) -> bool {
     matches!(path, PathKind::Relayed)
 }

@@ -73,6 +73,8 @@ pub struct PathPlannerState {
     pub(super) random: Random,
     pub(super) wants: Wants,
     pub(super) neighbours: BTreeMap<NodeId, Neighbour>,
+    /// Of whom wrong bytes came over a relay, and when.
+    pub(super) doubted: BTreeMap<NodeId, u64>,
     sessions: BTreeMap<SessionId, Session>,
     pub(super) tries: BTreeMap<TryId, Try>,
     pub(super) try_count: u64,
@@ -91,6 +93,7 @@ impl PathPlannerState {
             random: Random::new(seed),
             wants: Wants::default(),
             neighbours: BTreeMap::new(),
+            doubted: BTreeMap::new(),
             sessions: BTreeMap::new(),
             tries: BTreeMap::new(),
             try_count: 0,
@@ -267,8 +270,11 @@ impl PathPlannerState {
         }
     }
 
-    /// A node was found lying.
+    /// A node was found lying; over a relay, it or the relay.
     pub fn handle_ban(&mut self, now_ms: u64, node: NodeId) {
+        if self.doubts(now_ms, node) {
+            return self.settle(now_ms);
+        }
         let bans = self.neighbours.iter().filter_map(|(node, known)| Some((known.banned_ms?, *node)));
         let (count, oldest) = (bans.clone().count(), bans.min());
         if count >= MAX_BANNED
@@ -451,7 +457,7 @@ impl PathPlannerState {
     }
 
     /// Closes what links a node, and says so.
-    fn drop_link(&mut self, node: NodeId, reason: GoodbyeReason) {
+    pub(super) fn drop_link(&mut self, node: NodeId, reason: GoodbyeReason) {
         let Some(neighbour) = self.neighbours.get_mut(&node) else { return };
         let (live, spare) = (neighbour.live.take(), neighbour.spare.take());
         let was_up = live.is_some() || neighbour.pending_down_ms.take().is_some();

@@ -166,6 +166,61 @@ fn a_node_that_cannot_be_dialled_is_asked_to_dial_and_then_relayed() {
 }
 
 #[test]
+fn a_relay_that_is_not_reached_makes_way_for_another_at_once_and_once() {
+    let mut world = World::new();
+    assert_eq!(asks(&world.plan(vec![source(SMALL, PathKind::Relayed)])), [(SMALL, PathKind::Relayed)]);
+    let outputs = world.offers(SMALL, PathKind::Relayed, PathRole::Dial);
+    let outputs = world.fails(&dials(&outputs)[0]);
+    assert_eq!(asks(&outputs), [(SMALL, PathKind::Relayed)], "the tracker names another");
+    let outputs = world.offers(SMALL, PathKind::Relayed, PathRole::Dial);
+    let outputs = world.fails(&dials(&outputs)[0]);
+    assert!(!asks(&outputs).contains(&(SMALL, PathKind::Relayed)), "{outputs:?}");
+    let invited = world.offers(LARGE, PathKind::Relayed, PathRole::Accept);
+    assert!(
+        asks(&world.fails(&dials(&invited)[0])).is_empty(),
+        "whoever was invited waits to be asked again"
+    );
+}
+
+#[test]
+fn wrong_bytes_over_a_relay_cost_the_relay_first_and_their_source_the_second_time() {
+    let (mut world, relayed) = World::linked(SMALL, PathKind::Relayed);
+    world.state.handle_ban(world.now_ms, SMALL);
+    let outputs = world.drain();
+    assert_eq!(closes(&outputs), [(relayed, GoodbyeReason::Idle)]);
+    assert!(outputs.contains(&PlannerOutput::Down(SMALL)) && asks(&outputs).is_empty());
+    assert!(!world.state.snapshot().iter().any(|known| known.banned));
+    let outputs = world.pass(2_500);
+    let reported = outputs.iter().position(|output| {
+        let PlannerOutput::Report(report) = output else { return false };
+        report.links.iter().any(|link| link.path == PathKind::Relayed && link.failures == 1)
+    });
+    let asked = outputs.iter().position(|output| *output == PlannerOutput::Ask(SMALL, PathKind::Relayed));
+    assert!(reported.is_some() && reported < asked, "the tracker hears of it first: {outputs:?}");
+    let outputs = world.offers(SMALL, PathKind::Relayed, PathRole::Dial);
+    let (_, outputs) = world.opens(&dials(&outputs)[0]);
+    assert_eq!(ups(&outputs), [(SMALL, PathKind::Relayed)]);
+    world.state.handle_ban(world.now_ms, SMALL);
+    world.drain();
+    assert!(world.state.snapshot().iter().any(|known| known.banned), "two relays do not both lie");
+}
+
+#[test]
+fn a_doubt_is_forgotten_with_time_and_none_is_left_where_no_relay_was() {
+    let (mut world, _) = World::linked(SMALL, PathKind::Relayed);
+    world.state.handle_ban(world.now_ms, SMALL);
+    world.drain();
+    world.pass(300_001);
+    let outputs = world.offers(SMALL, PathKind::Relayed, PathRole::Dial);
+    world.opens(&dials(&outputs)[0]);
+    world.state.handle_ban(world.now_ms, SMALL);
+    assert!(!world.state.snapshot().iter().any(|known| known.banned));
+    let (mut world, _) = World::linked(SMALL, PathKind::Direct);
+    world.state.handle_ban(world.now_ms, SMALL);
+    assert!(world.state.snapshot().iter().any(|known| known.banned));
+}
+
+#[test]
 fn a_planned_reversal_is_asked_for_at_once_and_the_incoming_link_counts_as_one() {
     let mut world = World::new();
     let outputs = world.plan(vec![source(SMALL, PathKind::Reversed)]);

@@ -28,6 +28,7 @@ use crate::{
     discovery::OwnFiles,
     mailbox,
     path_planner::{LinkChanged, UplinkMeasured},
+    relay::Relays,
     session::{Remote, SessionFrame, SessionId},
     store::{Content, ReadChunkError, Store},
     timer::Timer,
@@ -61,6 +62,9 @@ pub struct UploaderActor {
     links: BTreeMap<SessionId, (LinkHandle, Arc<Remote>)>,
     kinds: BTreeMap<ContentId, MediaKind>,
     told_uplink: Option<UplinkState>,
+    relays: Arc<Relays>,
+    /// Relayed bytes that were counted against the upload limit.
+    relayed_bytes: u64,
     timer: Timer,
 }
 
@@ -74,8 +78,14 @@ struct ChunkRead {
 }
 
 impl UploaderActor {
-    /// An uploader of what `store` holds. A limit of 0 is none.
-    pub fn new(store: Store, traffic: Traffic, upload_limit_bps: u64, routes: UploaderRoutes) -> Self {
+    /// An uploader of what `store` holds. A limit of 0 is none; what the node relays counts against it.
+    pub fn new(
+        store: Store,
+        traffic: Traffic,
+        upload_limit_bps: u64,
+        relays: Arc<Relays>,
+        routes: UploaderRoutes,
+    ) -> Self {
         Self {
             core: Uploader::new(upload_limit_bps),
             announcer: Announcer::new(ANNOUNCE.as_millis() as u64),
@@ -86,6 +96,8 @@ impl UploaderActor {
             links: BTreeMap::new(),
             kinds: BTreeMap::new(),
             told_uplink: None,
+            relays,
+            relayed_bytes: 0,
             timer: Timer::default(),
         }
     }
@@ -304,6 +316,12 @@ impl UploaderActor {
         }
     }
 
+    /// What is relayed for others leaves over the same uplink.
+    fn count_relayed(&mut self, _: &mut Context<Self>) {
+        let relayed_bytes = self.relays.carried_bytes();
+        self.core.left_beside(relayed_bytes - std::mem::replace(&mut self.relayed_bytes, relayed_bytes));
+    }
+
     fn report(&mut self, _: &mut Context<Self>) {
         let bps = self.core.uplink_bps();
         if bps > 0 {
@@ -335,6 +353,7 @@ impl Actor for UploaderActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(ANNOUNCE, Self::announce);
+        ctx.run_interval(ANNOUNCE, Self::count_relayed);
         ctx.run_interval(REPORT, Self::report);
     }
 }

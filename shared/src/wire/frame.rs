@@ -95,6 +95,9 @@ conversation! {
         RequestPath(t::RequestPath) = 0x2d,
         PathOffer(t::PathOffer) = 0x2e,
         PathRefused(t::PathRefused) = 0x2f,
+        RelayGrant(t::RelayGrant) = 0x30,
+        RelayAnswer(t::RelayAnswer) = 0x31,
+        RelayUse(t::RelayUse) = 0x32,
     }
 }
 

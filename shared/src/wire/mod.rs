@@ -54,6 +54,9 @@
 //! | `0x2d` | [`RequestPath`] | client to tracker | `PathOffer` or `PathRefused` |
 //! | `0x2e` | [`PathOffer`] | tracker to both ends | - |
 //! | `0x2f` | [`PathRefused`] | tracker to client | - |
+//! | `0x30` | [`RelayGrant`] | tracker to relay | `RelayAnswer` |
+//! | `0x31` | [`RelayAnswer`] | relay to tracker | - |
+//! | `0x32` | [`RelayUse`] | relay to tracker | - |
 //! | `0x40` | [`Open`] | viewer to source | `Have` or `Refuse` |
 //! | `0x41` | [`Close`] | viewer to source | - |
 //! | `0x42` | [`Have`] | either | - |
@@ -70,7 +73,8 @@
 //!
 //! Handshake: the dialler says [`Hello`] with a fresh nonce; the acceptor answers [`Welcome`] with its own nonce and a signature over
 //! both; the dialler proves its key with [`Confirm`] and may send its first request in the same flight. Each proves the key it claims,
-//! for this connection only. A relayed connection carries the same handshake end to end: a relay can cut it, not join it.
+//! for this connection only. A relayed connection carries the same handshake end to end: a relay can cut it, not join it. Who relays
+//! admits only tokens that its tracker has granted; it reads who the ends say they are, to account for them, and nothing else.
 //!
 //! The first two frames may travel with the upgrade itself, and then cost no round trip: [`Hello`] as the header `rusteze-greeting` of the
 //! request, [`Welcome`] or [`Reject`] as that of the answer, each the base64 of the whole frame, of at most
@@ -114,16 +118,16 @@ pub use peer::{
 pub use tracker::{
     CatalogueDelta, FilesDelta, FindPeers, ForgetPeers, GetHints, HintsReply, Holdings, LinkMetric,
     LinkReport, PathKind, PathOffer, PathRefused, PathRole, PeerGone, Plan, PlannedSource, PutHints,
-    Register, Registered, RequestPath,
+    Register, Registered, RelayAnswer, RelayGrant, RelayUse, RequestPath,
 };
 
 /// Compared in the handshake; raised whenever bytes on the wire change meaning.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 /// The WebSocket sub-protocol both ends name.
 pub const SUB_PROTOCOL: &str = "rusteze.v1";
 /// The HTTP path of a tracker's client endpoint.
 pub const TRACKER_PATH: &str = "/tracker";
 /// The HTTP path of a peer's (and the origin's) endpoint.
 pub const PEER_PATH: &str = "/peer";
-/// The HTTP path under which a tracker splices relayed connections: `/relay/{token}`.
+/// The HTTP path under which a tracker, or a client that relays, splices relayed connections: `/relay/{token}`.
 pub const RELAY_PATH: &str = "/relay";

@@ -23,8 +23,8 @@ pub struct Register {
     pub addresses: Vec<SocketAddr>,
     /// The upload limit its user set, or 0 for none.
     pub upload_limit_bps: u64,
-    /// Whether relayed connections of others may pass through it.
-    pub relays: bool,
+    /// What it passes on for others in all, or 0 when it relays nothing.
+    pub relay_limit_bps: u64,
 }
 
 /// The tracker's answer to [`Register`].
@@ -243,6 +243,35 @@ pub struct PathRefused {
     pub kind: PathKind,
 }
 
+/// Asks a client that relays to pass frames between two others that cannot dial each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayGrant {
+    /// Names the relayed connection; each end claims it once.
+    pub token: [u8; 16],
+    /// The two ends, the one that says Hello first.
+    pub ends: [NodeId; 2],
+    /// How long the token may be claimed.
+    pub valid_ms: u32,
+}
+
+/// Answers [`RelayGrant`]; the ends are told of the relay when it has agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayAnswer {
+    /// Which connection.
+    pub token: [u8; 16],
+    /// Whether it will be carried.
+    pub granted: bool,
+}
+
+/// What a client relays for others; told when it has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RelayUse {
+    /// Relayed connections it carries now.
+    pub in_use: u32,
+    /// Bytes it has passed on since it last said so.
+    pub carried_bytes: u64,
+}
+
 impl Validate for Register {
     fn validate(&self) -> Result<(), BodyError> {
         bounded(self.addresses.len() <= MAX_ADDRESSES, "addresses")
@@ -304,3 +333,6 @@ impl Validate for Holdings {}
 impl Validate for PeerGone {}
 impl Validate for RequestPath {}
 impl Validate for PathRefused {}
+impl Validate for RelayGrant {}
+impl Validate for RelayAnswer {}
+impl Validate for RelayUse {}

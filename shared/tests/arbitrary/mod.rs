@@ -19,8 +19,8 @@ use shared::{
         FileEntry, FilesDelta, FindPeers, Flush, ForgetPeers, Frame, GetHints, Goodbye, GoodbyeReason, Have,
         Hello, Hints, HintsReply, Holdings, LinkMetric, LinkReport, NoFresh, Open, PathKind, PathOffer,
         PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, PutHints, Refuse, RefuseReason,
-        Register, Registered, Reject, RejectReason, Request, RequestPath, Role, Seed, Signature, Token,
-        WantedChunk, Welcome,
+        Register, Registered, Reject, RejectReason, RelayAnswer, RelayGrant, RelayUse, Request, RequestPath,
+        Role, Seed, Signature, Token, WantedChunk, Welcome,
     },
 };
 
@@ -85,9 +85,9 @@ fn any_link() -> impl Strategy<Value = Frame> {
 
 fn any_tracker() -> impl Strategy<Value = Frame> {
     prop_oneof![
-        (option::of(any::<u16>()), any_addresses(), any::<u64>(), any::<bool>()).prop_map(
-            |(listen_port, addresses, upload_limit_bps, relays)| {
-                Register { listen_port, addresses, upload_limit_bps, relays }.into()
+        (option::of(any::<u16>()), any_addresses(), any::<u64>(), any::<u64>()).prop_map(
+            |(listen_port, addresses, upload_limit_bps, relay_limit_bps)| {
+                Register { listen_port, addresses, upload_limit_bps, relay_limit_bps }.into()
             }
         ),
         (any_address(), any::<u64>()).prop_map(|(observed, files_version)| Registered {
@@ -148,6 +148,11 @@ fn any_paths() -> impl Strategy<Value = Frame> {
             }
             .into()),
         (any_node(), any_path()).prop_map(|(node, kind)| PathRefused { node, kind }.into()),
+        (any::<[u8; 16]>(), any_node(), any_node(), any::<u32>())
+            .prop_map(|(token, one, two, valid_ms)| RelayGrant { token, ends: [one, two], valid_ms }.into()),
+        (any::<[u8; 16]>(), any::<bool>()).prop_map(|(token, granted)| RelayAnswer { token, granted }.into()),
+        (any::<u32>(), any::<u64>())
+            .prop_map(|(in_use, carried_bytes)| RelayUse { in_use, carried_bytes }.into()),
     ]
 }
 

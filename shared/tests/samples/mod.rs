@@ -10,8 +10,8 @@ use shared::{
         FileEntry, FilesDelta, FindPeers, Flush, ForgetPeers, Frame, GetHints, Goodbye, GoodbyeReason, Have,
         Hello, Hints, HintsReply, Holdings, LinkMetric, LinkReport, NoFresh, Open, PathKind, PathOffer,
         PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, PutHints, Refuse, RefuseReason,
-        Register, Registered, Reject, RejectReason, Request, RequestPath, Role, Seed, Signature, Token,
-        WantedChunk, Welcome,
+        Register, Registered, Reject, RejectReason, RelayAnswer, RelayGrant, RelayUse, Request, RequestPath,
+        Role, Seed, Signature, Token, WantedChunk, Welcome,
     },
 };
 
@@ -70,7 +70,7 @@ fn tracker() -> Vec<Frame> {
                 "[2001:db8::1]:80".parse().expect("an address"),
             ],
             upload_limit_bps: 8_000_000,
-            relays: true,
+            relay_limit_bps: 1_000_000,
         }
         .into(),
         Registered { observed: "198.51.100.7:50000".parse().expect("an address"), files_version: 9 }.into(),
@@ -145,6 +145,9 @@ fn paths() -> Vec<Frame> {
         }
         .into(),
         PathRefused { node: NODE, kind: PathKind::Relayed }.into(),
+        RelayGrant { token: [0x78; 16], ends: [NODE, NodeId([0xa4; 32])], valid_ms: 15_000 }.into(),
+        RelayAnswer { token: [0x79; 16], granted: true }.into(),
+        RelayUse { in_use: 3, carried_bytes: 1 << 34 }.into(),
     ]
 }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
-use shared::{MediaKind, NodeId, wire::Role};
+use shared::{MediaKind, NodeId, snapshot::RelaySnapshot, wire::Role};
 
 use super::tap::TraceLine;
-use crate::{observe_swarm::Watched, path_planner::SwarmSnapshot};
+use crate::{
+    observe_swarm::Watched,
+    path_planner::{SwarmSnapshot, relays::PeerRelays},
+};
 
 /// One update of a browser.
 #[derive(Debug, Serialize)]
@@ -37,8 +40,10 @@ pub struct Tables {
     pub explained: Option<Arc<Watched>>,
     /// Connections without a proven key.
     pub strangers: usize,
-    /// Relayed connections.
-    pub relays: usize,
+    /// What the tracker itself relays, and between whom.
+    pub relays: Vec<RelaySnapshot>,
+    /// What peers say they relay.
+    pub peer_relays: PeerRelays,
 }
 
 /// One actor.

@@ -16,7 +16,7 @@ use peer_actor::clock;
 use serde::Serialize;
 use shared::{
     MediaKind, NodeId,
-    wire::{Frame, Message, PathOffer, TrackerMessage},
+    wire::{Frame, Message, PathOffer, RelayAnswer, RelayGrant, TrackerMessage},
 };
 
 use crate::{registry::SessionId, session::state::ClientInfo};
@@ -161,6 +161,12 @@ fn describe(message: &Message) -> String {
             let shown = PathOffer { token: offer.token.map(|_| [0; 16]), ..offer.clone() };
             write!(line, "{shown:?}")
         }
+        Message::Tracker(TrackerMessage::RelayGrant(grant)) => {
+            write!(line, "{:?}", RelayGrant { token: [0; 16], ..*grant })
+        }
+        Message::Tracker(TrackerMessage::RelayAnswer(answer)) => {
+            write!(line, "{:?}", RelayAnswer { token: [0; 16], ..*answer })
+        }
         Message::Tracker(TrackerMessage::PutHints(put)) => {
             let hints = &put.hints;
             write!(line, "PutHints {{ content_id: {:?}, {} }}", put.content_id, hints_in_short(hints))
@@ -276,8 +282,12 @@ mod tests {
             addresses: Vec::new(),
             token: Some([0xAB; 16]),
         };
-        let text = describe(&offer.into());
-        assert!(!text.contains("171"), "{text}");
+        let ends = [NodeId([1; 32]); 2];
+        let grant = RelayGrant { token: [0xAB; 16], ends, valid_ms: 9 };
+        for message in [offer.into(), grant.into(), RelayAnswer { token: [0xAB; 16], granted: true }.into()] {
+            let text = describe(&message);
+            assert!(text.contains("token") && !text.contains("171"), "{text}");
+        }
     }
 
     #[test]

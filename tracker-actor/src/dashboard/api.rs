@@ -1,5 +1,5 @@
-//! The JSON behind the dashboard: `/api/status`, `/api/files`, `/api/clients`, `/api/swarms`, `/api/swarms/{content_id}`,
-//! `/api/cover/{content_id}`.
+//! The JSON behind the dashboard: `/api/status`, `/api/files`, `/api/clients`, `/api/relays`, `/api/swarms`,
+//! `/api/swarms/{content_id}`, `/api/cover/{content_id}`.
 //!
 //! Field names are stable: scripts read them.
 
@@ -13,7 +13,10 @@ use shared::{
     wire::{CatalogueEntry, Role},
 };
 
-use crate::observe::{Observatory, Sample};
+use crate::{
+    observe::{Observatory, Sample},
+    path_planner::relays::PeerRelays,
+};
 
 /// The answer of `GET /api/status`.
 #[derive(Debug, Serialize)]
@@ -36,11 +39,15 @@ pub struct Status {
     pub swarms: usize,
     /// Wants of all contents together.
     pub viewers: usize,
-    /// Relayed connections now.
+    /// Connections the tracker itself relays now.
     pub relays: usize,
+    /// What relayed connections may carry through the tracker in all, or 0 for no limit.
+    pub relay_limit_bps: u64,
+    /// What peers relay, as they say.
+    pub peer_relays: PeerRelays,
     /// Bytes the library has sent.
     pub origin_sent_bytes: u64,
-    /// Bytes relayed.
+    /// Bytes the tracker itself relayed.
     pub relayed_bytes: u64,
     /// The last two minutes, a sample a second, oldest first.
     pub history: Vec<Sample>,
@@ -109,12 +116,22 @@ pub struct Client {
     pub rtt_us: u32,
 }
 
+/// An element of `GET /api/relays`: a connection the tracker relays. Between whom is the console's to say.
+#[derive(Debug, Serialize)]
+pub struct Relayed {
+    /// Bytes from the end that says Hello, and from the other.
+    pub carried_bytes: [u64; 2],
+    /// How long it lasts.
+    pub age_s: u64,
+}
+
 /// Mounts the JSON.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/api/status", web::get().to(status))
         .route("/api/files", web::get().to(files))
         .route("/api/clients", web::get().to(clients))
+        .route("/api/relays", web::get().to(relays))
         .route("/api/swarms", web::get().to(swarms))
         .route("/api/swarms/{content_id}", web::get().to(swarm))
         .route("/api/cover/{content_id}", web::get().to(cover));
@@ -140,6 +157,8 @@ async fn status(observatory: web::Data<Observatory>) -> impl Responder {
         swarms: planner.watched,
         viewers: planner.viewers,
         relays: observatory.relays.in_use(),
+        relay_limit_bps: observatory.relays.limit_bps(),
+        peer_relays: planner.relays,
         origin_sent_bytes: u64::try_from(counters.origin_sent_bytes.get()).unwrap_or(0),
         relayed_bytes: counters.relayed_bytes.get(),
         history: observatory.history.lock().unwrap_or_else(PoisonError::into_inner).samples(),
@@ -162,6 +181,12 @@ async fn clients(observatory: web::Data<Observatory>) -> impl Responder {
         rtt_us: entry.rtt_us.load(Relaxed),
     });
     web::Json(clients.collect::<Vec<_>>())
+}
+
+async fn relays(observatory: web::Data<Observatory>) -> impl Responder {
+    let relays = observatory.relays.relays().into_iter();
+    let relayed = relays.map(|relay| Relayed { carried_bytes: relay.carried_bytes, age_s: relay.age_s });
+    web::Json(relayed.collect::<Vec<_>>())
 }
 
 async fn swarms(observatory: web::Data<Observatory>) -> impl Responder {

@@ -3,7 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
-use peer_actor::{clock, identity::Identity, timer::Timer};
+use peer_actor::{
+    clock,
+    identity::{Identity, random_bytes},
+    relay::Relays,
+    timer::Timer,
+};
 use shared::{
     NodeId,
     wire::{PathKind, PathOffer, PathRefused, PathRole, TrackerMessage},
@@ -13,13 +18,12 @@ use tokio::sync::Semaphore;
 use super::{
     PathPlannerState, PlannerSnapshot,
     messages::{ClientSays, HoldersChanged, NodeJoined, NodeLeft, Observe, ObserveSwarm, ProbeFinished},
-    probe::{PROBES_AT_ONCE, is_reachable},
+    probe::{PATIENCE, PROBES_AT_ONCE, SHORT_PATIENCE, is_reachable},
     state::Output,
 };
 use crate::{
     counters::ActorStats,
     registry::{Registry, SessionId},
-    relay::Relays,
 };
 
 /// How often members are compared with the sessions that are really there.
@@ -36,6 +40,7 @@ pub struct PathPlannerActor {
     relays: Arc<Relays>,
     identity: Arc<Identity>,
     probes: Arc<Semaphore>,
+    reprobes: Arc<Semaphore>,
     timer: Timer,
 }
 
@@ -48,7 +53,7 @@ impl PathPlannerActor {
         relays: Arc<Relays>,
         identity: Arc<Identity>,
     ) -> Self {
-        let probes = Arc::new(Semaphore::new(PROBES_AT_ONCE));
+        let [probes, reprobes] = [(); 2].map(|()| Arc::new(Semaphore::new(PROBES_AT_ONCE)));
         Self {
             state: PathPlannerState::new(first_epoch),
             registry,
@@ -56,6 +61,7 @@ impl PathPlannerActor {
             relays,
             identity,
             probes,
+            reprobes,
             timer: Timer::default(),
         }
     }
@@ -67,7 +73,12 @@ impl PathPlannerActor {
     ) -> T {
         let began_us = clock::now_us();
         let now_ms = began_us / 1_000;
-        self.state.handle_relays(self.relays.in_use());
+        self.state.handle_relays(self.relays.in_use(), self.relays.most(), self.relays.limit_bps());
+        for _ in 0..self.state.tokens_wanted() {
+            if let Ok(token) = random_bytes() {
+                self.state.handle_token(token);
+            }
+        }
         if self.state.poll_timeout().is_some_and(|due| due.at_us <= began_us) {
             self.state.handle_timeout(now_ms);
         }
@@ -92,17 +103,34 @@ impl PathPlannerActor {
             Output::OfferRelay { viewer, source } => self.offer_relay(viewer, source),
             Output::Probe(node, session, address) => {
                 let (probes, identity) = (self.probes.clone(), self.identity.clone());
-                let probing = async move {
+                self.probe(ctx, node, session, async move {
                     let _turn = probes.acquire().await;
-                    is_reachable(identity, node, address).await
-                };
-                let probing = probing.into_actor(self).map(move |is_open, planner, ctx| {
-                    let finished = ProbeFinished { node, session, is_open };
-                    planner.drive(ctx, |state, now_ms| state.handle_probe(now_ms, finished));
+                    is_reachable(identity, node, address, PATIENCE).await
                 });
-                ctx.spawn(probing);
+            }
+            Output::ProbeAgain(node, session, address) => {
+                let Ok(turn) = self.reprobes.clone().try_acquire_owned() else { return };
+                let identity = self.identity.clone();
+                self.probe(ctx, node, session, async move {
+                    let _turn = turn;
+                    is_reachable(identity, node, address, SHORT_PATIENCE).await
+                });
             }
         }
+    }
+
+    fn probe(
+        &self,
+        ctx: &mut Context<Self>,
+        node: NodeId,
+        session: SessionId,
+        probing: impl Future<Output = bool> + 'static,
+    ) {
+        let probing = probing.into_actor(self).map(move |is_open, planner, ctx| {
+            let finished = ProbeFinished { node, session, is_open };
+            planner.drive(ctx, |state, now_ms| state.handle_probe(now_ms, finished));
+        });
+        ctx.spawn(probing);
     }
 
     fn tell(&self, node: NodeId, session: SessionId, message: TrackerMessage) {
@@ -110,7 +138,7 @@ impl PathPlannerActor {
     }
 
     fn offer_relay(&self, viewer: (NodeId, SessionId), source: (NodeId, SessionId)) {
-        let Some(token) = self.relays.mint(clock::now_ms()) else {
+        let Some(token) = self.relays.mint(clock::now_ms(), [viewer.0, source.0]) else {
             let refused = PathRefused { node: source.0, kind: PathKind::Relayed };
             return self.tell(viewer.0, viewer.1, TrackerMessage::PathRefused(refused));
         };

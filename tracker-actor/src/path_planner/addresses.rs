@@ -92,7 +92,7 @@ mod tests {
 
     fn register(listen_port: Option<u16>, addresses: &[&str]) -> Register {
         let addresses = addresses.iter().map(|address| at(address)).collect();
-        Register { listen_port, addresses, upload_limit_bps: 0, relays: false }
+        Register { listen_port, addresses, upload_limit_bps: 0, relay_limit_bps: 0 }
     }
 
     fn at(text: &str) -> SocketAddr {

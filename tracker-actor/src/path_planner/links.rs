@@ -91,6 +91,25 @@ impl Links {
         }
     }
 
+    /// Reversed dials that failed say nothing any more: the client itself can be dialled now.
+    pub fn forgive_reversed(&mut self) {
+        for link in self.links.values_mut() {
+            link.blocked_until_ms[slot(PathKind::Reversed)] = 0;
+        }
+    }
+
+    /// Nor do direct ones to `node`, which can be dialled now.
+    pub fn forgive_direct(&mut self, node: &NodeId) {
+        if let Some(link) = self.links.get_mut(node) {
+            link.blocked_until_ms[slot(PathKind::Direct)] = 0;
+        }
+    }
+
+    /// Whether any link is up over a relay.
+    pub fn is_any_relayed(&self) -> bool {
+        self.links.values().any(|link| link.connected == Some(PathKind::Relayed))
+    }
+
     /// How many links are up.
     pub fn connected(&self) -> usize {
         self.links.values().filter(|link| link.connected.is_some()).count()

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use actix::Message;
 use shared::{
     MediaKind, NodeId,
-    wire::{FindPeers, ForgetPeers, Holdings, LinkReport, Register, RequestPath, Role},
+    wire::{
+        FindPeers, ForgetPeers, Holdings, LinkReport, Register, RelayAnswer, RelayUse, RequestPath, Role,
+    },
 };
 
 use crate::{
@@ -27,6 +29,10 @@ pub enum PlannerRequest {
     Holdings(Holdings),
     /// It wants a path brought about.
     Path(RequestPath),
+    /// It says whether it relays for a pair.
+    RelayAnswer(RelayAnswer),
+    /// It says what it relays.
+    RelayUse(RelayUse),
     /// The tracker measured the round trip to it.
     TrackerRtt(u32),
 }

@@ -10,6 +10,9 @@
 //! - [`shares`]: how much each is to take from whom, where the supply is there already;
 //! - [`swarm`]: who is in a swarm, and whom of them to look at, at a cost that does not grow with the swarm;
 //! - [`addresses`]: which addresses may be told to whom;
+//! - [`relays`]: over whom a pair that cannot dial each other is brought together;
+//! - `own_relays`: the tracker's own relays, which move over to peers that appear;
+//! - [`reprobe`]: looking again whether a relayed client can be dialled;
 //! - [`planning`]: candidates, choice, news;
 //! - [`state`]: the network, its events, and the plans that are due;
 //! - [`view`]: one swarm, its plans and their reasons, for people.
@@ -21,10 +24,13 @@ mod actor;
 pub mod addresses;
 pub mod links;
 mod messages;
+mod own_relays;
 pub mod paths;
 pub mod plan;
 pub mod planning;
 mod probe;
+pub mod relays;
+pub mod reprobe;
 pub mod shares;
 pub mod state;
 pub mod swarm;
@@ -55,6 +61,8 @@ pub struct PlannerSnapshot {
     pub plans_due: usize,
     /// Plans told since start.
     pub plans_told: u64,
+    /// What peers relay.
+    pub relays: relays::PeerRelays,
     /// The largest swarms.
     pub swarms: Vec<SwarmSnapshot>,
 }

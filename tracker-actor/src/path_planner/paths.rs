@@ -1,9 +1,9 @@
 //! How bytes best get from one source to one viewer: which way, how much, how long. Pure arithmetic over what is believed.
 //!
-//! A way is *direct* (the viewer dials), *reversed* (the source dials) or *relayed* (both dial the tracker). Direct and reversed ways
+//! A way is *direct* (the viewer dials), *reversed* (the source dials) or *relayed* (both dial a third node). Direct and reversed ways
 //! use the same wires, so they differ in who can be dialled, not in rate. Of the ways that are open the one with the widest bottleneck
-//! is best, then the one with the least delay; a relay spends the tracker's own line and is therefore taken only when nothing else is
-//! open. A way that is up is kept: it is proven.
+//! is best, then the one with the least delay; a relay spends a third node's line and is therefore taken only when nothing else is
+//! open. A way that is up is kept, because it is proven; but a relayed one is left as soon as a better one is proven too.
 
 use shared::wire::PathKind;
 
@@ -88,11 +88,17 @@ pub fn best_path(viewer: End, source: End, between: Between, named: usize, relay
 }
 
 fn best_way(viewer: Reach, source: Reach, between: Between) -> PathKind {
-    if let Some(way) = between.connected {
-        return way;
+    // Whoever is linked already waits for proof; whoever is not tries what may work.
+    let is_linked = between.connected.is_some();
+    let can_be_dialled = |end: Reach| if is_linked { end == Reach::Open } else { end.may_be_dialled() };
+    let direct = can_be_dialled(source) && !between.direct_blocked;
+    let reversed = can_be_dialled(viewer) && !between.reversed_blocked;
+    match between.connected {
+        Some(PathKind::Relayed) if direct => return PathKind::Direct,
+        Some(PathKind::Relayed) if reversed => return PathKind::Reversed,
+        Some(way) => return way,
+        None => {}
     }
-    let direct = source.may_be_dialled() && !between.direct_blocked;
-    let reversed = viewer.may_be_dialled() && !between.reversed_blocked;
     if direct {
         PathKind::Direct
     } else if reversed {
@@ -150,8 +156,22 @@ mod tests {
 
     #[test]
     fn a_way_that_is_up_is_kept() {
-        let up = Between { connected: Some(PathKind::Relayed), ..Between::default() };
-        assert_eq!(way(Reach::Open, Reach::Open, up), PathKind::Relayed);
+        for connected in [PathKind::Direct, PathKind::Reversed] {
+            let up = Between { connected: Some(connected), ..Between::default() };
+            assert_eq!(way(Reach::Open, Reach::Open, up), connected);
+        }
+    }
+
+    #[test]
+    fn a_relayed_way_is_left_for_a_better_one_that_is_proven_and_for_no_other() {
+        let relayed = Between { connected: Some(PathKind::Relayed), ..Between::default() };
+        assert_eq!(way(Reach::Closed, Reach::Open, relayed), PathKind::Direct);
+        assert_eq!(way(Reach::Open, Reach::Closed, relayed), PathKind::Reversed);
+        assert_eq!(way(Reach::Untried, Reach::Untried, relayed), PathKind::Relayed);
+        assert_eq!(way(Reach::Closed, Reach::Closed, relayed), PathKind::Relayed);
+        let tried = Between { direct_blocked: true, ..relayed };
+        assert_eq!(way(Reach::Closed, Reach::Open, tried), PathKind::Relayed);
+        assert_eq!(way(Reach::Open, Reach::Open, tried), PathKind::Reversed);
     }
 
     #[test]

@@ -82,12 +82,12 @@ fn rank(viewer: &NodeId, candidate: &Candidate) -> impl Ord + use<> {
 }
 
 /// The logarithm of a rate to the base of the margin.
-fn width_step(rate_bps: u64) -> u32 {
+pub(super) fn width_step(rate_bps: u64) -> u32 {
     let base = 1.0 + RATE_MARGIN_PERCENT as f64 / 100.0;
     if rate_bps == 0 { 0 } else { 1 + (rate_bps as f64).log(base) as u32 }
 }
 
-const fn known_or_far(rtt_us: u32) -> u32 {
+pub(super) const fn known_or_far(rtt_us: u32) -> u32 {
     if rtt_us == 0 { u32::MAX } else { rtt_us }
 }
 

@@ -21,7 +21,7 @@ use super::{
     addresses::addresses_for,
     paths::{Between, End, Reach, best_path},
     plan::{Candidate, is_clearly_better, order, sustainable_bps},
-    state::{Node, Output, PLAN_SPACING_MS, PathPlannerState, RELAY_TOTAL_BPS},
+    state::{Node, Output, PLAN_SPACING_MS, PathPlannerState},
     swarm::{Swarm, Told, Viewer},
 };
 use crate::file_index::FileKey;
@@ -153,6 +153,7 @@ impl PathPlannerState {
             viewers: self.swarms.values().map(|swarm| swarm.viewers.len()).sum(),
             plans_due: self.due.len(),
             plans_told: self.plans_told,
+            relays: self.peer_relays(),
             swarms,
         }
     }
@@ -175,7 +176,7 @@ impl PathPlannerState {
                 known.end(),
                 between(now_ms, viewing, node, known),
                 known.named,
-                RELAY_TOTAL_BPS / (self.relays_in_use as u64 + 1),
+                self.broker.tracker_bps,
             ),
         });
         candidates.collect()

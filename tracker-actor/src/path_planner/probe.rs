@@ -20,13 +20,20 @@ use shared::{
 use crate::session::state::AGENT;
 
 /// Longer than any dial a viewer would wait for.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// For a client that is tried again and again: whoever answers later answers the next dial.
+pub(super) const SHORT_PATIENCE: Duration = Duration::from_secs(1);
 /// Dials back at once; the rest wait their turn.
 pub(super) const PROBES_AT_ONCE: usize = 32;
 
-/// Whether `node` answers at `address`.
-pub(super) async fn is_reachable(identity: Arc<Identity>, node: NodeId, address: SocketAddr) -> bool {
-    let answered = tokio::time::timeout(PATIENCE, answers(&identity, node, address)).await;
+/// Whether `node` answers at `address` in time.
+pub(super) async fn is_reachable(
+    identity: Arc<Identity>,
+    node: NodeId,
+    address: SocketAddr,
+    patience: Duration,
+) -> bool {
+    let answered = tokio::time::timeout(patience, answers(&identity, node, address)).await;
     let is_open = answered.unwrap_or(false);
     tracing::debug!(node = %node.short(), %address, is_open, "dialled back");
     is_open

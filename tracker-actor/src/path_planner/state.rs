@@ -22,6 +22,8 @@ use super::{
     links::Links,
     messages::{ClientSays, NodeJoined, NodeLeft, PlannerRequest, ProbeFinished},
     paths::Reach,
+    relays::{Broker, Offer, Relaying},
+    reprobe::Reprobes,
     swarm::Swarm,
 };
 use crate::{
@@ -38,8 +40,6 @@ pub const PLANS_PER_TURN: usize = 256;
 pub const FEW_SOURCES: usize = 4;
 /// The most contents of which a node may say that it has a part.
 pub const MAX_PARTIAL: usize = 4_096;
-/// What the tracker spares one relayed connection, until relays share [`RELAY_TOTAL_BPS`].
-pub const RELAY_TOTAL_BPS: u64 = 200_000_000;
 
 /// What the planner asks its shell to do, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,9 @@ pub enum Output {
     Tell(NodeId, SessionId, TrackerMessage),
     /// Try to dial a client, and say how it went with [`PathPlannerState::handle_probe`].
     Probe(NodeId, SessionId, SocketAddr),
-    /// Mint a relay token and offer it to both: the viewer dials and says Hello, the source awaits it there.
+    /// The same for a client that was tried before, unless too many are being tried.
+    ProbeAgain(NodeId, SessionId, SocketAddr),
+    /// Mint a token of the tracker's own relay and offer it to both: the viewer dials and says Hello, the source awaits it there.
     OfferRelay {
         /// Who asked.
         viewer: (NodeId, SessionId),
@@ -67,6 +69,12 @@ pub(super) struct Node {
     /// Grows as its addresses change.
     pub(super) registered: u64,
     pub(super) reach: Reach,
+    /// Where the tracker tries to dial it.
+    pub(super) probed: Option<SocketAddr>,
+    pub(super) reprobe_ms: Option<u64>,
+    pub(super) relaying: Relaying,
+    /// Over whom it was brought together with its sources.
+    pub(super) offers: BTreeMap<NodeId, Offer>,
     pub(super) upload_limit_bps: u64,
     pub(super) uplink_bps: u64,
     pub(super) tracker_rtt_us: u32,
@@ -86,7 +94,8 @@ pub struct PathPlannerState {
     pub(super) due: BTreeSet<(u64, FileKey, NodeId)>,
     pub(super) outputs: VecDeque<Output>,
     pub(super) epoch: u64,
-    pub(super) relays_in_use: usize,
+    pub(super) broker: Broker,
+    pub(super) reprobes: Reprobes,
     pub(super) plans_told: u64,
 }
 
@@ -99,7 +108,8 @@ impl PathPlannerState {
             due: BTreeSet::new(),
             outputs: VecDeque::new(),
             epoch: first_epoch,
-            relays_in_use: 0,
+            broker: Broker::new(),
+            reprobes: Reprobes::default(),
             plans_told: 0,
         }
     }
@@ -124,7 +134,9 @@ impl PathPlannerState {
             known.registered += 1;
         }
         known.upload_limit_bps = register.upload_limit_bps;
-        known.reach = reach;
+        known.relaying.limit_bps = register.relay_limit_bps;
+        (known.reach, known.probed) = (reach, probed);
+        self.consider_as_relay(&node);
         if let Some(address) = probed {
             self.outputs.push_back(Output::Probe(node, session, address));
         }
@@ -138,6 +150,9 @@ impl PathPlannerState {
             return;
         }
         let Some(gone) = self.nodes.remove(&node) else { return };
+        self.consider_as_relay(&node);
+        self.forget_reprobe(node, gone.reprobe_ms);
+        self.forget_own_relays(node);
         for key in &gone.views {
             self.leave_swarm(*key, &node);
         }
@@ -175,7 +190,9 @@ impl PathPlannerState {
             PlannerRequest::Forget(forget) => self.on_forget(now_ms, node, forget.content_id),
             PlannerRequest::Links(report) => self.on_links(now_ms, node, &report),
             PlannerRequest::Holdings(holdings) => self.on_holdings(now_ms, node, holdings),
-            PlannerRequest::Path(request) => self.on_request_path(node, request),
+            PlannerRequest::Path(request) => self.on_request_path(now_ms, node, request),
+            PlannerRequest::RelayAnswer(answer) => self.on_relay_answer(now_ms, &node, answer),
+            PlannerRequest::RelayUse(relay_use) => self.on_relay_use(&node, relay_use),
             PlannerRequest::TrackerRtt(rtt_us) => {
                 if let Some(known) = self.nodes.get_mut(&node) {
                     known.tracker_rtt_us =
@@ -219,17 +236,19 @@ impl PathPlannerState {
         let reach = if is_open { Reach::Open } else { Reach::Closed };
         let Some(known) = self.nodes.get_mut(&node).filter(|known| known.session == session) else { return };
         if std::mem::replace(&mut known.reach, reach) != reach {
+            if is_open {
+                self.became_open(node);
+            }
+            self.consider_as_relay(&node);
             self.look_again_around(now_ms, node);
         }
     }
 
-    /// How many relayed connections the tracker carries.
-    pub const fn handle_relays(&mut self, relays_in_use: usize) {
-        self.relays_in_use = relays_in_use;
-    }
-
-    /// Makes the plans that are due, as many as one turn allows.
+    /// Makes the plans that are due, as many as one turn allows, and what else is due.
     pub fn handle_timeout(&mut self, now_ms: u64) {
+        self.expire_grants(now_ms);
+        self.reprobe(now_ms);
+        self.spare_own_line(now_ms);
         for _ in 0..PLANS_PER_TURN {
             let Some(due) = self.due.first().copied().filter(|(at_ms, _, _)| *at_ms <= now_ms) else {
                 return;
@@ -250,7 +269,11 @@ impl PathPlannerState {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        self.due.first().map(|(at_ms, _, _)| Deadline::at_ms(*at_ms, "plan"))
+        let plan = self.due.first().map(|(at_ms, _, _)| Deadline::at_ms(*at_ms, "plan"));
+        let grant = self.next_grant_ms().map(|at_ms| Deadline::at_ms(at_ms, "unanswered relay"));
+        let reprobe = self.next_reprobe_ms().map(|at_ms| Deadline::at_ms(at_ms, "dial a relayed client"));
+        let spare = self.next_move_ms().map(|at_ms| Deadline::at_ms(at_ms, "spare the tracker's line"));
+        [plan, grant, reprobe, spare].into_iter().flatten().min_by_key(|due| due.at_us)
     }
 
     /// Every client that is here, as far as was heard.
@@ -288,6 +311,9 @@ impl PathPlannerState {
         for metric in &report.links {
             known.links.handle_metric(now_ms, metric);
         }
+        let failed = report.links.iter().filter(|metric| metric.failures > 0 && !metric.connected);
+        let over_relays: Vec<NodeId> =
+            failed.filter(|metric| metric.path == PathKind::Relayed).map(|metric| metric.node).collect();
         if report.uplink_bps > 0 {
             known.uplink_bps = super::links::smooth(known.uplink_bps, report.uplink_bps);
         }
@@ -295,6 +321,10 @@ impl PathPlannerState {
         for key in views {
             self.look_again_spaced(now_ms, key, node);
         }
+        for source in over_relays {
+            self.note_failure(now_ms, &node, &source, u64::MAX);
+        }
+        self.watch_reach(now_ms, node);
     }
 
     fn on_holdings(&mut self, now_ms: u64, node: NodeId, holdings: Holdings) {
@@ -320,12 +350,12 @@ impl PathPlannerState {
     }
 
     /// A viewer cannot reach a source the ordinary way. Only nodes of one swarm are brought together.
-    fn on_request_path(&mut self, viewer: NodeId, request: RequestPath) {
+    fn on_request_path(&mut self, now_ms: u64, viewer: NodeId, request: RequestPath) {
         let Some(asking) = self.nodes.get(&viewer) else { return };
         let to_viewer = (viewer, asking.session);
-        let shares_swarm =
-            asking.views.iter().any(|key| self.swarms.get(key).is_some_and(|swarm| swarm.has(&request.node)));
-        let source = self.nodes.get(&request.node).filter(|_| shares_swarm && request.node != viewer);
+        let bitrate_bps = self.shared_bitrate(&viewer, &request.node);
+        let source =
+            self.nodes.get(&request.node).filter(|_| bitrate_bps.is_some() && request.node != viewer);
         let Some(source) = source else { return self.refuse_path(to_viewer, request) };
         let to_source = (request.node, source.session);
         match request.kind {
@@ -352,7 +382,7 @@ impl PathPlannerState {
                 ));
             }
             PathKind::Relayed => {
-                self.outputs.push_back(Output::OfferRelay { viewer: to_viewer, source: to_source })
+                self.relay(now_ms, to_viewer, to_source, bitrate_bps.unwrap_or(0));
             }
             PathKind::Reversed | PathKind::Direct => self.refuse_path(to_viewer, request),
         }
@@ -430,6 +460,10 @@ impl Node {
             addresses: Vec::new(),
             registered: 1,
             reach: Reach::Closed,
+            probed: None,
+            reprobe_ms: None,
+            relaying: Relaying::default(),
+            offers: BTreeMap::new(),
             upload_limit_bps: 0,
             uplink_bps: 0,
             tracker_rtt_us: 0,

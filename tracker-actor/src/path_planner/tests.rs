@@ -256,6 +256,68 @@ fn a_relay_is_offered_with_the_sessions_of_both() {
 }
 
 #[test]
+fn a_relayed_pair_moves_over_as_soon_as_an_end_can_be_dialled() {
+    for (opens, way) in [(2, PathKind::Direct), (1, PathKind::Reversed)] {
+        let mut net = Net::new();
+        net.joins(1).joins(2).holds(2);
+        net.probe(1, false);
+        net.probe(2, false);
+        assert_eq!(net.finds(1).sources[0].path, PathKind::Relayed);
+        // What was tried before the router opened says nothing afterwards.
+        for path in [PathKind::Direct, PathKind::Reversed] {
+            net.says(1, report(2, |metric| LinkMetric { path, failures: 1, connected: false, ..metric }));
+        }
+        for (n, other) in [(1, 2), (2, 1)] {
+            net.says(n, report(other, |metric| LinkMetric { path: PathKind::Relayed, ..metric }));
+        }
+        for second in 1..=20 {
+            net.run_to(second * 1_000);
+        }
+        let tried = |n| net.reprobes.iter().filter(move |(_, node)| *node == id(n)).map(|(at_ms, _)| *at_ms);
+        for n in [1, 2] {
+            let times: Vec<u64> = tried(n).collect();
+            assert!(times.len() >= 19 && times.windows(2).all(|two| two[1] - two[0] <= 1_000), "{times:?}");
+        }
+        assert_eq!(net.plan_of(1).expect("a plan").sources[0].path, PathKind::Relayed);
+        net.probe(opens, true);
+        net.run_to(20_001);
+        let plan = net.plan_of(1).expect("a new plan");
+        assert_eq!(plan.sources[0].path, way);
+        assert_eq!(plan.sources[0].addresses.is_empty(), way == PathKind::Reversed);
+    }
+}
+
+#[test]
+fn only_who_is_relayed_and_closed_is_dialled_again() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).joins(3).holds(2).holds(3);
+    (1..=3).for_each(|n| net.probe(n, false));
+    net.says(1, report(2, |metric| LinkMetric { path: PathKind::Relayed, ..metric }));
+    net.says(3, report(1, |metric| LinkMetric { path: PathKind::Reversed, ..metric }));
+    net.run_to(1_000);
+    assert_eq!(net.reprobes, [(1_000, id(1))], "1 is relayed; 2 has not said so, and 3 is linked otherwise");
+    net.says(1, report(2, |metric| LinkMetric { path: PathKind::Relayed, connected: false, ..metric }));
+    (2..9).for_each(|second| net.run_to(second * 1_000));
+    assert_eq!(net.reprobes.len(), 1, "the relayed link is gone");
+    assert!(net.planner.poll_timeout().is_none_or(|due| due.at_us > 9_000_000));
+}
+
+#[test]
+fn so_many_are_dialled_again_a_second_and_no_more() {
+    let mut net = Net::new();
+    for n in 1..=200 {
+        net.joins(n);
+        net.probe(n, false);
+        net.says(n, report(201, |metric| LinkMetric { path: PathKind::Relayed, ..metric }));
+    }
+    (10..600).for_each(|tick| net.run_to(tick * 100));
+    let in_time = net.reprobes.iter().filter(|(at_ms, _)| *at_ms >= 10_000).count();
+    assert!((25 * 50..=33 * 50).contains(&in_time), "{in_time} in fifty seconds");
+    let each = (1..=200).map(|n| net.reprobes.iter().filter(|(_, node)| *node == id(n)).count());
+    assert!(each.min().is_some_and(|least| least >= 5));
+}
+
+#[test]
 fn a_viewer_that_forgets_the_file_is_told_no_more_and_leaves_nothing_behind() {
     let mut net = Net::new();
     net.joins(1).joins(2).holds(2);
@@ -325,6 +387,7 @@ struct Net {
     now_ms: u64,
     told: Vec<(NodeId, TrackerMessage)>,
     probes: Vec<NodeId>,
+    reprobes: Vec<(u64, NodeId)>,
     relays: Vec<((NodeId, SessionId), (NodeId, SessionId))>,
 }
 
@@ -335,6 +398,7 @@ impl Net {
             now_ms: 0,
             told: Vec::new(),
             probes: Vec::new(),
+            reprobes: Vec::new(),
             relays: Vec::new(),
         }
     }
@@ -392,6 +456,7 @@ impl Net {
             match output {
                 Output::Tell(node, _, message) => self.told.push((node, message)),
                 Output::Probe(node, _, _) => self.probes.push(node),
+                Output::ProbeAgain(node, _, _) => self.reprobes.push((self.now_ms, node)),
                 Output::OfferRelay { viewer, source } => self.relays.push((viewer, source)),
             }
         }
@@ -449,7 +514,12 @@ fn joined(n: u8) -> NodeJoined {
 }
 
 fn register(n: u8) -> Register {
-    Register { listen_port: Some(at(n).port()), addresses: Vec::new(), upload_limit_bps: 0, relays: false }
+    Register {
+        listen_port: Some(at(n).port()),
+        addresses: Vec::new(),
+        upload_limit_bps: 0,
+        relay_limit_bps: 0,
+    }
 }
 
 fn at(n: u8) -> std::net::SocketAddr {

@@ -15,6 +15,7 @@ use shared::{
 use super::{
     paths::Reach,
     planning::PLAN_NEIGHBOURS,
+    relays::Via,
     state::{Node, PathPlannerState},
     swarm::{Swarm, Told, Viewer},
 };
@@ -108,8 +109,20 @@ pub struct Edge {
     pub rtt_us: u32,
     /// Why this source.
     pub why_source: String,
-    /// Why this way.
-    pub why_path: &'static str,
+    /// Why this way, and over whom if it is relayed.
+    pub why_path: String,
+    /// Who relays, if it is relayed.
+    pub relay: Option<Relay>,
+}
+
+/// What sort of node relays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Relay {
+    /// The tracker itself.
+    Tracker,
+    /// A peer.
+    Peer,
 }
 
 impl PathPlannerState {
@@ -196,16 +209,19 @@ impl PathPlannerState {
         let edges = planned.filter_map(|(index, source)| {
             let known = self.nodes.get(&source.node)?;
             let link = viewing.links.estimate(now_ms, &source.node);
+            let path = link.connected.unwrap_or(source.path);
+            let via = self.via(node, &source.node).filter(|_| path == PathKind::Relayed);
             Some(Edge {
                 viewer: *places.get(node)?,
                 source: *places.get(&source.node)?,
                 place: index + 1,
-                path: link.connected.unwrap_or(source.path),
+                path,
                 connected: link.connected.is_some(),
                 rate_bps: link.rate_bps,
                 rtt_us: link.rtt_us,
                 why_source: why_source(source, viewer.plan.len(), near.contains(&source.node)),
-                why_path: why_path(now_ms, viewing, source, known),
+                why_path: format!("{}{}", why_path(now_ms, viewing, source, known), over(via)),
+                relay: via.map(|via| if via == Via::Tracker { Relay::Tracker } else { Relay::Peer }),
             })
         });
         edges.collect()
@@ -232,12 +248,24 @@ fn why_source(source: &Told, planned: usize, is_near: bool) -> String {
     reasons.join("; ")
 }
 
+/// Over whom, as the end of a sentence.
+fn over(via: Option<Via>) -> String {
+    match via {
+        None => String::new(),
+        Some(Via::Tracker) => "; over the tracker".to_owned(),
+        Some(Via::Peer(relay)) => format!("; over peer {}", relay.short()),
+    }
+}
+
 /// Why `source` is reached the way it is.
 fn why_path(now_ms: u64, viewing: &Node, source: &Told, known: &Node) -> &'static str {
     let failed = |path| viewing.links.is_blocked(now_ms, &source.node, path);
     let connected = viewing.links.estimate(now_ms, &source.node).connected;
     match (connected, source.path) {
         (_, PathKind::Direct) if source.role == Role::Origin => "the library is where the tracker is",
+        (Some(PathKind::Relayed), PathKind::Direct | PathKind::Reversed) => {
+            "relayed until the better way that has opened is up"
+        }
         (Some(way), planned) if way != planned || known.reach != Reach::Open => {
             "connected so, and a way that works is kept"
         }

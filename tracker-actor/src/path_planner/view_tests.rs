@@ -69,13 +69,14 @@ fn a_way_is_explained_by_what_was_tried() {
     let why = |planner: &PathPlannerState, source: usize| {
         let view = planner.view(1, KEY).unwrap();
         let edge = view.edges.into_iter().find(|edge| edge.viewer == 2 && edge.source == source);
-        edge.map(|edge| (edge.path, edge.why_path)).unwrap()
+        let edge = edge.unwrap();
+        (edge.path, edge.why_path)
     };
-    assert_eq!(why(&planner, 0), (PathKind::Direct, "the library is where the tracker is"));
-    assert_eq!(why(&planner, 1), (PathKind::Direct, "the tracker dialled it and it answered"));
+    assert_eq!(why(&planner, 0), (PathKind::Direct, "the library is where the tracker is".to_owned()));
+    assert_eq!(why(&planner, 1), (PathKind::Direct, "the tracker dialled it and it answered".to_owned()));
     probe(&mut planner, 2, false);
     planner.handle_timeout(10_000);
-    assert_eq!(why(&planner, 1), (PathKind::Reversed, "it cannot be dialled, and the viewer can"));
+    assert_eq!(why(&planner, 1), (PathKind::Reversed, "it cannot be dialled, and the viewer can".to_owned()));
     let metric = LinkMetric {
         node: id(2),
         path: PathKind::Direct,
@@ -85,7 +86,7 @@ fn a_way_is_explained_by_what_was_tried() {
         connected: true,
     };
     says(&mut planner, 3, PlannerRequest::Links(LinkReport { links: vec![metric], uplink_bps: 0 }));
-    assert_eq!(why(&planner, 1), (PathKind::Direct, "connected so, and a way that works is kept"));
+    assert_eq!(why(&planner, 1), (PathKind::Direct, "connected so, and a way that works is kept".to_owned()));
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn swarm() -> PathPlannerState {
 
 fn join(planner: &mut PathPlannerState, n: u8, role: Role) {
     let register =
-        Register { listen_port: Some(7701), addresses: Vec::new(), upload_limit_bps: 0, relays: false };
+        Register { listen_port: Some(7701), addresses: Vec::new(), upload_limit_bps: 0, relay_limit_bps: 0 };
     let kind = (role == Role::Peer).then_some(MediaKind::Video);
     let observed = format!("10.0.0.{n}:40000").parse().expect("an address");
     planner

@@ -344,6 +344,12 @@ impl SessionState {
                 self.plan(PlannerRequest::Holdings(holdings))
             }
             (Phase::Open, TrackerMessage::RequestPath(request)) => self.plan(PlannerRequest::Path(request)),
+            (Phase::Open, TrackerMessage::RelayAnswer(answer)) => {
+                self.plan(PlannerRequest::RelayAnswer(answer));
+            }
+            (Phase::Open, TrackerMessage::RelayUse(relay_use)) => {
+                self.plan(PlannerRequest::RelayUse(relay_use));
+            }
             _ => self.violate(Violation::Unexpected(name)),
         }
     }
@@ -684,7 +690,7 @@ mod tests {
     }
 
     fn register() -> Register {
-        Register { listen_port: Some(7701), addresses: Vec::new(), upload_limit_bps: 0, relays: false }
+        Register { listen_port: Some(7701), addresses: Vec::new(), upload_limit_bps: 0, relay_limit_bps: 0 }
     }
 
     fn find() -> FindPeers {

@@ -50,6 +50,7 @@ impl Tracker {
             console: ConsoleAccess::Loopback,
             max_clients: 20_000,
             max_relays: 64,
+            relay_limit_bps: 0,
             upload_limit_bps: 0,
         };
         change(&mut config);
@@ -127,7 +128,7 @@ impl Client {
     }
 
     pub(crate) async fn register_at(&mut self, listen_port: Option<u16>) -> Registered {
-        self.say(Register { listen_port, addresses: Vec::new(), upload_limit_bps: 0, relays: false });
+        self.say(Register { listen_port, addresses: Vec::new(), upload_limit_bps: 0, relay_limit_bps: 0 });
         self.find_map(|message| match message {
             TrackerMessage::Registered(registered) => Some(registered),
             _ => None,

@@ -160,6 +160,11 @@ impl Uploader {
         self.pump(now_ms);
     }
 
+    /// So many bytes that are no uploads left over the same uplink, such as what is relayed for others: they count against the upload limit.
+    pub fn left_beside(&mut self, bytes: u64) {
+        self.limit.charge(bytes);
+    }
+
     /// A link is up.
     pub fn link_joined(&mut self, link: LinkId) {
         let fair_bytes = self.fair_bytes;

@@ -224,6 +224,13 @@ impl UploadLimit {
         self.tokens_bytes >= 0.0
     }
 
+    /// Bytes that share the uplink have left beside it; they are waited for like its own.
+    pub(super) fn charge(&mut self, bytes: u64) {
+        if self.limit_bps > 0 {
+            self.tokens_bytes -= bytes as f64;
+        }
+    }
+
     pub(super) fn give_back(&mut self, bytes: u64) {
         if self.limit_bps > 0 {
             self.tokens_bytes += bytes as f64;

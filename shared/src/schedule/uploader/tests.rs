@@ -244,7 +244,22 @@ fn the_token_of_whose_uplink_idles_first_is_answered_first() {
 }
 
 #[test]
+fn what_leaves_beside_counts_against_the_upload_limit() {
+    let bytes = served_in_4_s(250_000);
+    assert!(
+        (2_700_000..=3_300_000).contains(&bytes),
+        "{bytes} bytes in 4 s at 1 MB/s, of which 250 kB are others'"
+    );
+}
+
+#[test]
 fn the_upload_limit_holds() {
+    let bytes = served_in_4_s(0);
+    assert!((3_700_000..=4_300_000).contains(&bytes), "{bytes} bytes in 4 s at 1 MB/s");
+}
+
+/// What a busy uploader with a limit of 8 Mbit/s serves while `beside` bytes a second leave beside it.
+fn served_in_4_s(beside: u64) -> u64 {
     let mut uploader = Uploader::new(8_000_000);
     uploader.link_joined(1);
     uploader.credit(0, 1, u64::MAX);
@@ -262,11 +277,12 @@ fn the_upload_limit_holds() {
         served += serve_all(&mut uploader, now_ms).len() as u64;
         arrived(&mut uploader, now_ms, 1, 0);
         served += serve_all(&mut uploader, now_ms).len() as u64;
-        now_ms = uploader.poll_timeout(now_ms).map_or(now_ms + 1, |due| due.at_ms.max(now_ms + 1));
+        let next_ms = uploader.poll_timeout(now_ms).map_or(now_ms + 1, |due| due.at_ms.max(now_ms + 1));
+        uploader.left_beside(beside * (next_ms - now_ms) / 1_000);
+        now_ms = next_ms;
         uploader.handle_timeout(now_ms);
     }
-    let bytes = served * LEAF_BYTES;
-    assert!((3_700_000..=4_300_000).contains(&bytes), "{bytes} bytes in 4 s at 1 MB/s");
+    served * LEAF_BYTES
 }
 
 #[test]
