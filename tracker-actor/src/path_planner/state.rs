@@ -22,6 +22,7 @@ use super::{
     links::Links,
     messages::{ClientSays, NodeJoined, NodeLeft, PlannerRequest, ProbeFinished},
     paths::Reach,
+    sharing::Sharing,
     swarm::Swarm,
 };
 use crate::{
@@ -88,6 +89,9 @@ pub struct PathPlannerState {
     pub(super) epoch: u64,
     pub(super) relays_in_use: usize,
     pub(super) plans_told: u64,
+    pub(super) sharing: Sharing,
+    /// Those whose shares have moved are settled no sooner.
+    pub(super) next_settle_ms: u64,
 }
 
 impl PathPlannerState {
@@ -101,6 +105,8 @@ impl PathPlannerState {
             epoch: first_epoch,
             relays_in_use: 0,
             plans_told: 0,
+            sharing: Sharing::new(RELAY_TOTAL_BPS),
+            next_settle_ms: 0,
         }
     }
 
@@ -125,6 +131,7 @@ impl PathPlannerState {
         }
         known.upload_limit_bps = register.upload_limit_bps;
         known.reach = reach;
+        self.sharing.uplink(&node, known.uplink());
         if let Some(address) = probed {
             self.outputs.push_back(Output::Probe(node, session, address));
         }
@@ -231,9 +238,7 @@ impl PathPlannerState {
     /// Makes the plans that are due, as many as one turn allows.
     pub fn handle_timeout(&mut self, now_ms: u64) {
         for _ in 0..PLANS_PER_TURN {
-            let Some(due) = self.due.first().copied().filter(|(at_ms, _, _)| *at_ms <= now_ms) else {
-                return;
-            };
+            let Some(due) = self.due.first().copied().filter(|(at_ms, _, _)| *at_ms <= now_ms) else { break };
             self.due.remove(&due);
             let (_, key, node) = due;
             if let Some(viewer) = self.viewer_mut(key, &node) {
@@ -241,6 +246,7 @@ impl PathPlannerState {
                 self.replan(now_ms, key, node, false);
             }
         }
+        self.settle_shares(now_ms);
     }
 
     /// The next thing to do; drain to none after each `handle_*`.
@@ -250,7 +256,10 @@ impl PathPlannerState {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        self.due.first().map(|(at_ms, _, _)| Deadline::at_ms(*at_ms, "plan"))
+        let plan = self.due.first().map(|(at_ms, _, _)| Deadline::at_ms(*at_ms, "plan"));
+        let is_settled = self.sharing.is_settled();
+        let shares = (!is_settled).then(|| Deadline::at_ms(self.next_settle_ms, "shares have moved"));
+        plan.into_iter().chain(shares).min()
     }
 
     /// Every client that is here, as far as was heard.
@@ -290,6 +299,7 @@ impl PathPlannerState {
         }
         if report.uplink_bps > 0 {
             known.uplink_bps = super::links::smooth(known.uplink_bps, report.uplink_bps);
+            self.sharing.uplink(&node, known.uplink());
         }
         let views: Vec<FileKey> = known.views.iter().copied().collect();
         for key in views {
@@ -371,6 +381,7 @@ impl PathPlannerState {
         for told in &viewer.plan {
             self.unname(&told.node);
         }
+        viewer.receiver.into_iter().for_each(|receiver| self.sharing.leave(receiver));
         self.drop_if_empty(key);
     }
 
