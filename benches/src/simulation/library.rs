@@ -46,6 +46,7 @@ pub(super) const LIBRARIES: &[Scenario] = &[
             seeds(1, Up::Fixed(4_000_000)),
             Group { holds_for: &[1], ..seeds(4, Up::Listed(&[1_000_000, 2_000_000, 3_000_000, 6_000_000])) },
         ],
+        expected: Expected { worst_start_ms: 8_000, ..SMOOTH },
         ..LIBRARY
     },
     Scenario {

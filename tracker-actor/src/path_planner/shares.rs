@@ -74,6 +74,10 @@ pub struct Part {
     pub bps: f64,
     /// How much that line is pressed.
     pub pressure: f64,
+    /// The first line of the way.
+    pub first: LineId,
+    /// The way crosses a costly line.
+    pub is_costly: bool,
 }
 
 /// Lines, receivers, and how these share those.
@@ -246,7 +250,8 @@ impl Shares {
             let pressure = lines().map(Line::pressure).fold(way.link_pressure(), f64::max);
             let is_costly = lines().any(|line| line.is_costly);
             let scale = if is_costly { pressure.max(1.0) } else { pressure };
-            Part { bps: if scale > 0.0 { way.asked_bps / scale } else { 0.0 }, pressure }
+            let bps = if scale > 0.0 { way.asked_bps / scale } else { 0.0 };
+            Part { bps, pressure, first: way.lines[0], is_costly }
         })
     }
 

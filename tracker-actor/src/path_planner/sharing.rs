@@ -59,8 +59,6 @@ pub struct Demand {
 struct Line {
     id: LineId,
     capacity_bps: u64,
-    is_known: bool,
-    is_origin: bool,
     ways: usize,
 }
 
@@ -88,6 +86,8 @@ pub struct Sharing {
     shares: Shares,
     relay: LineId,
     lines: HashMap<NodeId, Line>,
+    /// Of each line whether what it carries was measured, or limited.
+    is_known: Vec<bool>,
     free_lines: Vec<LineId>,
     receivers: Vec<Receiver>,
     free_receivers: Vec<ReceiverId>,
@@ -102,6 +102,7 @@ impl Sharing {
             shares,
             relay,
             lines: HashMap::new(),
+            is_known: Vec::new(),
             free_lines: Vec::new(),
             receivers: Vec::new(),
             free_receivers: Vec::new(),
@@ -147,8 +148,9 @@ impl Sharing {
     pub fn uplink(&mut self, node: &NodeId, uplink_bps: Option<u64>) {
         let (Some(line), Some(bps)) = (self.lines.get_mut(node), uplink_bps) else { return };
         let is_change = line.capacity_bps.abs_diff(bps) * 100 > line.capacity_bps * UPLINK_MARGIN_PERCENT;
-        if is_change || !line.is_known {
-            (line.capacity_bps, line.is_known) = (bps, true);
+        let was_known = std::mem::replace(&mut self.is_known[line.id as usize], true);
+        if is_change || !was_known {
+            line.capacity_bps = bps;
             self.shares.set_capacity(line.id, bps);
         }
     }
@@ -170,22 +172,23 @@ impl Sharing {
         if known.demand.is_crowd || supplies.len() < 2 {
             return SharesOf::default();
         }
-        let parts = || supplies.iter().zip(self.shares.parts(receiver));
         let is_short = |supply: &Supply, part: &Part| {
-            let least = if told(&supply.node) > 0 { STILL_PRESSED } else { PRESSED };
-            let line = self.lines.get(&supply.node);
-            line.is_some_and(|line| line.is_known && !line.is_origin) && part.pressure >= least
+            let is_known = !part.is_costly && self.is_known.get(part.first as usize) == Some(&true);
+            let is_pressed = part.pressure >= PRESSED;
+            is_known && (is_pressed || part.pressure >= STILL_PRESSED && told(&supply.node) > 0)
         };
-        let are_peers_short = parts().any(|(supply, part)| is_short(supply, &part));
-        let shares = parts().filter_map(|(supply, part)| {
-            // The origin is nobody's to make up for shares that others have used up.
-            let is_spared =
-                self.lines.get(&supply.node).is_some_and(|line| line.is_origin) && are_peers_short;
-            // The least there is says "nothing of this one", which is not the same as saying nothing.
-            let share = (supply.node, (part.bps as u64).max(1));
-            (is_spared || is_short(supply, &part)).then_some(share)
-        });
-        SharesOf(shares.collect())
+        let mut are_peers_short = false;
+        let mut shares = Vec::with_capacity(supplies.len());
+        for (supply, part) in supplies.iter().zip(self.shares.parts(receiver)) {
+            let is_short = is_short(supply, &part);
+            are_peers_short |= is_short;
+            if is_short || part.is_costly {
+                // The least there is says "nothing of this one", which is not the same as saying nothing.
+                shares.push((supply.node, (part.bps as u64).max(1)));
+            }
+        }
+        // An origin is nobody's to make up for shares that are used up; where none is told, nor is its.
+        SharesOf(if are_peers_short { shares } else { Vec::new() })
     }
 
     /// Whether a viewer that was told `told` should hear of `now`.
@@ -220,13 +223,14 @@ impl Sharing {
 
     /// The way to a source; its line is used once more.
     fn way(&mut self, supply: &Supply, uplink: Uplink) -> Way {
-        let (shares, free) = (&mut self.shares, &mut self.free_lines);
+        let (shares, free, known) = (&mut self.shares, &mut self.free_lines, &mut self.is_known);
         let line = self.lines.entry(supply.node).or_insert_with(|| {
             let capacity_bps = uplink.bps.unwrap_or(UNKNOWN_RATE_BPS);
             let id = free.pop().inspect(|id| shares.renew_line(*id, capacity_bps, uplink.is_origin));
             let id = id.unwrap_or_else(|| shares.add_line(capacity_bps, uplink.is_origin));
-            let (is_known, is_origin) = (uplink.bps.is_some(), uplink.is_origin);
-            Line { id, capacity_bps, is_known, is_origin, ways: 0 }
+            known.resize(known.len().max(id as usize + 1), false);
+            known[id as usize] = uplink.bps.is_some();
+            Line { id, capacity_bps, ways: 0 }
         });
         line.ways += 1;
         let crossed = [line.id, self.relay];
