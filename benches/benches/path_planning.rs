@@ -103,8 +103,10 @@ fn library(criterion: &mut Criterion) {
     group.bench_function("one uplink changes", |bencher| {
         bencher.iter(|| {
             n += 1;
-            let report =
-                LinkReport { links: Vec::new(), uplink_bps: 3_000_000 + u64::from(n % 5) * 2_000_000 };
+            let report = LinkReport {
+                links: Vec::new(),
+                uplink_bps: 3_000_000 + u64::from((n + n / VIEWERS) % 5) * 2_000_000,
+            };
             let request = PlannerRequest::Links(report);
             let node = id(n.wrapping_mul(7_919) % VIEWERS);
             planner.handle_says(0, ClientSays { node, session: SessionId(1), request });
@@ -151,7 +153,10 @@ fn shares(criterion: &mut Criterion) {
         bencher.iter(|| {
             change += 1;
             let line = change.wrapping_mul(7_919) % 10_000;
-            shares.set_capacity(lines[line as usize], 600_000 + u64::from(change % 5) * 300_000);
+            shares.set_capacity(
+                lines[line as usize],
+                600_000 + u64::from((change + change / 10_000) % 5) * 300_000,
+            );
             while !shares.settle(1_000) {}
         });
     });
