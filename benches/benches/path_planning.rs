@@ -6,7 +6,7 @@
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use shared::{
     ContentId, MediaKind, NodeId,
-    wire::{FindPeers, Register, Role},
+    wire::{FindPeers, LinkReport, Register, Role},
 };
 use tracker_actor::{
     file_index::{HeldFile, HolderChange},
@@ -76,6 +76,62 @@ fn one_change(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Everybody plays a film of its own, of which ten others have everything: 100,000 paths, and whose uplink is for whom. What follows the first
+/// plans is spread over seconds.
+fn library(criterion: &mut Criterion) {
+    const VIEWERS: u32 = 10_000;
+    let mut group = criterion.benchmark_group("plan and share a library of 10,000");
+    group.sample_size(10);
+    for (name, follow_up) in [("from scratch", false), ("from scratch until nothing moves", true)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || stocked(VIEWERS),
+                |mut planner| {
+                    (0..VIEWERS).for_each(|n| find_own(&mut planner, n));
+                    let told = if follow_up { finish(&mut planner) } else { drain(&mut planner) };
+                    (planner, told)
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    let mut planner = stocked(VIEWERS);
+    (0..VIEWERS).for_each(|n| find_own(&mut planner, n));
+    finish(&mut planner);
+    group.sample_size(100);
+    let mut n = 0u32;
+    group.bench_function("one uplink changes", |bencher| {
+        bencher.iter(|| {
+            n += 1;
+            let report = LinkReport {
+                links: Vec::new(),
+                uplink_bps: 3_000_000 + u64::from((n + n / VIEWERS) % 5) * 2_000_000,
+            };
+            let request = PlannerRequest::Links(report);
+            let node = id(n.wrapping_mul(7_919) % VIEWERS);
+            planner.handle_says(0, ClientSays { node, session: SessionId(1), request });
+            finish(&mut planner)
+        });
+    });
+    group.bench_function("one has gone and is back", |bencher| {
+        bencher.iter(|| {
+            n = (n + 1) % VIEWERS;
+            planner.handle_left(0, NodeLeft { node: id(n), session: SessionId(1) });
+            stock(&mut planner, n, VIEWERS);
+            find_own(&mut planner, n);
+            finish(&mut planner)
+        });
+    });
+    group.bench_function("one request", |bencher| {
+        bencher.iter(|| {
+            n = (n + 1) % VIEWERS;
+            find_own(&mut planner, n);
+            drain(&mut planner)
+        });
+    });
+    group.finish();
+}
+
 fn shares(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("share 100,000 ways");
     group.sample_size(10);
@@ -97,7 +153,10 @@ fn shares(criterion: &mut Criterion) {
         bencher.iter(|| {
             change += 1;
             let line = change.wrapping_mul(7_919) % 10_000;
-            shares.set_capacity(lines[line as usize], 600_000 + u64::from(change % 5) * 300_000);
+            shares.set_capacity(
+                lines[line as usize],
+                600_000 + u64::from((change + change / 10_000) % 5) * 300_000,
+            );
             while !shares.settle(1_000) {}
         });
     });
@@ -136,6 +195,37 @@ fn joined(nodes: u32) -> PathPlannerState {
     }
     drain(&mut planner);
     planner
+}
+
+/// A planner with nodes that each have ten of the films the others want, and uplinks near what is wanted.
+fn stocked(nodes: u32) -> PathPlannerState {
+    let mut planner = PathPlannerState::new(1);
+    (0..nodes).for_each(|n| stock(&mut planner, n, nodes));
+    drain(&mut planner);
+    planner
+}
+
+fn stock(planner: &mut PathPlannerState, n: u32, nodes: u32) {
+    let node = id(n);
+    planner.handle_joined(0, node_joined(n, Role::Peer));
+    planner.handle_probe(0, ProbeFinished { node, session: SessionId(1), is_open: !n.is_multiple_of(3) });
+    let report = LinkReport { links: Vec::new(), uplink_bps: 3_000_000 + u64::from(n % 7) * 500_000 };
+    let request = PlannerRequest::Links(report);
+    planner.handle_says(0, ClientSays { node, session: SessionId(1), request });
+    let gained = Some(HeldFile { size_bytes: SIZE_BYTES, bitrate_bps: 4_000_000 });
+    let films = (1..=10).map(|k| film((n + k * k * 97) % nodes));
+    let changes =
+        films.map(|film| HolderChange { key: (MediaKind::Video, film), node, session: SessionId(1), gained });
+    planner.handle_holders(0, changes.collect());
+}
+
+fn film(n: u32) -> ContentId {
+    ContentId(id(n).0)
+}
+
+fn find_own(planner: &mut PathPlannerState, n: u32) {
+    let request = PlannerRequest::Find(FindPeers { content_id: film(n), playhead_leaf: 0 });
+    planner.handle_says(0, ClientSays { node: id(n), session: SessionId(1), request });
 }
 
 fn find(planner: &mut PathPlannerState, n: u32) {
@@ -185,5 +275,5 @@ fn id(n: u32) -> NodeId {
     NodeId(id)
 }
 
-criterion_group!(path_planning, crowd, one_more, one_change, shares);
+criterion_group!(path_planning, crowd, one_more, one_change, library, shares);
 criterion_main!(path_planning);

@@ -54,6 +54,21 @@ fn uplinks_of_a_tenth_of_others_do_not_hold_a_crowd_up() {
     good(&simulate(&unequal, 1));
 }
 
+/// Films that one seed alone has are played as well as those that two have, for the tracker tells those with a choice to leave that seed
+/// alone. Without, some begin minutes late.
+#[test]
+fn shares_keep_a_source_free_for_those_who_have_no_other() {
+    for (name, seed) in [("narrow", 1), ("narrow-unequal", 1), ("narrow-unequal", 2)] {
+        let mut library = named(name);
+        let shared = simulate(&library, seed);
+        good(&shared);
+        library.shares = false;
+        let unshared = simulate(&library, seed);
+        let is_worse = unshared.stalled_percent > 5.0 || unshared.start_worst_s > 60.0;
+        assert!(is_worse, "shares make no difference here any more:\n{shared}\n{unshared}");
+    }
+}
+
 fn named(name: &str) -> Scenario {
     scenario::find(name).unwrap()
 }

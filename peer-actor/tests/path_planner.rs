@@ -119,6 +119,7 @@ impl Peer {
             rtt_us: 500,
             complete: true,
             uploads: true,
+            share_bps: 0,
         }
     }
 

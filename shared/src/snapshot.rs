@@ -326,6 +326,8 @@ pub struct PlannedPath {
     pub complete: bool,
     /// Whether it is known to upload.
     pub uploads: bool,
+    /// What this node may take of its uplink, or 0 where nothing says that it is short.
+    pub share_bps: u64,
 }
 
 impl PlanSnapshot {
@@ -353,6 +355,7 @@ impl PlannedPath {
             rtt_us: source.rtt_us,
             complete: source.complete,
             uploads: source.uploads,
+            share_bps: source.share_bps,
         }
     }
 }

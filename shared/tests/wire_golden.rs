@@ -48,7 +48,7 @@ fn no_vector_is_left_over() {
 }
 
 #[test]
-fn the_vectors_are_those_of_version_2() {
+fn the_vectors_are_those_of_version_4() {
     assert_eq!(PROTOCOL_VERSION, 4, "a new version gets its own vectors");
 }
 

@@ -200,6 +200,8 @@ pub struct PictureEdge {
     pub rate_bps: u64,
     /// The round trip, or 0.
     pub rtt_us: u32,
+    /// What the viewer may take of it, or 0 where nothing was told; 1 for nothing of it.
+    pub share_bps: u64,
 }
 
 fn picture(watched: &Watched, alias: impl Fn(&NodeId) -> String) -> Picture {
@@ -245,6 +247,7 @@ fn picture(watched: &Watched, alias: impl Fn(&NodeId) -> String) -> Picture {
                 connected: edge.connected,
                 rate_bps: edge.rate_bps,
                 rtt_us: edge.rtt_us,
+                share_bps: edge.share_bps,
             })
             .collect(),
     }

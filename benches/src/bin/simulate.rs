@@ -8,7 +8,7 @@ use std::{io::Write as _, ops::RangeInclusive, process::ExitCode, time::Instant}
 use anyhow::{Context as _, bail};
 use benches::simulation::{Report, Scenario, scenario, simulate};
 
-const USAGE: &str = "usage: simulate SCENARIO [--seed N | --seeds A..B] [--load F] [--viewers N] [--no-tokens] [--json]\n       simulate --list";
+const USAGE: &str = "usage: simulate SCENARIO [--seed N | --seeds A..B] [--load F] [--viewers N] [--no-tokens] [--no-shares] [--json]\n       simulate --list";
 
 const OPTIONS: &str = "\
   --seed N       of the world's chance (default 1); the same seed gives the same run
@@ -16,6 +16,7 @@ const OPTIONS: &str = "\
   --load F       bitrate over what the crowd could carry without headers, instead of the scenario's own
   --viewers N    so many viewers instead of the scenario's own
   --no-tokens    viewers ask the origin for no fresh chunks
+  --no-shares    viewers do not keep to the shares that the tracker tells
   --json         one JSON object per run";
 
 struct Arguments {
@@ -34,7 +35,7 @@ fn main() -> anyhow::Result<ExitCode> {
         writeln!(out, "{USAGE}\n\n{OPTIONS}\n\nscenarios:")?;
     }
     if is_help || has(&["--list"]) {
-        for scenario in scenario::SCENARIOS {
+        for scenario in scenario::all() {
             writeln!(out, "{:20} {}", scenario.name, scenario.about)?;
         }
         return Ok(ExitCode::SUCCESS);
@@ -95,7 +96,8 @@ fn parse(arguments: &mut Vec<String>) -> anyhow::Result<Arguments> {
         arguments.retain(|argument| argument != name);
         arguments.len() < before
     };
-    let (is_json, no_tokens) = (has_flag("--json"), has_flag("--no-tokens"));
+    let (is_json, no_tokens, no_shares) =
+        (has_flag("--json"), has_flag("--no-tokens"), has_flag("--no-shares"));
     let [name] = arguments.as_slice() else { bail!("{USAGE}") };
     let Some(mut scenario) = scenario::find(name) else {
         bail!("there is no scenario {name}; --list shows them");
@@ -104,6 +106,7 @@ fn parse(arguments: &mut Vec<String>) -> anyhow::Result<Arguments> {
         scenario.rate = scenario::Rate::OfMax(share);
     }
     scenario.tokens &= !no_tokens;
+    scenario.shares &= !no_shares;
     scenario.viewers = viewers;
     let seeds = match (seed, seeds) {
         (Some(one), None) => {

@@ -44,11 +44,12 @@ impl Cast {
         }
         let max_bps = max_bps(scenario.origin_bps, &nodes);
         let supply_bps = supply_bps(&nodes);
+        let viewers = (nodes.iter().filter(|node| node.is_viewer()).count() as u64).max(1);
         nodes.extend(replacements(scenario, &nodes));
         let rate_bps = match scenario.rate {
             Rate::Bps(bps) => bps,
             Rate::OfMax(share) => (max_bps as f64 * share) as u64,
-            Rate::SupplyOver(times) => (supply_bps as f64 / times) as u64,
+            Rate::SupplyOver(times) => (supply_bps as f64 / times) as u64 / viewers,
         };
         let media_us = scenario.media_ms * 1_000;
         let size_bytes = player::size_bytes(rate_bps, media_us);

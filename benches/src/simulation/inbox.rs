@@ -14,7 +14,7 @@ use shared::{
 use super::{
     events::Event,
     node::Message,
-    world::{CONTENT, World},
+    world::{CONTENT, World, content_of},
 };
 
 /// For this part of the time that announcements gather at their senders they gather at their receivers, before these plan anew.
@@ -28,12 +28,13 @@ impl World {
             return;
         }
         let link = u64::from(from);
+        let content_id = content_of(&self.scenario, from);
         match message {
             Message::Request { epoch, starting, chunks } => {
                 let wanted = self.wanted(n, from, epoch, &chunks);
                 let node = &mut self.nodes[n as usize];
                 let size = self.content.size_bytes;
-                node.uploader.request(now_ms, link, CONTENT, size, epoch, starting, &wanted);
+                node.uploader.request(now_ms, link, content_id, size, epoch, starting, &wanted);
                 self.serve(n);
             }
             Message::Cancel { ids, confirm } => {
@@ -43,7 +44,7 @@ impl World {
             }
             Message::Flush(epoch) => {
                 node.ledger.flushed(from, epoch);
-                node.uploader.flush(now_ms, link, CONTENT, epoch);
+                node.uploader.flush(now_ms, link, content_id, epoch);
                 self.serve(n);
             }
             Message::Credit { granted_bytes, received_bytes, at_ms } => {
@@ -54,7 +55,7 @@ impl World {
             }
             Message::Have { reset, complete, ranges, backlog_ms } => {
                 if node.spec.is_origin() {
-                    node.uploader.have(link, &CONTENT, reset, complete, &ranges);
+                    node.uploader.have(link, &content_id, reset, complete, &ranges);
                 } else if let Some(viewer) = &mut node.viewer {
                     viewer.have(now_ms, from, reset, complete, &ranges, backlog_ms);
                     let gather_us = self.scenario.announce_ms * 1_000 / GATHER_SHARE;

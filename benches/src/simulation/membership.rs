@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use rand::{RngExt as _, seq::SliceRandom as _};
-use shared::{LeafRange, schedule::viewer::SourceTraits, wire::PathKind};
+use shared::{ContentId, LeafRange, schedule::viewer::SourceTraits, wire::PathKind};
 
 use super::{
     events::Event,
     node::{Message, Peer},
     player::Player,
     scenario::{Happening, Role, Stays},
-    world::{CONTENT, World},
+    world::{CONTENT, World, content_of},
 };
 
 /// After this long without a word a neighbour is given up.
@@ -24,10 +24,13 @@ impl World {
         let (now_us, now_ms) = (self.now_us, self.now_ms());
         let content = self.content;
         let reads_ahead_us = self.scenario.reads_ahead_ms * 1_000;
+        let held = self.held_for(n);
         let node = &mut self.nodes[n as usize];
         node.is_up = true;
         if !node.spec.is_viewer() {
-            node.uploader.seeds(CONTENT, content.size_bytes, content.rate_bps);
+            for content_id in held {
+                node.uploader.seeds(content_id, content.size_bytes, content.rate_bps);
+            }
         } else {
             node.open(&content, seed, tokens);
             if node.spec.role == Some(Role::Downloader) {
@@ -48,8 +51,41 @@ impl World {
         self.register(n);
     }
 
+    /// The contents of which `n` has everything from the start.
+    pub(super) fn held_for(&self, n: u32) -> Vec<ContentId> {
+        let spec = self.nodes[n as usize].spec;
+        if spec.is_viewer() {
+            return Vec::new();
+        }
+        if !self.scenario.apart {
+            return vec![CONTENT];
+        }
+        let groups = self.scenario.groups.get(spec.group).map_or(&[][..], |group| group.holds_for);
+        let viewers = (0..self.nodes.len() as u32).filter(|viewer| {
+            let viewer = self.nodes[*viewer as usize].spec;
+            viewer.is_viewer() && (groups.is_empty() || groups.contains(&viewer.group))
+        });
+        viewers.map(|viewer| content_of(&self.scenario, viewer)).collect()
+    }
+
+    /// A plan has come: links come up, both ways, and shares count from now on.
+    pub(super) fn follow(&mut self, n: u32, plan: &[(u32, u64)]) {
+        let others: Vec<u32> = plan.iter().map(|(other, _)| *other).collect();
+        self.meet(n, &others);
+        let (now_ms, keeps_to_shares) = (self.now_ms(), self.scenario.shares);
+        for (other, share_bps) in plan.iter().filter(|_| keeps_to_shares) {
+            let node = &mut self.nodes[n as usize];
+            if let (Some(viewer), Some(peer)) = (&mut node.viewer, node.links.get_mut(other))
+                && std::mem::replace(&mut peer.share_bps, *share_bps) != *share_bps
+            {
+                viewer.source_share(now_ms, *other, *share_bps);
+                self.settle(n);
+            }
+        }
+    }
+
     /// Links come up, both ways.
-    pub(super) fn meet(&mut self, n: u32, others: &[u32]) {
+    fn meet(&mut self, n: u32, others: &[u32]) {
         let strangers = others.iter().filter(|other| {
             self.nodes[**other as usize].is_up && !self.nodes[n as usize].links.contains_key(other)
         });

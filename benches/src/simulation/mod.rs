@@ -12,12 +12,13 @@
 //! Not modelled: hashing and disks, packet loss and its recovery, other traffic, a variable bitrate.
 //!
 //! An oracle that shares nothing with the cores keeps its own books (`ledger`) and checks each event. Scenarios are data
-//! (`scenario`); a run gives a [`Report`].
+//! (`scenario`, `library`); a run gives a [`Report`].
 
 mod cast;
 mod events;
 mod inbox;
 mod ledger;
+mod library;
 mod membership;
 mod node;
 mod player;

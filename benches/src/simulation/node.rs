@@ -70,6 +70,8 @@ pub(super) struct Peer {
     pub(super) received_bytes: u64,
     /// What it may send, as it was told.
     pub(super) granted_bytes: u64,
+    /// What may be taken of it, as the tracker says.
+    pub(super) share_bps: u64,
 }
 
 impl Peer {

@@ -1,11 +1,13 @@
 //! What can happen in a simulated swarm, as data; no rule of streaming is here.
 
+use super::library::LIBRARIES;
+
 /// The reference crowd's origin.
 const ORIGIN_BPS: u64 = 2_500_000;
 /// The reference crowd's viewers.
 const UP_BPS: u64 = 1_200_000;
 const DOWN_BPS: u64 = 4_000_000;
-const S: u64 = 1_000;
+pub(super) const S: u64 = 1_000;
 
 /// One world to be.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +38,10 @@ pub struct Scenario {
     pub announce_ms: u64,
     /// Whether viewers ask the origin for fresh chunks by token.
     pub tokens: bool,
+    /// Whether viewers keep to the shares that the tracker tells.
+    pub shares: bool,
+    /// Whether each viewer plays a content of its own, all of one length and rate.
+    pub apart: bool,
     /// How long viewers stay.
     pub stays: Stays,
     /// When it ends at the latest.
@@ -51,7 +57,7 @@ pub enum Rate {
     Bps(u64),
     /// This share of what the swarm can carry, `min(u_s, (u_s + sum u_i) / N)`.
     OfMax(f64),
-    /// So that the seeds together send this many times the rate.
+    /// So that the seeds together send this many times what the viewers need.
     SupplyOver(f64),
 }
 
@@ -68,6 +74,8 @@ pub struct Group {
     pub down_bps: u64,
     /// When they come.
     pub joins: Joins,
+    /// Seeds of viewers that play apart: the groups whose contents they hold; all where none is named.
+    pub holds_for: &'static [usize],
 }
 
 /// What a node is.
@@ -182,7 +190,7 @@ pub struct Expected {
     pub worst_seek_ms: u64,
 }
 
-const SMOOTH: Expected =
+pub(super) const SMOOTH: Expected =
     Expected { stalled_percent: 0.0, worst_start_ms: 4_000, received_ratio: 1.06, worst_seek_ms: 3_000 };
 const CROWD: Expected =
     Expected { stalled_percent: 1.0, worst_start_ms: 10_000, received_ratio: 1.08, worst_seek_ms: 10_000 };
@@ -193,9 +201,10 @@ const VIEWERS_8: Group = Group {
     up: Up::Fixed(UP_BPS),
     down_bps: DOWN_BPS,
     joins: Joins::Evenly(5 * S),
+    holds_for: &[],
 };
 
-const REFERENCE: Scenario = Scenario {
+pub(super) const REFERENCE: Scenario = Scenario {
     name: "crowd",
     about: "the reference crowd: 8 viewers within 5 s, 40 ms round trip",
     rate: Rate::OfMax(0.8),
@@ -209,25 +218,26 @@ const REFERENCE: Scenario = Scenario {
     reads_ahead_ms: 30 * S,
     announce_ms: 60,
     tokens: true,
+    shares: true,
+    apart: false,
     stays: Stays::Always,
     limit_ms: 240 * S,
     expected: CROWD,
 };
 
-const fn viewers(count: u32, joins: Joins) -> Group {
+pub(super) const fn viewers(count: u32, joins: Joins) -> Group {
     Group { count, joins, ..VIEWERS_8 }
 }
 
-const fn seeds(count: u32, up: Up) -> Group {
-    Group { count, role: Role::Seed, up, down_bps: 100_000_000, joins: Joins::At(0) }
+pub(super) const fn seeds(count: u32, up: Up) -> Group {
+    Group { count, role: Role::Seed, up, down_bps: 100_000_000, joins: Joins::At(0), holds_for: &[] }
 }
 
 const fn lone(down_bps: u64) -> Group {
     Group { count: 1, down_bps, joins: Joins::At(0), ..VIEWERS_8 }
 }
 
-/// Every scenario there is.
-pub const SCENARIOS: &[Scenario] = &[
+const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "bulk",
         about: "one source on a gigabit, the whole of 256 MB as fast as it goes",
@@ -459,7 +469,12 @@ pub const SCENARIOS: &[Scenario] = &[
     },
 ];
 
+/// Every scenario there is.
+pub fn all() -> impl Iterator<Item = &'static Scenario> {
+    SCENARIOS.iter().chain(LIBRARIES)
+}
+
 /// The scenario of that name.
 pub fn find(name: &str) -> Option<Scenario> {
-    SCENARIOS.iter().find(|scenario| scenario.name == name).copied()
+    all().find(|scenario| scenario.name == name).copied()
 }

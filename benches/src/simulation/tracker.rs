@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use shared::{
-    MediaKind, NodeId,
+    ContentId, MediaKind, NodeId,
     wire::{FindPeers, Holdings, LinkMetric, LinkReport, PathKind, Register, Role, TrackerMessage},
 };
 use tracker_actor::{
@@ -18,7 +18,7 @@ use tracker_actor::{
 use super::{
     events::Event,
     node::Content,
-    world::{CONTENT, World},
+    world::{World, content_of},
 };
 
 /// How often a client says what it measured.
@@ -57,7 +57,7 @@ impl Tracker {
         self.took += began.elapsed();
     }
 
-    fn join(&mut self, now_ms: u64, n: u32, role: Role, content: Option<&Content>) {
+    fn join(&mut self, now_ms: u64, n: u32, role: Role, content: Content, held: Vec<ContentId>) {
         let [_, b, c, d] = n.to_be_bytes();
         let register = Register {
             listen_port: Some(7_701),
@@ -71,11 +71,9 @@ impl Tracker {
         self.drive(|planner| {
             planner.handle_joined(now_ms, NodeJoined { node, session, role, kind, observed, register });
             planner.handle_probe(now_ms, ProbeFinished { node, session, is_open: true });
-            if let Some(content) = content {
-                let held = HeldFile { size_bytes: content.size_bytes, bitrate_bps: content.rate_bps };
-                let gained = HolderChange { key: (KIND, CONTENT), node, session, gained: Some(held) };
-                planner.handle_holders(now_ms, vec![gained]);
-            }
+            let gained = Some(HeldFile { size_bytes: content.size_bytes, bitrate_bps: content.rate_bps });
+            let gained = held.into_iter().map(|of| HolderChange { key: (KIND, of), node, session, gained });
+            planner.handle_holders(now_ms, gained.collect());
         });
     }
 
@@ -91,8 +89,9 @@ impl World {
         let now_ms = self.now_ms();
         let node = &self.nodes[n as usize];
         let role = if node.spec.is_origin() { Role::Origin } else { Role::Peer };
-        let (is_viewer, content) = (node.spec.is_viewer(), self.content);
-        self.tracker.join(now_ms, n, role, (!is_viewer).then_some(&content));
+        let is_viewer = node.spec.is_viewer();
+        let held = self.held_for(n);
+        self.tracker.join(now_ms, n, role, self.content, held);
         if is_viewer {
             self.find(n);
         }
@@ -103,7 +102,10 @@ impl World {
     /// The tracker is asked, as at the start and after a jump.
     pub(super) fn find(&mut self, n: u32) {
         let playhead = self.nodes[n as usize].player.as_ref().map_or(0, |player| player.byte(self.now_us));
-        let find = FindPeers { content_id: CONTENT, playhead_leaf: shared::units::leaf_of(playhead) };
+        let find = FindPeers {
+            content_id: content_of(&self.scenario, n),
+            playhead_leaf: shared::units::leaf_of(playhead),
+        };
         self.tracker.says(self.now_ms(), n, PlannerRequest::Find(find));
     }
 
@@ -126,7 +128,8 @@ impl World {
         let held = node.viewer.as_ref().map(|viewer| viewer.held().count());
         self.tracker.says(now_ms, n, PlannerRequest::Links(report));
         if let Some(leaves) = held {
-            self.tracker.says(now_ms, n, PlannerRequest::Holdings(Holdings { content_id: CONTENT, leaves }));
+            let content_id = content_of(&self.scenario, n);
+            self.tracker.says(now_ms, n, PlannerRequest::Holdings(Holdings { content_id, leaves }));
             self.tracker.says(now_ms, n, PlannerRequest::TrackerRtt(rtt_us));
         }
         self.plan(self.now_us + REPORTS_US, n, Event::Report);
@@ -160,17 +163,20 @@ impl World {
                 continue;
             };
             let Some(n) = number(&node) else { continue };
-            let others: Vec<u32> = plan.sources.iter().filter_map(|source| number(&source.node)).collect();
+            let sources =
+                plan.sources.iter().filter_map(|source| Some((number(&source.node)?, source.share_bps)));
+            let told: Vec<(u32, u64)> = sources.collect();
+            let others: Vec<u32> = told.iter().map(|(other, _)| *other).collect();
             let viewer = &mut self.nodes[n as usize];
             let new = others.iter().filter(|other| !viewer.planned.contains(other)).count() as u64;
             if !viewer.planned.is_empty() {
                 self.tracker.changes += new;
             }
-            viewer.planned.clone_from(&others);
+            viewer.planned = others;
             self.tracker.plans += 1;
             self.tracker.sustainable_bps = plan.sustainable_bps;
             // An answer has the question's way behind it, and each neighbour is a round trip away.
-            self.plan(self.now_us + 2 * one_way_us, n, Event::Meet(others));
+            self.plan(self.now_us + 2 * one_way_us, n, Event::Meet(told));
         }
         if let Some(due) = self.tracker.planner.poll_timeout() {
             let due_ms = due.at_us.div_ceil(1_000).max(self.now_ms() + 1);

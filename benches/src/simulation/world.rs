@@ -23,6 +23,15 @@ use super::{
 };
 
 pub(super) const CONTENT: ContentId = ContentId([7; 32]);
+/// What a viewer plays: everybody the same, or each its own.
+pub(super) fn content_of(scenario: &Scenario, viewer: u32) -> ContentId {
+    let mut content_id = CONTENT;
+    if scenario.apart {
+        content_id.0[..4].copy_from_slice(&viewer.to_be_bytes());
+    }
+    content_id
+}
+
 /// The one reader of every player.
 const READER: u32 = 1;
 
@@ -124,7 +133,7 @@ impl World {
             return;
         }
         match event {
-            Event::Meet(others) => self.meet(n, &others),
+            Event::Meet(plan) => self.follow(n, &plan),
             Event::Gone(other) => self.part(n, other),
             Event::Arrive(from, message) => self.arrive(n, from, message),
             Event::Wake => self.wake(n),
@@ -231,7 +240,7 @@ impl World {
                 (Message::Flush(epoch), Ok(()))
             }
             ViewerOutput::Token { id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms, .. } => {
-                let content_id = CONTENT;
+                let content_id = content_of(&self.scenario, n);
                 let wanted =
                     FreshWanted { id, content_id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms };
                 (Message::Token(wanted), Ok(()))

@@ -230,6 +230,11 @@ pub fn why_source(peer: &PeerSnapshot, planned_sources: u32) -> String {
     if !planned.uploads {
         reasons.push("it is known not to upload".to_owned());
     }
+    match planned.share_bps {
+        0 => {}
+        1 => reasons.push("it is left to those who have no other".to_owned()),
+        share_bps => reasons.push(format!("it is in demand, the share is {}", format::rate(share_bps))),
+    }
     format!("Choice {} of {planned_sources}: {}", planned.place, reasons.join(", "))
 }
 

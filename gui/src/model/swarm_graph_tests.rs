@@ -98,11 +98,16 @@ fn a_plan_is_explained_by_what_it_knows() {
         rtt_us: 1_900,
         complete: true,
         uploads: true,
+        share_bps: 0,
     });
     assert_eq!(
         why_source(&peer, 5),
         "Choice 2 of 5: its path carried 4.1 Mbit/s, 1.9 ms away, it has the whole file"
     );
+    if let Some(planned) = &mut peer.planned {
+        planned.share_bps = 1_200_000;
+    }
+    assert!(why_source(&peer, 5).ends_with("it is in demand, the share is 1.2 Mbit/s"));
     peer.path = PathKind::Relayed;
     assert!(why_path(&peer).ends_with("planned was a direct path"), "{}", why_path(&peer));
     peer.banned = true;

@@ -391,6 +391,7 @@ fn peers() -> Vec<PeerSnapshot> {
             rtt_us: rtt_us as u32,
             complete: id != 2,
             uploads: true,
+            share_bps: 0,
         }),
     };
     let mut peers = vec![

@@ -474,9 +474,10 @@ impl Handler<LinkChanged> for ChunkSchedulerActor {
 impl Handler<PlanArrived> for ChunkSchedulerActor {
     type Result = ();
 
-    fn handle(&mut self, PlanArrived(plan): PlanArrived, _: &mut Context<Self>) {
+    fn handle(&mut self, PlanArrived(plan): PlanArrived, ctx: &mut Context<Self>) {
         if let Some(stream) = self.streams.get_mut(&plan.content_id) {
-            stream.plan = Some(plan);
+            stream.handle_plan(clock::now_ms(), plan);
+            self.drive(ctx);
         }
     }
 }

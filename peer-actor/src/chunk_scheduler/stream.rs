@@ -51,7 +51,7 @@ pub(crate) struct Stream {
     pub(crate) complete: Vec<NodeId>,
     pub(crate) idle_since_ms: Option<u64>,
     pub(crate) watchers: watch::Sender<Option<Arc<StreamSnapshot>>>,
-    /// The tracker's last plan, for observers; the path planner is who acts on it.
+    /// The tracker's last plan, for its shares and for observers; on its paths the path planner acts.
     pub(super) plan: Option<Plan>,
     sources: BTreeMap<NodeId, SourceId>,
     nodes: BTreeMap<SourceId, NodeId>,
@@ -139,11 +139,20 @@ impl Stream {
             rtt_hint_us: neighbour.rtt_us,
         };
         self.viewer.source_joined(now_ms, source, traits);
+        self.viewer.source_share(now_ms, source, share_bps(self.plan.as_ref(), &node));
         if neighbour.link.try_send(wire::Open { content_id: self.content_id() }).is_err() {
             tracing::debug!(?node, "cannot ask a full link what it holds");
         } else if self.complete.contains(&node) {
             self.viewer.have(now_ms, source, false, true, &[], 0);
         }
+    }
+
+    /// The tracker planned anew: what may be taken of whom.
+    pub(crate) fn handle_plan(&mut self, now_ms: u64, plan: Plan) {
+        for (node, source) in &self.sources {
+            self.viewer.source_share(now_ms, *source, share_bps(Some(&plan), node));
+        }
+        self.plan = Some(plan);
     }
 
     /// Tells the store what must stay of the content.
@@ -300,4 +309,10 @@ impl Stream {
         };
         Some((self.node(*source)?, frame))
     }
+}
+
+/// What may be taken of a node by the tracker's plan, or 0 where it says nothing.
+fn share_bps(plan: Option<&Plan>, node: &NodeId) -> u64 {
+    let mut planned = plan.into_iter().flat_map(|plan| &plan.sources);
+    planned.find(|source| source.node == *node).map_or(0, |source| source.share_bps)
 }

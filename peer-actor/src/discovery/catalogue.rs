@@ -95,5 +95,6 @@ fn as_source(seed: &Seed) -> Option<PlannedSource> {
         rtt_us: 0,
         complete: true,
         uploads: true,
+        share_bps: 0,
     })
 }

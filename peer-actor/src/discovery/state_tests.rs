@@ -456,6 +456,7 @@ fn an_origin_without_an_address_is_at_the_tracker() {
             rtt_us: 0,
             complete: true,
             uploads: true,
+            share_bps: 0,
         });
     }
     let outputs = world.hears(Said::Plan(told));

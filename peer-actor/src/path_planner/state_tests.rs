@@ -732,6 +732,7 @@ fn source(node: NodeId, path: PathKind) -> PlannedSource {
         rtt_us: 20_000,
         complete: true,
         uploads: true,
+        share_bps: 0,
     }
 }
 

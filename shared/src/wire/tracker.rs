@@ -155,6 +155,8 @@ pub struct PlannedSource {
     pub complete: bool,
     /// Whether it is known to upload; what is known not to is no holder.
     pub uploads: bool,
+    /// What the viewer may take of its uplink so that all who need it fare alike, or 0 where nothing says that it is short.
+    pub share_bps: u64,
 }
 
 /// What a client measured of its links since the last report; only what changed.

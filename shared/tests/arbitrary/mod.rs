@@ -330,8 +330,8 @@ fn any_hints() -> impl Strategy<Value = Hints> {
 }
 
 fn any_planned() -> impl Strategy<Value = PlannedSource> {
-    (any_node(), any_role(), any_addresses(), any_path(), any::<(u64, u32, bool, bool)>()).prop_map(
-        |(node, role, addresses, path, (rate_bps, rtt_us, complete, uploads))| PlannedSource {
+    (any_node(), any_role(), any_addresses(), any_path(), any::<(u64, u32, bool, bool, u64)>()).prop_map(
+        |(node, role, addresses, path, (rate_bps, rtt_us, complete, uploads, share_bps))| PlannedSource {
             node,
             role,
             addresses,
@@ -340,6 +340,7 @@ fn any_planned() -> impl Strategy<Value = PlannedSource> {
             rtt_us,
             complete,
             uploads,
+            share_bps,
         },
     )
 }

@@ -110,6 +110,7 @@ fn tracker() -> Vec<Frame> {
                 rtt_us: 40_000,
                 complete: true,
                 uploads: false,
+                share_bps: 900_000,
             }],
             origin_reserve_bps: 5_200_000,
             sustainable_bps: 4_000_000,

@@ -82,6 +82,12 @@ impl Links {
         self.links.get(node).is_some_and(|link| now_ms < link.blocked_until_ms[slot(path)])
     }
 
+    /// Whether the neighbour was tried, and nothing came of it yet.
+    pub fn is_unreached(&self, node: &NodeId) -> bool {
+        let has_failed = |link: &Link| link.blocked_until_ms.iter().any(|until_ms| *until_ms > 0);
+        self.links.get(node).is_some_and(|link| link.connected.is_none() && has_failed(link))
+    }
+
     /// The neighbour is gone: its link is down, without anybody's fault.
     pub fn handle_gone(&mut self, node: &NodeId) {
         if let Some(link) = self.links.get_mut(node) {

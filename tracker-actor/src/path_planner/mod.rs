@@ -7,7 +7,7 @@
 //! - [`links`]: what one client measured, smoothed and aged;
 //! - [`paths`]: the best way between two ends: direct, reversed or relayed;
 //! - [`plan`]: the order of sources, with hysteresis;
-//! - [`shares`]: how much each is to take from whom, where the supply is there already;
+//! - [`shares`]: how much each is to take from whom, where the supply is there already; [`sharing`]: of whose plan, and what of it is told;
 //! - [`swarm`]: who is in a swarm, and whom of them to look at, at a cost that does not grow with the swarm;
 //! - [`addresses`]: which addresses may be told to whom;
 //! - [`relays`]: over whom a pair that cannot dial each other is brought together;
@@ -32,6 +32,7 @@ mod probe;
 pub mod relays;
 pub mod reprobe;
 pub mod shares;
+pub mod sharing;
 pub mod state;
 pub mod swarm;
 #[cfg(test)]

@@ -21,10 +21,11 @@ use super::{
     addresses::addresses_for,
     paths::{Between, End, Reach, best_path},
     plan::{Candidate, is_clearly_better, order, sustainable_bps},
+    sharing::{Demand, Supply, Uplink},
     state::{Node, Output, PLAN_SPACING_MS, PathPlannerState},
     swarm::{Swarm, Told, Viewer},
 };
-use crate::file_index::FileKey;
+use crate::{file_index::FileKey, registry::SessionId};
 
 /// The most neighbours a plan names: enough to fill any line, few enough to know well.
 pub const PLAN_NEIGHBOURS: usize = 20;
@@ -36,6 +37,12 @@ const SAMPLED_UPLINKS: usize = 256;
 const MIN_UPLINK_BPS: u64 = 64_000;
 /// So often one of a viewer's sources at most makes room for one that promises more.
 const EXPLORE_MS: u64 = 300_000;
+
+/// News of shares alone follow each other, and plans, no faster.
+const SHARE_SPACING_MS: u64 = 5_000;
+/// Those whose shares have moved are settled so many at once and so often: a turn is short, and what never settles costs little.
+const LOOKS_PER_TURN: usize = 256;
+const SETTLE_MS: u64 = 2;
 
 const _: () = assert!(PLAN_NEIGHBOURS <= MAX_PLAN_SOURCES);
 
@@ -52,11 +59,38 @@ impl PathPlannerState {
         let may_explore = now_ms >= known.explored_ms + EXPLORE_MS;
         let (chosen, has_explored) =
             choose(&swarm.near(&node), order(&node, &previous, candidates), kept, may_explore);
-        let (told, sources): (Vec<Told>, Vec<PlannedSource>) =
-            chosen.iter().filter_map(|candidate| self.planned(viewing, candidate)).unzip();
-        if !is_answer && !is_news(&known.plan, &told) {
-            return;
+        let demand = demand(swarm, &node, viewing, &chosen);
+        let uplink = |node: &NodeId| self.nodes.get(node).map_or_else(Uplink::default, Node::as_supply);
+        let receiver = self.sharing.demand(known.receiver, (key, node), demand, uplink);
+        let shares = self.sharing.shares(receiver, known.told_shares());
+        let (told, sources): (Vec<Told>, Vec<PlannedSource>) = chosen
+            .iter()
+            .filter_map(|candidate| self.planned(viewing, candidate, shares.of(&candidate.node)))
+            .unzip();
+        let is_news = is_answer || is_news(&known.plan, &told);
+        let are_shares_news = self.sharing.are_news(receiver, known.told_shares(), &shares);
+        let shares_due_ms = known.told_ms + SHARE_SPACING_MS;
+        if let Some(viewer) = self.viewer_mut(key, &node) {
+            viewer.receiver = receiver;
+            if has_explored && is_news || is_answer {
+                viewer.explored_ms = now_ms;
+            }
         }
+        if is_news || are_shares_news && now_ms >= shares_due_ms {
+            self.tell_plan(now_ms, key, (node, session), told, sources);
+        } else if are_shares_news {
+            self.look_again_at(shares_due_ms, key, node);
+        }
+    }
+
+    fn tell_plan(
+        &mut self,
+        now_ms: u64,
+        key: FileKey,
+        (node, session): (NodeId, SessionId),
+        told: Vec<Told>,
+        sources: Vec<PlannedSource>,
+    ) {
         let (origin_reserve_bps, sustainable_bps) = self.rates(now_ms, key);
         for told in &told {
             if let Some(named) = self.nodes.get_mut(&told.node) {
@@ -69,13 +103,29 @@ impl PathPlannerState {
         for told in before {
             self.unname(&told.node);
         }
-        if let Some(viewer) = self.viewer_mut(key, &node).filter(|_| has_explored || is_answer) {
-            viewer.explored_ms = now_ms;
-        }
         self.epoch = epoch;
         self.plans_told += 1;
         let plan = Plan { content_id: key.1, epoch, sources, origin_reserve_bps, sustainable_bps };
         self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
+    }
+
+    /// Lets viewers that changes have reached move their demand, and looks again at the plans of those that should hear of it.
+    pub(super) fn settle_shares(&mut self, now_ms: u64) {
+        if now_ms < self.next_settle_ms || self.sharing.is_settled() {
+            return;
+        }
+        self.next_settle_ms = now_ms + SETTLE_MS;
+        for _ in 0..LOOKS_PER_TURN {
+            let Some(who) = self.sharing.settle_next() else { break };
+            let Some((key, node)) = who else { continue };
+            let Some(viewer) = self.swarms.get(&key).and_then(|swarm| swarm.viewers.get(&node)) else {
+                continue;
+            };
+            let shares = self.sharing.shares(viewer.receiver, viewer.told_shares());
+            if self.sharing.are_news(viewer.receiver, viewer.told_shares(), &shares) {
+                self.look_again_at(now_ms.max(viewer.told_ms + SHARE_SPACING_MS), key, node);
+            }
+        }
     }
 
     /// Answers a client that has asked for more contents than it may open.
@@ -182,7 +232,12 @@ impl PathPlannerState {
         candidates.collect()
     }
 
-    fn planned(&self, viewing: &Node, candidate: &Candidate) -> Option<(Told, PlannedSource)> {
+    fn planned(
+        &self,
+        viewing: &Node,
+        candidate: &Candidate,
+        share_bps: u64,
+    ) -> Option<(Told, PlannedSource)> {
         let known = self.nodes.get(&candidate.node)?;
         // A client reaches the origin where it reaches the tracker; no address says so.
         let has_addresses = candidate.path.kind == PathKind::Direct && candidate.role != Role::Origin;
@@ -194,6 +249,7 @@ impl PathPlannerState {
             complete: candidate.complete,
             uploads: candidate.uploads,
             addresses: if has_addresses { viewing.registered + known.registered } else { 0 },
+            share_bps,
         };
         let addresses = has_addresses.then(|| addresses_for(viewing.observed, &known.addresses));
         let planned = PlannedSource {
@@ -205,6 +261,7 @@ impl PathPlannerState {
             rtt_us: candidate.path.rtt_us,
             complete: candidate.complete,
             uploads: candidate.uploads,
+            share_bps,
         };
         Some((told, planned))
     }
@@ -263,6 +320,10 @@ impl Node {
         known.into_iter().filter(|rate_bps| *rate_bps > 0).min()
     }
 
+    fn as_supply(&self) -> Uplink {
+        Uplink { bps: self.uplink(), is_origin: self.role == Role::Origin }
+    }
+
     fn end(&self) -> End {
         End { reach: self.reach, uplink_bps: self.uplink().unwrap_or(0), tracker_rtt_us: self.tracker_rtt_us }
     }
@@ -279,6 +340,25 @@ fn between(now_ms: u64, viewing: &Node, node: &NodeId, known: &Node) -> Between 
         reversed_blocked: blocked(PathKind::Reversed),
         relayed_blocked: blocked(PathKind::Relayed),
     }
+}
+
+/// What a viewer wants of those of `chosen` that have everything. What it shares with others of a crowd it takes mostly from them.
+fn demand(swarm: &Swarm, node: &NodeId, viewing: &Node, chosen: &[Candidate]) -> Demand {
+    if swarm.bitrate_bps == 0 || is_complete(swarm, node) {
+        return Demand::default();
+    }
+    let reached = || chosen.iter().filter(|source| !viewing.links.is_unreached(&source.node));
+    let crowd = reached().filter(|source| !source.complete).count();
+    let supplies = reached().filter(|source| source.complete && source.uploads);
+    let supplies =
+        supplies.map(|source| Supply { node: source.node, link_bps: relayed_bps(source) }).collect();
+    Demand { bps: (swarm.bitrate_bps / (1 + crowd as u64)).max(1), is_crowd: crowd > 0, supplies }
+}
+
+/// What a relay passes on from a source, in powers of two: what was measured wobbles.
+fn relayed_bps(source: &Candidate) -> Option<u64> {
+    let is_relayed = source.path.kind == PathKind::Relayed;
+    is_relayed.then(|| source.path.expected_bps.checked_ilog2().map_or(0, |log| 1 << log))
 }
 
 fn is_complete(swarm: &Swarm, node: &NodeId) -> bool {
@@ -329,8 +409,9 @@ fn explore(ordered: &[Candidate], is_chosen: &mut [bool]) -> bool {
     is_better
 }
 
-/// Whether a viewer that has `told` should hear of `planned`. Rates and delays alone are no news: it measures them itself.
+/// Whether a viewer that has `told` should hear of `planned`. Rates and delays alone are no news: it measures them itself. Nor are
+/// shares, which have their own pace.
 fn is_news(told: &[Told], planned: &[Told]) -> bool {
-    let apart_from_rate = |told: &Told| Told { rate_bps: 0, ..*told };
-    !told.iter().map(apart_from_rate).eq(planned.iter().map(apart_from_rate))
+    let apart_from_rates = |told: &Told| Told { rate_bps: 0, share_bps: 0, ..*told };
+    !told.iter().map(apart_from_rates).eq(planned.iter().map(apart_from_rates))
 }

@@ -67,11 +67,24 @@ struct Receiver {
     is_due: bool,
 }
 
+/// What a receiver may take of a way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Part {
+    /// Bits per second, if the line of the way that is pressed most were used up; of costly lines no more than is asked of them.
+    pub bps: f64,
+    /// How much that line is pressed.
+    pub pressure: f64,
+    /// The first line of the way.
+    pub first: LineId,
+    /// The way crosses a costly line.
+    pub is_costly: bool,
+}
+
 /// Lines, receivers, and how these share those.
 #[derive(Debug, Clone)]
 pub struct Shares {
     lines: Vec<Line>,
-    /// Whose ways cross each line; who crosses it twice is there twice.
+    /// Whose ways cross each line; who crosses it twice is there twice, who has no other way not at all: it has nothing to look at.
     users: Vec<Vec<ReceiverId>>,
     receivers: Vec<Receiver>,
     due: VecDeque<ReceiverId>,
@@ -133,6 +146,14 @@ impl Shares {
         (self.lines.len() - 1) as LineId
     }
 
+    /// Another line by the name of one that no way crosses any more.
+    pub fn renew_line(&mut self, line: LineId, capacity_bps: u64, is_costly: bool) {
+        let Some(known) = self.lines.get_mut(line as usize) else { return };
+        let capacity_bps = (capacity_bps as f64).max(MIN_BPS);
+        *known = Line { capacity_bps, is_costly, ..Line::default() };
+        known.press(self.squarings);
+    }
+
     /// A line carries more or less than before.
     pub fn set_capacity(&mut self, line: LineId, capacity_bps: u64) {
         let Some(known) = self.lines.get_mut(line as usize) else { return };
@@ -160,11 +181,15 @@ impl Shares {
         }
         for way in &before {
             self.shift(way, -way.asked_bps);
-            way.lines().for_each(|line| self.forget_user(line, receiver));
+            if before.len() > 1 {
+                way.lines().for_each(|line| self.forget_user(line, receiver));
+            }
         }
         for way in &ways {
             self.shift(way, way.asked_bps);
-            way.lines().for_each(|line| self.users[line].push(receiver));
+            if ways.len() > 1 {
+                way.lines().for_each(|line| self.users[line].push(receiver));
+            }
         }
         before.iter().chain(&ways).flat_map(Way::lines).for_each(|line| self.notice(line));
         self.receivers[receiver as usize].ways = ways;
@@ -185,10 +210,26 @@ impl Shares {
 
     /// Lets those that a change has reached move their demand, `looks` times at most. Whether everybody is content.
     pub fn settle(&mut self, looks: usize) -> bool {
-        for _ in 0..looks {
-            let Some(receiver) = self.due.pop_front() else { return true };
+        (0..looks).all(|_| self.settle_next().is_some());
+        self.is_settled()
+    }
+
+    /// Lets one receiver do so out of turn.
+    pub fn settle_one(&mut self, receiver: ReceiverId) {
+        if (receiver as usize) < self.receivers.len() {
             self.look(receiver);
         }
+    }
+
+    /// Lets the next of them do so; who that was.
+    pub fn settle_next(&mut self) -> Option<ReceiverId> {
+        let receiver = self.due.pop_front()?;
+        self.look(receiver);
+        Some(receiver)
+    }
+
+    /// Whether everybody is content.
+    pub fn is_settled(&self) -> bool {
         self.due.is_empty()
     }
 
@@ -198,6 +239,19 @@ impl Shares {
         ways.iter().map(|way| {
             let lines = way.lines().map(|line| self.lines[line].pressure());
             way.asked_bps / lines.fold(way.link_pressure(), f64::max).max(1.0)
+        })
+    }
+
+    /// What a receiver may take of each of its ways, in their order, so that all fare alike.
+    pub fn parts(&self, receiver: ReceiverId) -> impl Iterator<Item = Part> {
+        let ways = self.receivers.get(receiver as usize).map_or(&[][..], |known| &known.ways);
+        ways.iter().map(|way| {
+            let lines = || way.lines().map(|line| &self.lines[line]);
+            let pressure = lines().map(Line::pressure).fold(way.link_pressure(), f64::max);
+            let is_costly = lines().any(|line| line.is_costly);
+            let scale = if is_costly { pressure.max(1.0) } else { pressure };
+            let bps = if scale > 0.0 { way.asked_bps / scale } else { 0.0 };
+            Part { bps, pressure, first: way.lines[0], is_costly }
         })
     }
 

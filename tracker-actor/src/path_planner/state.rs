@@ -24,6 +24,7 @@ use super::{
     paths::Reach,
     relays::{Broker, Offer, Relaying},
     reprobe::Reprobes,
+    sharing::Sharing,
     swarm::Swarm,
 };
 use crate::{
@@ -97,6 +98,9 @@ pub struct PathPlannerState {
     pub(super) broker: Broker,
     pub(super) reprobes: Reprobes,
     pub(super) plans_told: u64,
+    pub(super) sharing: Sharing,
+    /// Those whose shares have moved are settled no sooner.
+    pub(super) next_settle_ms: u64,
 }
 
 impl PathPlannerState {
@@ -111,6 +115,8 @@ impl PathPlannerState {
             broker: Broker::new(),
             reprobes: Reprobes::default(),
             plans_told: 0,
+            sharing: Sharing::default(),
+            next_settle_ms: 0,
         }
     }
 
@@ -136,7 +142,9 @@ impl PathPlannerState {
         known.upload_limit_bps = register.upload_limit_bps;
         known.relaying.limit_bps = register.relay_limit_bps;
         (known.reach, known.probed) = (reach, probed);
+        let known_uplink = known.uplink();
         self.consider_as_relay(&node);
+        self.sharing.uplink(&node, known_uplink);
         if let Some(address) = probed {
             self.outputs.push_back(Output::Probe(node, session, address));
         }
@@ -250,9 +258,7 @@ impl PathPlannerState {
         self.reprobe(now_ms);
         self.spare_own_line(now_ms);
         for _ in 0..PLANS_PER_TURN {
-            let Some(due) = self.due.first().copied().filter(|(at_ms, _, _)| *at_ms <= now_ms) else {
-                return;
-            };
+            let Some(due) = self.due.first().copied().filter(|(at_ms, _, _)| *at_ms <= now_ms) else { break };
             self.due.remove(&due);
             let (_, key, node) = due;
             if let Some(viewer) = self.viewer_mut(key, &node) {
@@ -260,6 +266,7 @@ impl PathPlannerState {
                 self.replan(now_ms, key, node, false);
             }
         }
+        self.settle_shares(now_ms);
     }
 
     /// The next thing to do; drain to none after each `handle_*`.
@@ -273,7 +280,9 @@ impl PathPlannerState {
         let grant = self.next_grant_ms().map(|at_ms| Deadline::at_ms(at_ms, "unanswered relay"));
         let reprobe = self.next_reprobe_ms().map(|at_ms| Deadline::at_ms(at_ms, "dial a relayed client"));
         let spare = self.next_move_ms().map(|at_ms| Deadline::at_ms(at_ms, "spare the tracker's line"));
-        [plan, grant, reprobe, spare].into_iter().flatten().min_by_key(|due| due.at_us)
+        let is_settled = self.sharing.is_settled();
+        let shares = (!is_settled).then(|| Deadline::at_ms(self.next_settle_ms, "shares have moved"));
+        [plan, grant, reprobe, spare, shares].into_iter().flatten().min_by_key(|due| due.at_us)
     }
 
     /// Every client that is here, as far as was heard.
@@ -316,6 +325,7 @@ impl PathPlannerState {
             failed.filter(|metric| metric.path == PathKind::Relayed).map(|metric| metric.node).collect();
         if report.uplink_bps > 0 {
             known.uplink_bps = super::links::smooth(known.uplink_bps, report.uplink_bps);
+            self.sharing.uplink(&node, known.uplink());
         }
         let views: Vec<FileKey> = known.views.iter().copied().collect();
         for key in views {
@@ -401,6 +411,7 @@ impl PathPlannerState {
         for told in &viewer.plan {
             self.unname(&told.node);
         }
+        viewer.receiver.into_iter().for_each(|receiver| self.sharing.leave(receiver));
         self.drop_if_empty(key);
     }
 

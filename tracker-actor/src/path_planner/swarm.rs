@@ -10,7 +10,7 @@ use shared::{
     wire::{PathKind, Role},
 };
 
-use super::planning::PLAN_NEIGHBOURS;
+use super::{planning::PLAN_NEIGHBOURS, shares::ReceiverId};
 
 /// The most members of a swarm that are looked at for one plan.
 pub const POOL: usize = 64;
@@ -34,6 +34,8 @@ pub struct Told {
     pub uploads: bool,
     /// Grows as either end registers other addresses; 0 where none were told.
     pub addresses: u64,
+    /// What the viewer may take of it, or 0 where nothing was told.
+    pub share_bps: u64,
 }
 
 /// A member that wants the content.
@@ -51,6 +53,8 @@ pub struct Viewer {
     pub explored_ms: u64,
     /// When its plan is looked at again.
     pub due_ms: Option<u64>,
+    /// Who it is among those that share uplinks.
+    pub receiver: Option<ReceiverId>,
 }
 
 /// The members of one content's swarm.
@@ -75,6 +79,13 @@ pub struct Swarm {
     named_by: HashMap<NodeId, BTreeSet<NodeId>>,
     /// Viewers whose plans have room for more.
     hungry: BTreeSet<NodeId>,
+}
+
+impl Viewer {
+    /// The share it was told of a source, or 0.
+    pub fn told_shares(&self) -> impl Fn(&NodeId) -> u64 {
+        |node| self.plan.iter().find(|told| told.node == *node).map_or(0, |told| told.share_bps)
+    }
 }
 
 impl Swarm {
@@ -315,6 +326,7 @@ mod tests {
             complete: true,
             uploads: true,
             addresses: 0,
+            share_bps: 0,
         }
     }
 

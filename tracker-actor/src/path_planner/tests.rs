@@ -220,6 +220,91 @@ fn paths_of_a_swarm_whose_metrics_wobble_by_a_fifth_stay() {
     assert!(each_minute <= 0.2, "{each_minute} path changes a peer-minute");
 }
 
+/// Two films have one seed, two others both. Together they need 0.87 of what both can send; the optimum leaves the first to those who
+/// have no other, and gives each of the others half of the second.
+#[test]
+fn shares_leave_a_source_to_those_who_have_no_other() {
+    let mut net = library(8_000_000, 8_000_000);
+    net.run_for(30_000);
+    for n in 3..=4 {
+        let shares = net.shares_of(n);
+        assert_eq!(shares[&10], 1, "nothing of the first: {shares:?}");
+        assert!(shares[&11].abs_diff(4_000_000) < 40_000, "half of the second: {shares:?}");
+    }
+    assert!(net.shares_of(1).values().all(|share_bps| *share_bps == 0), "who has no choice is told nothing");
+}
+
+/// What one of them has alone is not enough for it; the rest is shared so that all fare alike.
+#[test]
+fn shares_are_the_optimum_where_supply_is_short() {
+    let mut net = library(8_000_000, 4_000_000);
+    net.run_for(30_000);
+    // Four want 3.5 Mbit/s each of 12 Mbit/s: 3 Mbit/s each, 6 of them for the two that have the first alone.
+    let told: Vec<BTreeMap<u8, u64>> = (3..=4).map(|n| net.says(n, find_film(n)).shares_of(n)).collect();
+    for shares in &told {
+        assert!(shares.values().sum::<u64>().abs_diff(3_000_000) < 60_000, "{told:?}");
+    }
+    assert!((told[0][&10] + told[1][&10]).abs_diff(2_000_000) < 60_000, "{told:?}");
+}
+
+#[test]
+fn shares_follow_a_lasting_change_of_an_uplink_and_not_its_wobble() {
+    let mut net = library(8_000_000, 8_000_000);
+    net.run_for(30_000);
+    net.told.clear();
+    let mut seed = 3u64;
+    for _ in 0..60 {
+        for n in 10..=11 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            net.says(n, uplink(8_000_000 * (80 + (seed >> 33) % 41) / 100));
+        }
+        net.run_for(1_000);
+    }
+    let plans = net.told.iter().filter(|(_, told)| matches!(told, TrackerMessage::Plan(_))).count();
+    assert!(plans <= 4, "{plans} plans in a minute of wobble");
+    for _ in 0..20 {
+        net.says(11, uplink(2_000_000));
+        net.run_for(1_000);
+    }
+    // 10 Mbit/s for four, 2.5 each, within what is no news.
+    let told = [net.shares_of(3), net.shares_of(4)];
+    assert!(told.iter().all(|shares| shares.values().sum::<u64>().abs_diff(2_500_000) < 400_000), "{told:?}");
+    assert!((told[0][&11] + told[1][&11]).abs_diff(2_000_000) < 600_000, "{told:?}");
+    let plans = net.told.iter().filter(|(_, told)| matches!(told, TrackerMessage::Plan(_))).count();
+    assert!(plans <= 4 + 2 * 6, "{plans} plans in all");
+}
+
+#[test]
+fn shares_are_not_told_where_supply_is_ample_or_unknown_nor_in_a_crowd() {
+    let mut ample = library(80_000_000, 80_000_000);
+    ample.run_for(30_000);
+    assert!(ample.shares_of(3).values().all(|share_bps| *share_bps == 0));
+    let mut unknown = library(0, 0);
+    unknown.run_for(30_000);
+    assert!(unknown.shares_of(3).values().all(|share_bps| *share_bps == 0));
+    let mut crowd = library(4_000_000, 4_000_000);
+    // Another plays what 3 plays.
+    crowd.joins(5).says(5, find_film(3));
+    crowd.run_for(30_000);
+    assert!(crowd.shares_of(3).values().all(|share_bps| *share_bps == 0), "{:?}", crowd.shares_of(3));
+    assert!(crowd.shares_of(4)[&11] > 1);
+}
+
+#[test]
+fn a_source_that_was_tried_in_vain_counts_for_nothing() {
+    let mut net = library(8_000_000, 8_000_000);
+    net.says(3, report(11, |metric| LinkMetric { failures: 1, connected: false, ..metric }));
+    net.run_for(30_000);
+    assert!(net.shares_of(3).values().all(|share_bps| *share_bps == 0), "it has the first alone");
+    // Three have the first alone now, and the second is for the one that reaches it.
+    let shares = net.shares_of(4);
+    assert_eq!(shares[&10], 1, "{shares:?}");
+    net.planner.handle_left(net.now_ms, NodeLeft { node: id(4), session: SessionId(1) });
+    net.says(1, PlannerRequest::Forget(ForgetPeers { content_id: film(1) }));
+    net.run_for(30_000);
+    assert!(net.planner.sharing.is_settled());
+}
+
 #[test]
 fn a_reversed_path_is_offered_to_both_ends() {
     let mut net = Net::new();
@@ -382,6 +467,36 @@ fn ten_thousand_viewers_of_one_file_are_planned_within_seconds_of_cpu() {
 
 const CONTENT: ContentId = ContentId([77; 32]);
 
+/// Viewers 1 to 4 play a film each, of 3.5 Mbit/s; 10 has all four, 11 those of 3 and 4. What they can send was measured.
+fn library(first_bps: u64, second_bps: u64) -> Net {
+    let mut net = Net::new();
+    for (seed, films, bps) in [(10, 1..=4, first_bps), (11, 3..=4, second_bps)] {
+        net.joins(seed).says(seed, uplink(bps));
+        let gained = Some(HeldFile { size_bytes: 1 << 30, bitrate_bps: 3_500_000 });
+        let changes = films.map(|n| HolderChange {
+            key: (MediaKind::Video, film(n)),
+            node: id(seed),
+            session: SessionId(1),
+            gained,
+        });
+        net.planner.handle_holders(0, changes.collect());
+    }
+    (1..=4).for_each(|n| _ = net.joins(n).says(n, find_film(n)));
+    net
+}
+
+fn film(n: u8) -> ContentId {
+    ContentId([n; 32])
+}
+
+fn find_film(n: u8) -> PlannerRequest {
+    PlannerRequest::Find(FindPeers { content_id: film(n), playhead_leaf: 0 })
+}
+
+fn uplink(uplink_bps: u64) -> PlannerRequest {
+    PlannerRequest::Links(LinkReport { links: Vec::new(), uplink_bps })
+}
+
 struct Net {
     planner: PathPlannerState,
     now_ms: u64,
@@ -449,6 +564,21 @@ impl Net {
         self.now_ms = now_ms;
         self.planner.handle_timeout(now_ms);
         self.drain();
+    }
+
+    /// Lets everything happen that is due within `ms`.
+    fn run_for(&mut self, ms: u64) {
+        let end_ms = self.now_ms + ms;
+        while let Some(due) = self.planner.poll_timeout().filter(|due| due.at_us <= end_ms * 1_000) {
+            self.run_to(self.now_ms.max(due.at_us / 1_000));
+        }
+        self.now_ms = end_ms;
+    }
+
+    /// What a viewer was told last that it may take of each source.
+    fn shares_of(&self, n: u8) -> BTreeMap<u8, u64> {
+        let plan = self.plan_of(n).expect("a plan");
+        plan.sources.iter().map(|source| (source.node.0[0], source.share_bps)).collect()
     }
 
     fn drain(&mut self) {

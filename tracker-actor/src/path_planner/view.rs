@@ -107,6 +107,8 @@ pub struct Edge {
     pub rate_bps: u64,
     /// The round trip the viewer measured, or 0.
     pub rtt_us: u32,
+    /// What the viewer was told that it may take of it, or 0 where it was told nothing; 1 for nothing of it.
+    pub share_bps: u64,
     /// Why this source.
     pub why_source: String,
     /// Why this way, and over whom if it is relayed.
@@ -219,6 +221,7 @@ impl PathPlannerState {
                 connected: link.connected.is_some(),
                 rate_bps: link.rate_bps,
                 rtt_us: link.rtt_us,
+                share_bps: source.share_bps,
                 why_source: why_source(source, viewer.plan.len(), near.contains(&source.node)),
                 why_path: format!("{}{}", why_path(now_ms, viewing, source, known), over(via)),
                 relay: via.map(|via| if via == Via::Tracker { Relay::Tracker } else { Relay::Peer }),
@@ -244,6 +247,11 @@ fn why_source(source: &Told, planned: usize, is_near: bool) -> String {
     reasons.push(if source.complete { "has the whole file" } else { "has a part" });
     if !source.uploads {
         reasons.push("hardly uploads, so it stands last");
+    }
+    match source.share_bps {
+        0 => {}
+        1 => reasons.push("left to those who have no other"),
+        _ => reasons.push("in demand, so it is shared"),
     }
     reasons.join("; ")
 }

@@ -33,6 +33,14 @@ impl Viewer {
         }
     }
 
+    /// What the tracker says that may be taken of a source, or 0 where it says nothing.
+    pub fn source_share(&mut self, now_ms: u64, source: SourceId, share_bps: u64) {
+        self.touch(now_ms);
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.share_bps = share_bps;
+        }
+    }
+
     /// The link to a source is gone: what was asked of it is asked of others at once.
     pub fn source_left(&mut self, now_ms: u64, source: SourceId) {
         self.touch(now_ms);

@@ -27,6 +27,7 @@ mod plan;
 mod reader;
 mod repair;
 mod room;
+mod shares;
 mod source;
 mod timeline;
 mod tokens;

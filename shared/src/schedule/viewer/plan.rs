@@ -14,7 +14,7 @@ use super::{
     crowd::DIRECT,
     flights::Flight,
     reader::Reader,
-    source::{Share, Source},
+    source::{SLOW_FACTOR, Share, Source, is_in_time},
 };
 use crate::{
     content::geometry::piece_leaves,
@@ -42,9 +42,6 @@ pub(super) const PEER_WAIT_MS: f64 = 800.0;
 /// has, and where there is supply to spare, so that a buffer is built with everything there is.
 const ANY_SOURCE_SLACK_MS: i64 = 1_000;
 const ANY_SOURCE_SPARE_SLACK_MS: i64 = 5_000;
-/// A source that takes this much longer than the fastest is slow; it is given what is needed so much later than it takes.
-const SLOW_FACTOR: f64 = 1.5;
-const SLOW_MARGIN_MS: f64 = 100.0;
 /// With more slack than this, viewers spread over what only the origin has instead of all asking for the same.
 const SPREAD_SLACK_MS: i64 = 3_000;
 /// What a request costs that no reader waits for.
@@ -62,7 +59,7 @@ const MAX_CROWD_TRIES: u32 = 128;
 const GROUP_PIECES: u32 = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Zone {
+pub(super) enum Zone {
     Near,
     Far,
     Background,
@@ -74,6 +71,8 @@ pub(super) struct Round {
     near_floor_bytes: u64,
     share: Share,
     is_crowd: bool,
+    /// Whether shares of sources are kept to.
+    pub(super) has_shares: bool,
     /// The origin that is to be spared, and what may still be asked of peers.
     pub(super) scarce: Option<SourceId>,
     pub(super) room_bytes: u64,
@@ -123,6 +122,7 @@ impl Viewer {
             near_floor_bytes: near_bytes / usable.max(1),
             share: Share::of(usable.max(1)),
             is_crowd,
+            has_shares: self.has_shares(is_crowd),
             scarce,
             room_bytes: self.timeline.bytes_in(media_ms).saturating_sub(self.bytes_at_peers(scarce)),
             tries: tries_in_trouble.unwrap_or(usual_tries),
@@ -150,6 +150,9 @@ impl Viewer {
                 })
                 .min();
             let Some((slack_ms, number, leaf)) = next else { break };
+            if self.waits_for_shares(leaf, slack_ms, Zone::Near, round) {
+                break;
+            }
             let end = regions[number].end;
             regions[number].next = match self.ask(leaf..end, slack_ms, Zone::Near, round) {
                 Asked::Until(next) => next,
@@ -255,10 +258,12 @@ impl Viewer {
             return self.choose_sparing(origin, leaf, slack_ms, round);
         }
         let deadline_ms = self.now_ms.saturating_add_signed(slack_ms);
+        let keeps_to_shares = zone != Zone::Background && self.keeps_to_shares(leaf, slack_ms, round);
         let holders = || {
             self.sources
                 .iter()
                 .filter(|(_, source)| source.have.has(leaf) && source.is_usable(self.now_ms))
+                .filter(|(_, source)| !(keeps_to_shares && source.is_used_up(self.now_ms)))
                 .map(|(id, source)| {
                     (source.arrival_ms(self.now_ms, LEAF_BYTES, deadline_ms, round.usual), *id, source)
                 })
@@ -287,8 +292,8 @@ impl Viewer {
             .min_by(|a, b| a.0.total_cmp(&b.0))?;
         // A slow source may have what is not urgent, with time to spare, for estimates err; what is urgent rather waits for room at a
         // fast one.
-        let in_time = SLOW_FACTOR * ms + SLOW_MARGIN_MS <= slack_ms as f64;
-        let worth = in_time || ms <= SLOW_FACTOR * least_ms + f64::from(BLOCKED_TICK_MS as u32);
+        let worth =
+            is_in_time(ms, slack_ms) || ms <= SLOW_FACTOR * least_ms + f64::from(BLOCKED_TICK_MS as u32);
         worth.then_some((ms, id))
     }
 
@@ -449,12 +454,14 @@ impl Viewer {
         if round.scarce.is_some() {
             return round.room_bytes > 0 || zone == Zone::Near && round.direct < DIRECT + 2;
         }
+        let keeps_to_shares = zone == Zone::Far && round.has_shares;
         self.sources
             .values()
+            .filter(|source| !(keeps_to_shares && source.is_used_up(self.now_ms)))
             .any(|source| source.is_usable(self.now_ms) && self.has_room(source, zone, round))
     }
 
-    fn has_room(&self, source: &Source, zone: Zone, round: &Round) -> bool {
+    pub(super) fn has_room(&self, source: &Source, zone: Zone, round: &Round) -> bool {
         let depth = match zone {
             Zone::Near => source.depth_bytes(NEAR_AHEAD_MS, round.near_floor_bytes, round.usual, round.share),
             Zone::Far | Zone::Background => source.depth_bytes(FAR_AHEAD_MS, 0, round.usual, round.share),

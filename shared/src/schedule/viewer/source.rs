@@ -47,6 +47,12 @@ const SNUB_AFTER_MS: u64 = 3_000;
 const SNUB_FIRST_MS: u64 = 4_000;
 const SNUB_LONGEST_MS: u64 = 64_000;
 
+/// A source that takes this much longer than the fastest is slow; it is given what is needed so much later than it takes.
+pub(super) const SLOW_FACTOR: f64 = 1.5;
+const SLOW_MARGIN_MS: f64 = 100.0;
+/// Half a leaf in the time that asks are counted over.
+const HALF_LEAF_BPS: u64 = LEAF_BYTES * 8 / 2 / 2;
+
 /// What one source may have on its way at the most, so that all of them together stay within a bound of memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Share {
@@ -80,6 +86,9 @@ pub(super) struct Source {
     pub(super) is_seed: bool,
     pub(super) goodput: Goodput,
     pub(super) meter: Meter,
+    /// What the tracker says may be taken of it, or 0 where it says nothing, and what was asked of it lately.
+    pub(super) share_bps: u64,
+    asks: Meter,
     pub(super) received_bytes: u64,
     pub(super) outstanding_bytes: u64,
     /// What is outstanding, by deadline: the order in which it is served.
@@ -106,6 +115,8 @@ impl Source {
             is_seed: traits.is_origin,
             goodput: Goodput::default(),
             meter: Meter::default(),
+            share_bps: 0,
+            asks: Meter::default(),
             received_bytes: 0,
             outstanding_bytes: 0,
             outstanding: BTreeMap::new(),
@@ -144,6 +155,7 @@ impl Source {
         }
         self.outstanding.insert((deadline_ms, id), bytes);
         self.outstanding_bytes += bytes;
+        self.asks.count(now_ms, bytes);
     }
 
     /// A request is no longer outstanding, for whatever reason.
@@ -156,6 +168,13 @@ impl Source {
     /// How many requests are outstanding.
     pub(super) fn outstanding(&self) -> usize {
         self.outstanding.len()
+    }
+
+    /// Whether as much was asked of it lately as this viewer may take, to the nearest leaf. Shares follow what is measured, so a quarter
+    /// more than one is fine.
+    pub(super) fn is_used_up(&self, now_ms: u64) -> bool {
+        let asked_bps = self.asks.bps(now_ms) + HALF_LEAF_BPS;
+        self.share_bps > 0 && asked_bps * 4 > self.share_bps.saturating_mul(5)
     }
 
     /// Whether it ever delivered anything.
@@ -333,4 +352,9 @@ impl Source {
     pub(super) fn silent_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.heard_ms)
     }
+}
+
+/// Whether what is estimated to take `ms` is there in time also if that errs.
+pub(super) fn is_in_time(ms: f64, slack_ms: i64) -> bool {
+    SLOW_FACTOR * ms + SLOW_MARGIN_MS <= slack_ms as f64
 }
