@@ -18,7 +18,7 @@ mod storage;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use peer_actor::config::PeerConfig;
+use peer_actor::{config::PeerConfig, node::NodeConfig};
 use shared::{MediaKind, snapshot::NodeSnapshot};
 
 pub use self::storage::remembered;
@@ -51,6 +51,7 @@ pub struct App {
     tracker_url: String,
     data_dir: PathBuf,
     upload_limit_bps: u64,
+    relay_limit_bps: u64,
     frame_log: Option<PathBuf>,
     backend: Backend,
     waker: Waker,
@@ -112,8 +113,8 @@ impl App {
         ctx.options_mut(|options| options.zoom_with_keyboard = false);
         ctx.set_zoom_factor(storage.settings.zoom);
         let (kind, data_dir) = (config.kind, config.data_dir.clone());
-        let (tracker_url, upload_limit_bps) =
-            (config.tracker_url.clone(), config.upload_limit_bps.unwrap_or(0));
+        let NodeConfig { upload_limit_bps, relay_limit_bps, .. } = config.node_config();
+        let tracker_url = config.tracker_url.clone();
         let query = Query {
             search: String::new(),
             sort: storage.settings.sort,
@@ -124,6 +125,7 @@ impl App {
             tracker_url,
             data_dir,
             upload_limit_bps,
+            relay_limit_bps,
             frame_log: options.frame_log,
             backend: Backend::start(config, updates)?,
             waker,
@@ -184,6 +186,7 @@ impl App {
             tracker_url: &self.tracker_url,
             data_dir: &self.data_dir,
             upload_limit_bps: self.upload_limit_bps,
+            relay_limit_bps: self.relay_limit_bps,
         }
     }
 }

@@ -69,6 +69,8 @@ pub struct Scene<'a> {
     pub data_dir: &'a Path,
     /// Bits per second this client may send, or 0 for no limit.
     pub upload_limit_bps: u64,
+    /// Bits per second it passes on for others, or 0 for nothing.
+    pub relay_limit_bps: u64,
 }
 
 impl std::fmt::Debug for Scene<'_> {

@@ -22,7 +22,7 @@ use peer_actor::{
     node::{self, NodeConfig, NodeHandle},
     probe::Probe,
 };
-use shared::{ContentId, wire::Role};
+use shared::ContentId;
 use tokio::sync::mpsc;
 
 use super::{Answer, Request, Ticket, updates::Updates};
@@ -75,7 +75,7 @@ impl Drop for Backend {
 
 async fn run(config: PeerConfig, mut inbox: mpsc::Receiver<Request>, updates: Arc<Updates>) {
     let gateway_addr = config.gateway;
-    let node = match node::start(node_config(config)).await {
+    let node = match node::start(node_config(&config)).await {
         Ok(node) => node,
         Err(error) => {
             tracing::error!(%error, "the node cannot start");
@@ -109,17 +109,9 @@ async fn run(config: PeerConfig, mut inbox: mpsc::Receiver<Request>, updates: Ar
     }
 }
 
-fn node_config(config: PeerConfig) -> NodeConfig {
-    NodeConfig {
-        tracker_url: Some(config.tracker_url),
-        listen: Some(config.listen),
-        shares: config.shares,
-        cache_limit_bytes: config.cache_limit_bytes,
-        upload_limit_bps: config.upload_limit_bps.unwrap_or(0),
-        // A player has FFmpeg in any case.
-        probe: Probe { info: media::probe_file, waveform },
-        ..NodeConfig::new(Role::Peer, Some(config.kind), config.data_dir)
-    }
+fn node_config(config: &PeerConfig) -> NodeConfig {
+    // A player has FFmpeg in any case.
+    NodeConfig { probe: Probe { info: media::probe_file, waveform }, ..config.node_config() }
 }
 
 fn waveform(path: &Path, duration_ms: u64, cancelled: &Arc<AtomicBool>) -> Vec<u8> {

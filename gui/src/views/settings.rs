@@ -66,6 +66,10 @@ fn network(ui: &mut Ui, scene: &Scene<'_>) {
         0 => "none (start with --upload-limit to set one)".to_owned(),
         limit => format::rate(limit),
     };
+    let relay = match scene.relay_limit_bps {
+        0 => "nothing".to_owned(),
+        limit => format!("at most {} (start with --no-relay to pass on nothing)", format::rate(limit)),
+    };
     let port = node.listen_port.map_or_else(
         || "does not listen; peers are reached by dialling out".to_owned(),
         |port| format!("port {port}"),
@@ -75,6 +79,7 @@ fn network(ui: &mut Ui, scene: &Scene<'_>) {
         fact(ui, "State", &format!("{words} · {detail}"));
         fact(ui, "Listening", &port);
         fact(ui, "Upload limit", &limit);
+        fact(ui, "Relayed", &relay);
         fact(
             ui,
             "Sent",

@@ -183,6 +183,7 @@ impl Sample {
             tracker_url: "ws://127.0.0.1:7700",
             data_dir: Path::new("/users/ada/.local/share/rusteze/video"),
             upload_limit_bps: 0,
+            relay_limit_bps: 8_000_000,
         }
     }
 }
