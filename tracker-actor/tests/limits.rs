@@ -157,6 +157,11 @@ async fn a_message_in_endless_fragments_comes_to_an_end() {
     let ended =
         tokio::time::timeout(Duration::from_secs(10), futures_util::future::select(taken, open)).await;
     assert!(ended.is_ok(), "fragments are taken without end");
+    let began = Instant::now();
+    while tracker.running.observatory().registry.ungreeted() > 0 {
+        assert!(began.elapsed() < Duration::from_secs(10), "the tracker keeps the connection");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[actix_rt::test]
