@@ -1,7 +1,13 @@
 //! The store on a real disk: taking a chunk in (verify, write, claim), reading one out again (read, verify, prove), and starting with a
-//! content of a million leaves.
+//! million leaves, in one content and in a thousand.
 
-use std::{hint::black_box, ops::ControlFlow, time::Instant};
+use std::{
+    fs,
+    hint::black_box,
+    ops::ControlFlow,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -17,6 +23,9 @@ use tempfile::TempDir;
 const SIZE_BYTES: u64 = 64 << 20;
 /// 2^20 leaves.
 const MILLION_BYTES: u64 = 16 << 30;
+/// Many of them make 2^20 leaves as well.
+const MANY_BYTES: u64 = 16 << 20;
+const MANY: u64 = MILLION_BYTES / MANY_BYTES;
 
 /// A shared file in a store, and an empty store that fetches it.
 struct Stores {
@@ -30,7 +39,7 @@ impl Stores {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let content: Vec<u8> = (0..SIZE_BYTES).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 7) as u8).collect();
         let path = folder.path().join("film.mkv");
-        std::fs::write(&path, &content).expect("a file");
+        fs::write(&path, &content).expect("a file");
         let (content_id, pairs) = build(&content[..], SIZE_BYTES, |_| ControlFlow::Continue(()))
             .expect("a content in memory can be hashed");
         let source = open(&folder, "source");
@@ -96,34 +105,66 @@ fn ingesting(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A start with a content of a million leaves in the cache, until it is known which of them are there: whole, every other leaf (the most
-/// runs a map can have), and none. The files are sparse; a start reads the map alone.
+/// A start with a million leaves in the cache, until it is known which of them are there: whole, every other leaf (the most runs a map can
+/// have), and none. The files are sparse; a start reads the maps alone.
 fn starting(criterion: &mut Criterion) {
-    let content_id = ContentId([7; 32]);
     let mut group = criterion.benchmark_group("start with a million leaves");
     group.sample_size(20);
-    for (shape, bits) in [("all", 0xff), ("every other", 0x55), ("none", 0)] {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        drop(open(&folder, "cache").open_partial(content_id, MILLION_BYTES, "film.mkv").expect("a content"));
-        let map = folder.path().join("cache").join(content_id.to_string()).join("map");
-        let mut bytes = std::fs::read(&map).expect("a map");
-        bytes[HEADER_BYTES as usize..].fill(bits);
-        std::fs::write(&map, bytes).expect("a map");
-        let expected = leaf_count(MILLION_BYTES) / 8 * u8::count_ones(bits);
-        group.bench_function(BenchmarkId::from_parameter(shape), |bencher| {
-            bencher.iter_custom(|times| {
-                let once = || {
-                    let begun = Instant::now();
-                    let store = open(&folder, "cache");
-                    let held = store.get(&content_id).expect("the content").verified();
-                    assert_eq!(held.count(), expected);
-                    begun.elapsed()
-                };
-                (0..times).map(|_| once()).sum()
+    let shapes = [("all", 0xff), ("every other", 0x55), ("none", 0)];
+    for (count, size_bytes) in [(1, MILLION_BYTES), (MANY, MANY_BYTES)] {
+        for (shape, bits) in shapes {
+            let cache = Cache::new(count, size_bytes, bits);
+            group.bench_function(BenchmarkId::new(format!("contents {count}"), shape), |bencher| {
+                bencher.iter_custom(|times| (0..times).map(|_| cache.start()).sum());
             });
-        });
+        }
     }
     group.finish();
+}
+
+/// A cache folder as a node left it.
+struct Cache {
+    folder: TempDir,
+    contents: Vec<ContentId>,
+    expected_leaves: u32,
+}
+
+impl Cache {
+    /// Has the store itself make empty contents, and then claims in their maps the leaves that `bits` names of every eight.
+    fn new(count: u64, size_bytes: u64, bits: u8) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = open(&folder, "cache");
+        let contents: Vec<ContentId> =
+            (0..count).map(|number| ContentId(*blake3::hash(&number.to_le_bytes()).as_bytes())).collect();
+        for content_id in &contents {
+            store.open_partial(*content_id, size_bytes, "film.mkv").expect("a content");
+        }
+        drop(store);
+        let expected_leaves = leaf_count(size_bytes) / 8 * u8::count_ones(bits) * contents.len() as u32;
+        let cache = Self { folder, contents, expected_leaves };
+        for content_id in &cache.contents {
+            let mut map = fs::read(cache.map(content_id)).expect("a map");
+            map[HEADER_BYTES as usize..].fill(bits);
+            fs::write(cache.map(content_id), map).expect("a map");
+        }
+        cache
+    }
+
+    /// How long a start takes.
+    fn start(&self) -> Duration {
+        let begun = Instant::now();
+        let store = open(&self.folder, "cache");
+        let held = self.contents.iter().map(|content_id| {
+            let content = store.get(content_id).expect("the content");
+            content.verified().count()
+        });
+        assert_eq!(held.sum::<u32>(), self.expected_leaves);
+        begun.elapsed()
+    }
+
+    fn map(&self, content_id: &ContentId) -> PathBuf {
+        self.folder.path().join("cache").join(content_id.to_string()).join("map")
+    }
 }
 
 fn open(folder: &TempDir, name: &str) -> Store {

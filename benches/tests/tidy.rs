@@ -117,7 +117,7 @@ const MAY_KNOW_ACTIX: [&str; 18] = [
     "/actor.rs",
     "/messages.rs",
     "/main.rs",
-    "peer-actor/src/chunk_scheduler/observing.rs",
+    "peer-actor/src/chunk_scheduler/watchers.rs",
     "peer-actor/src/file_index/worker.rs",
     "peer-actor/src/mailbox.rs",
     "peer-actor/src/node/",

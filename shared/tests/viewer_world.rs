@@ -106,6 +106,29 @@ fn the_window_ahead_of_a_reader_is_bounded() {
 }
 
 #[test]
+fn the_last_chunk_is_asked_for_again_of_a_lone_source_that_lost_it() {
+    for (size, bytes_per_ms, rtt_ms) in
+        [(5 * MIB, 40, 100), (24 * MIB, 2_500, 2), (24 * MIB, 2_500, 200), (96 * MIB, 50_000, 5)]
+    {
+        let last = leaf_count(size) - 1;
+        let whole = WorldSource::complete(size, bytes_per_ms, rtt_ms);
+        let source = WorldSource { manners: Manners::LosesOnce(last), ..whole.clone() };
+        let took_ms = |source: WorldSource| {
+            let mut world = streaming(size, vec![source]);
+            // Without start-up ranges at its end the last chunk is the last that is asked for.
+            world.viewer.hints(0, vec![(0, 16)], Vec::new());
+            world.viewer.keep_whole(0, true);
+            assert!(world.run(300_000, Viewer::is_complete));
+            (world.now_ms, world.received.values().sum::<u64>())
+        };
+        let (usual_ms, usual_bytes) = took_ms(whole);
+        let (lost_ms, received_bytes) = took_ms(source);
+        assert!(lost_ms < usual_ms + 2_500, "{usual_ms} ms, {lost_ms} ms with the last chunk lost");
+        assert_eq!(received_bytes, usual_bytes, "something came twice");
+    }
+}
+
+#[test]
 fn nothing_is_fetched_beyond_where_a_reader_stops_and_more_once_it_goes_on() {
     let size = 64 * MIB;
     let end_byte = 256 << 10;

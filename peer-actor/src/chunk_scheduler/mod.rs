@@ -15,11 +15,11 @@
 mod actor;
 mod media_source;
 mod messages;
-mod observe;
-mod observing;
 mod outputs;
 mod reader;
 mod stream;
+mod stream_view;
+mod watchers;
 
 pub use actor::{ChunkSchedulerActor, SchedulerRoutes};
 pub use media_source::StreamSource;

@@ -39,7 +39,6 @@ use crate::buffers::Buffer;
 pub struct Content {
     content_id: ContentId,
     size_bytes: u64,
-    name: String,
     is_shared: bool,
     pub(super) files: Files,
     pub(super) held: RwLock<Held>,
@@ -48,7 +47,7 @@ pub struct Content {
     pub(super) is_dirty: RwLock<bool>,
     pub(super) unsynced_bytes: AtomicU64,
     /// What the map claimed when it was loaded: nobody in this process has verified it.
-    pub(super) found: Vec<LeafRange>,
+    pub(super) found: LeafSet,
     used_at_s: AtomicU64,
     /// What must stay while it is open; everything as long as nobody said.
     pub(super) needs: Mutex<Option<Needs>>,
@@ -81,7 +80,6 @@ pub struct Ingested {
 pub(super) struct Parts {
     pub(super) content_id: ContentId,
     pub(super) size_bytes: u64,
-    pub(super) name: String,
     pub(super) files: Files,
     /// `None`: a shared file, all of it.
     pub(super) held: Option<LeafSet>,
@@ -97,9 +95,8 @@ impl Content {
         Self {
             content_id: parts.content_id,
             size_bytes: parts.size_bytes,
-            name: parts.name,
             is_shared: parts.held.is_none(),
-            found: parts.held.as_ref().map(|held| held.runs().collect()).unwrap_or_default(),
+            found: parts.held.clone().unwrap_or_else(|| LeafSet::new(0)),
             files: parts.files,
             held: RwLock::new(parts.held.map_or(Held::All, Held::Some)),
             changes: Changes::new(),
@@ -232,8 +229,8 @@ impl Content {
     }
 
     /// The file name, for people.
-    pub fn name(&self) -> &str {
-        &self.name
+    pub fn name(&self) -> String {
+        self.files.name()
     }
 
     /// Whether it is a shared file, served in place.

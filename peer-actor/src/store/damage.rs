@@ -14,6 +14,7 @@ use tracing::warn;
 use super::{
     content::Content,
     error::{IngestError, ReadChunkError},
+    spare::Struck,
 };
 
 impl Content {
@@ -54,14 +55,37 @@ impl Content {
         ReadChunkError::Altered
     }
 
-    /// Gives up leaves that turned out not to be there; returns how many were claimed.
+    /// Gives up leaves that turned out not to be there; returns how many of them were held.
     pub(super) fn disclaim(&self, leaves: LeafRange) -> u32 {
-        let struck = self.strike(&[leaves]);
-        let lost = struck.as_ref().map_or(leaves.count, |(lost, _)| *lost);
-        if let Err(error) = struck {
+        let Struck { lost_leaves, written, .. } = self.strike(&[leaves]);
+        if let Err(error) = written {
             warn!(content = %self.content_id().short(), %error, "damaged leaves could not be struck from the map");
         }
-        warn!(content = %self.content_id().short(), first = leaves.first, lost, "cached leaves were damaged; given up");
-        lost
+        if lost_leaves > 0 {
+            warn!(content = %self.content_id().short(), first = leaves.first, lost_leaves, "cached leaves were damaged; given up");
+        }
+        lost_leaves
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::spare::tests::{make_map_unwritable, partial},
+        *,
+    };
+
+    #[test]
+    fn only_what_was_held_is_lost_whether_or_not_the_map_can_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, content) = partial(&dir, 10, LeafRange::new(2, 4));
+        let seen = (content.losses(), content.generation());
+        assert_eq!(content.disclaim(LeafRange::new(6, 4)), 0);
+        assert_eq!((content.losses(), content.generation()), seen, "nothing was lost");
+        assert_eq!(content.disclaim(LeafRange::new(0, 3)), 1);
+        make_map_unwritable(&content);
+        assert_eq!(content.disclaim(LeafRange::new(0, 5)), 2);
+        assert_eq!(content.verified_ranges(), [LeafRange::new(5, 1)]);
+        assert_eq!(store.cache_bytes(), shared::limits::LEAF_BYTES);
     }
 }

@@ -14,10 +14,14 @@ use std::{
     },
 };
 
-use shared::{ContentId, LeafSet, content::outboard_bytes, units::leaf_count, wire::ProofPair};
+use shared::{
+    ContentId, LeafSet, content::outboard_bytes, limits::MAX_CONTENT_BYTES, units::leaf_count,
+    wire::ProofPair,
+};
 use tracing::warn;
 
 use super::{
+    content::unix_s,
     handles::Handles,
     map::{BootId, HEADER_BYTES, Header},
 };
@@ -50,7 +54,8 @@ enum Place {
 pub(super) struct Loaded {
     pub(super) header: Header,
     pub(super) held: LeafSet,
-    pub(super) name: String,
+    /// When the map was written last, in seconds since 1970.
+    pub(super) used_at_s: u64,
 }
 
 impl Files {
@@ -79,15 +84,20 @@ impl Files {
 
     /// Reads what the folder of a partial content says; an error of kind `InvalidData` says what is malformed.
     pub(super) fn load(dir: &Path) -> io::Result<Loaded> {
-        let map = fs::read(dir.join(MAP))?;
+        let file = File::open(dir.join(MAP))?;
+        let metadata = file.metadata()?;
+        if metadata.len() > MAX_MAP_BYTES {
+            return Err(malformed("the map is longer than any"));
+        }
+        let mut map = vec![0; metadata.len() as usize];
+        file.read_exact_at(&mut map, 0)?;
         let header = Header::decode(&map).ok_or_else(|| malformed("the map's header is damaged"))?;
         let is_named_so =
             dir.file_name().and_then(OsStr::to_str).is_some_and(|name| name == header.content_id.to_string());
         if !is_named_so {
             return Err(malformed("the map belongs to another content"));
         }
-        let bits = &map[HEADER_BYTES as usize..];
-        let held = LeafSet::from_packed(leaf_count(header.size_bytes), bits)
+        let held = LeafSet::from_packed(leaf_count(header.size_bytes), &map[HEADER_BYTES as usize..])
             .ok_or_else(|| malformed("the map's bits are damaged"))?;
         if fs::metadata(dir.join(BYTES))?.len() != header.size_bytes {
             return Err(malformed("the bytes have another length"));
@@ -95,8 +105,7 @@ impl Files {
         if fs::metadata(dir.join(TREE))?.len() != outboard_bytes(header.size_bytes) {
             return Err(malformed("the tree has another length"));
         }
-        let name = fs::read(dir.join(NAME)).unwrap_or_default();
-        Ok(Loaded { header, held, name: String::from_utf8_lossy(&name).into_owned() })
+        Ok(Loaded { header, held, used_at_s: metadata.modified().map_or(0, unix_s) })
     }
 
     /// Where the bytes are.
@@ -104,6 +113,18 @@ impl Files {
         match &self.place {
             Place::Shared { path, .. } => path.clone(),
             Place::Partial { dir } => dir.join(BYTES),
+        }
+    }
+
+    /// The file name, for people; nothing else needs it, so it is read when somebody asks.
+    pub(super) fn name(&self) -> String {
+        match &self.place {
+            Place::Shared { path, .. } => {
+                path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+            }
+            Place::Partial { dir } => {
+                String::from_utf8_lossy(&fs::read(dir.join(NAME)).unwrap_or_default()).into_owned()
+            }
         }
     }
 
@@ -252,18 +273,31 @@ pub(super) fn boot_id() -> BootId {
     boot
 }
 
-/// Clears what an interrupted creation or deletion left behind, and what was set aside before.
-pub(super) fn sweep(cache_dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(cache_dir)? {
-        let path = entry?.path();
-        let ends = |extension: &str| path.extension().is_some_and(|end| end == extension);
-        if (ends(NEW_EXTENSION) || ends(OLD_EXTENSION) || ends(DAMAGED_EXTENSION))
-            && let Err(error) = remove_dir(&path)
-        {
+/// Whether an interrupted creation or deletion left it behind, or it was set aside at an earlier start.
+pub(super) fn is_left_over(path: &Path) -> bool {
+    let is_extension =
+        |end: &OsStr| [NEW_EXTENSION, OLD_EXTENSION, DAMAGED_EXTENSION].iter().any(|it| end == *it);
+    path.extension().is_some_and(is_extension)
+}
+
+/// Moves what was left over into one folder, so that its places are free at once and deleting it can take its time.
+pub(super) fn doom_left_overs(cache_dir: &Path, left_over: &[PathBuf]) -> Option<Doomed> {
+    if left_over.is_empty() {
+        return None;
+    }
+    let unused = (0_u64..).map(|number| cache_dir.join(format!("left-{number}.{OLD_EXTENSION}")));
+    let doomed = unused.into_iter().find(|dir| !dir.exists())?;
+    if let Err(error) = fs::create_dir(&doomed) {
+        warn!(path = %doomed.display(), %error, "left-over cache folders cannot be removed");
+        return None;
+    }
+    for path in left_over {
+        let moved = path.file_name().map_or(Ok(()), |name| fs::rename(path, doomed.join(name)));
+        if let Err(error) = moved {
             warn!(path = %path.display(), %error, "left-over cache folder cannot be removed");
         }
     }
-    Ok(())
+    Some(Doomed(doomed))
 }
 
 /// Puts a folder that makes no sense out of the way; it stays until the next start, for whoever wants to look.
@@ -303,6 +337,9 @@ fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+/// The length of the map of the largest content.
+const MAX_MAP_BYTES: u64 = HEADER_BYTES + leaf_count(MAX_CONTENT_BYTES).div_ceil(8) as u64;
 
 const BYTES: &str = "bytes";
 const TREE: &str = "tree";

@@ -36,6 +36,7 @@ mod export;
 mod files;
 mod handles;
 mod ledger;
+mod loading;
 pub mod map;
 mod recheck;
 mod spare;

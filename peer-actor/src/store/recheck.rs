@@ -5,7 +5,7 @@
 use std::io;
 
 use shared::{
-    LeafRange,
+    LeafRange, LeafSet,
     content::{chunk_at, path_to},
     limits::MAX_CHUNK_LEAVES,
 };
@@ -15,7 +15,7 @@ use super::content::Content;
 impl Content {
     /// Reads and verifies every claimed leaf; gives up those that fail. Returns how many were given up.
     pub(super) fn recheck(&self) -> io::Result<u32> {
-        self.recheck_runs(&self.verified_ranges())
+        self.recheck_runs(&self.verified())
     }
 
     /// The same for what was there when the content was loaded.
@@ -23,10 +23,9 @@ impl Content {
         self.recheck_runs(&self.found)
     }
 
-    fn recheck_runs(&self, runs: &[LeafRange]) -> io::Result<u32> {
+    fn recheck_runs(&self, claimed: &LeafSet) -> io::Result<u32> {
         let mut lost = 0;
-        for run in runs {
-            let run = *run;
+        for run in claimed.runs() {
             let mut leaf = run.first;
             while leaf < run.end() {
                 let chunk = self.largest_chunk(leaf, run);

@@ -20,7 +20,7 @@ use tracing::{debug, info, warn};
 use super::{
     content::{Content, Parts, unix_s},
     error::StoreError,
-    files::{Doomed, Files, Loaded, Outboard, boot_id, set_aside, sweep},
+    files::{Doomed, Files, Outboard, boot_id, set_aside},
     handles::Handles,
     ledger::Ledger,
     map::BootId,
@@ -53,16 +53,16 @@ pub struct StoreConfig {
 pub struct Store(Arc<Inner>);
 
 pub(super) struct Inner {
-    cache_dir: PathBuf,
-    table: RwLock<Table>,
+    pub(super) cache_dir: PathBuf,
+    pub(super) table: RwLock<Table>,
     /// Held while contents from another boot are verified, and by whoever needs one of them.
     rechecking: Mutex<()>,
     /// Held while room is made.
     evicting: Mutex<()>,
     on_altered: RwLock<Option<AlteredHook>>,
-    ledger: Arc<Ledger>,
-    handles: Arc<Handles>,
-    boot: BootId,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) handles: Arc<Handles>,
+    pub(super) boot: BootId,
     this: Weak<Self>,
     /// Dropped with the store, which ends the sync thread.
     _stop_sync: mpsc::SyncSender<()>,
@@ -73,21 +73,21 @@ pub(super) struct Inner {
 type AlteredHook = Box<dyn Fn(ContentId) + Send + Sync>;
 
 #[derive(Debug, Default)]
-struct Table {
+pub(super) struct Table {
     shared: BTreeMap<ContentId, Arc<Content>>,
-    partial: BTreeMap<ContentId, Arc<Content>>,
+    pub(super) partial: BTreeMap<ContentId, Arc<Content>>,
     /// Partial contents that are not believed until they are verified.
-    suspects: BTreeMap<ContentId, Arc<Content>>,
+    pub(super) suspects: BTreeMap<ContentId, Arc<Content>>,
 }
 
 impl Store {
-    /// Opens the cache: loads every map, sets aside what is malformed, and verifies in the background what the machine died with.
+    /// Opens the cache: loads every map and sets aside what is malformed. What was left over is deleted, and what the machine died with is
+    /// verified, in the background.
     pub fn open(config: StoreConfig) -> Result<Self, StoreError> {
         let StoreConfig { cache_dir, quota_bytes } = config;
         let folder_error = |error| StoreError::Folder { path: cache_dir.clone(), error };
         fs::create_dir_all(&cache_dir).map_err(folder_error)?;
         let lock = lock_folder(&cache_dir)?;
-        sweep(&cache_dir).map_err(folder_error)?;
         let (stop_sync, stopped) = mpsc::sync_channel(1);
         let inner = Arc::new_cyclic(|this| Inner {
             cache_dir: cache_dir.clone(),
@@ -102,10 +102,10 @@ impl Store {
             _stop_sync: stop_sync,
             _lock: lock,
         });
-        inner.load_all().map_err(folder_error)?;
+        let left_over = inner.load_all().map_err(folder_error)?;
         let weak = Arc::downgrade(&inner);
         let keeper = thread::Builder::new().name("store-keeper".to_owned());
-        keeper.spawn(move || keep(&weak, &stopped)).map_err(StoreError::Io)?;
+        keeper.spawn(move || keep(&weak, left_over, &stopped)).map_err(StoreError::Io)?;
         Ok(Self(inner))
     }
 
@@ -123,9 +123,8 @@ impl Store {
         if expected != got {
             return Err(StoreError::BadOutboard { expected, got });
         }
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let files = Files::shared(path, outboard, Arc::clone(&self.0.handles));
-        let content = Arc::new(self.0.content(content_id, size_bytes, name, files, None, false, 0));
+        let content = Arc::new(self.0.content(content_id, size_bytes, files, None, false, 0));
         let replaced = write(&self.0.table).shared.insert(content_id, Arc::clone(&content));
         if let Some(old) = replaced {
             old.retire();
@@ -180,8 +179,7 @@ impl Store {
         let files = Files::partial(dir, Arc::clone(&self.0.handles));
         let held = Some(LeafSet::new(leaf_count(size_bytes)));
         let now = unix_s(SystemTime::now());
-        let content =
-            Arc::new(self.0.content(content_id, size_bytes, name.to_owned(), files, held, false, now));
+        let content = Arc::new(self.0.content(content_id, size_bytes, files, held, false, now));
         table.partial.insert(content_id, Arc::clone(&content));
         drop(table);
         delete_all(doomed);
@@ -241,69 +239,17 @@ impl Store {
 }
 
 impl Inner {
-    fn load_all(&self) -> io::Result<()> {
-        let mut count = 0_usize;
-        for entry in fs::read_dir(&self.cache_dir)? {
-            let entry = entry?;
-            let Some(content_id) = entry.file_name().to_str().and_then(|name| name.parse::<ContentId>().ok())
-            else {
-                continue;
-            };
-            match self.load(&entry.path(), content_id) {
-                Ok(()) => count += 1,
-                Err(error) => {
-                    warn!(content = %content_id.short(), %error, "cached content makes no sense; set aside");
-                    if let Err(error) = set_aside(&entry.path()) {
-                        warn!(content = %content_id.short(), %error, "and could not be moved away");
-                    }
-                }
-            }
-        }
-        debug!(count, bytes = self.ledger.used_bytes(), "cache loaded");
-        Ok(())
-    }
-
-    fn load(&self, dir: &Path, content_id: ContentId) -> io::Result<()> {
-        let Loaded { header, held, name } = Files::load(dir)?;
-        let used_at = fs::metadata(dir.join("map"))?.modified().map_or(0, unix_s);
-        let is_suspect = header.dirty && (header.boot != self.boot || self.boot == [0; 16]);
-        let files = Files::partial(dir.to_owned(), Arc::clone(&self.handles));
-        let content =
-            self.content(content_id, header.size_bytes, name, files, Some(held), header.dirty, used_at);
-        self.ledger.add(content.verified_bytes());
-        let mut table = write(&self.table);
-        let part = if is_suspect { &mut table.suspects } else { &mut table.partial };
-        part.insert(content_id, Arc::new(content));
-        Ok(())
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is another fact of a new content, named by the struct they fill"
-    )]
-    fn content(
+    pub(super) fn content(
         &self,
         content_id: ContentId,
         size_bytes: u64,
-        name: String,
         files: Files,
         held: Option<LeafSet>,
         is_dirty: bool,
         used_at_s: u64,
     ) -> Content {
         let (ledger, store, boot) = (Arc::clone(&self.ledger), self.this.clone(), self.boot);
-        Content::new(Parts {
-            content_id,
-            size_bytes,
-            name,
-            files,
-            held,
-            is_dirty,
-            used_at_s,
-            ledger,
-            store,
-            boot,
-        })
+        Content::new(Parts { content_id, size_bytes, files, held, is_dirty, used_at_s, ledger, store, boot })
     }
 
     /// Verifies a content from another boot, or waits until that is done, so that it can be used.
@@ -449,8 +395,9 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// The store's own thread: verifies suspects, then syncs now and then, until the store is dropped.
-fn keep(store: &Weak<Inner>, stopped: &mpsc::Receiver<()>) {
+/// The store's own thread: deletes what was left over, verifies suspects, then syncs now and then, until the store is dropped.
+fn keep(store: &Weak<Inner>, left_over: Option<Doomed>, stopped: &mpsc::Receiver<()>) {
+    delete_all(left_over);
     if let Some(store) = store.upgrade() {
         store.settle_all();
     }

@@ -16,7 +16,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use peer_actor::store::{IngestError, ReadChunkError, Store, StoreConfig, StoreError};
@@ -308,6 +308,29 @@ fn a_malformed_content_is_set_aside_and_the_others_stay() {
     assert_eq!(ids, kept);
     for sample in &samples {
         assert_eq!(sample::read_all(&sample.fetch_into(&store)), sample.bytes);
+    }
+}
+
+#[test]
+fn what_was_left_over_is_out_of_the_way_at_once_and_deleted_soon() {
+    let dir = TempDir::new().unwrap();
+    let sample = Sample::of(MIB, 3);
+    let ends = ["new", "0.old", "damaged"].map(|end| format!("{}.{end}", sample.id));
+    // An earlier start may have died while it deleted.
+    let left_over = ends.into_iter().chain(["left-0.old".to_owned()]);
+    let left_over: Vec<_> = left_over.map(|name| dir.path().join(name)).collect();
+    for folder in &left_over {
+        fs::create_dir_all(folder.join("inside")).unwrap();
+    }
+    let store = open(&dir, 100 * MIB);
+    assert!(left_over.iter().all(|folder| !folder.exists()), "in the way");
+    let content = sample.fetch_into(&store);
+    assert_eq!(sample::read_all(&content), sample.bytes);
+    let began = Instant::now();
+    // The content and the lock.
+    while fs::read_dir(dir.path()).unwrap().count() > 2 {
+        assert!(began.elapsed() < Duration::from_secs(10), "left over for good");
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -12,7 +12,7 @@ use shared::{
         RequestIds,
         viewer::{Arrival, SourceId, SourceTraits, Viewer, ViewerConfig, ViewerOutput},
     },
-    units::leaf_count,
+    units::{LeafIndex, leaf_count},
     wire::{PathKind, RefuseReason, RequestId},
 };
 
@@ -31,6 +31,8 @@ pub(crate) enum Manners {
     Boaster,
     /// Is gone at this time.
     DiesAt(u64),
+    /// Sends everything, but the first chunk that holds this leaf is lost on its way.
+    LosesOnce(LeafIndex),
 }
 
 /// One source of the world.
@@ -103,6 +105,7 @@ struct Served {
     queue: Vec<Queued>,
     sending: Option<Queued>,
     answered: u32,
+    has_lost: bool,
     is_up: bool,
 }
 
@@ -151,7 +154,14 @@ impl World {
             if let Manners::DiesAt(at_ms) = source.manners {
                 world.schedule(at_ms, id, Event::Die);
             }
-            let served = Served { source, queue: Vec::new(), sending: None, answered: 0, is_up: false };
+            let served = Served {
+                source,
+                queue: Vec::new(),
+                sending: None,
+                answered: 0,
+                has_lost: false,
+                is_up: false,
+            };
             world.sources.insert(id, served);
         }
         world
@@ -244,7 +254,8 @@ impl World {
                     | Manners::Liar(_)
                     | Manners::Busy(_)
                     | Manners::Boaster
-                    | Manners::DiesAt(_) => lacks.then_some(RefuseReason::NotHere),
+                    | Manners::DiesAt(_)
+                    | Manners::LosesOnce(_) => lacks.then_some(RefuseReason::NotHere),
                 };
                 match reason {
                     Some(reason) => self.after_half_trip(id, Event::Refused { id: request, reason }),
@@ -270,7 +281,12 @@ impl World {
                 served.answered += 1;
                 let is_good =
                     !matches!(served.source.manners, Manners::Liar(every) if served.answered % every == 0);
-                self.after_half_trip(id, Event::Arrived { id: sent.id, leaves: sent.leaves, is_good });
+                let is_lost = !served.has_lost
+                    && matches!(served.source.manners, Manners::LosesOnce(leaf) if sent.leaves.contains(leaf));
+                served.has_lost |= is_lost;
+                if !is_lost {
+                    self.after_half_trip(id, Event::Arrived { id: sent.id, leaves: sent.leaves, is_good });
+                }
                 self.start_sending(id);
             }
             Event::Arrived { id: request, leaves, is_good } => self.arrive(id, request, leaves, is_good),

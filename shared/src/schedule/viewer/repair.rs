@@ -29,6 +29,9 @@ const ASK_FIRST_SLACK_MS: f64 = 2_000.0;
 /// How long a source may take to say that it gives a request up.
 const LEAVE_PATIENCE_MS: u64 = 1_000;
 const MAX_BACK_OFF: u8 = 6;
+/// The only request that is out at a source nobody can stand in for is asked again after so much more silence than is usual; twice as long
+/// after each time.
+const ALONE_LOST_AFTER_MS: u64 = 1_000;
 /// A request this old at a source that delivers other things is lost.
 const LOST_AFTER_MS: u64 = 10_000;
 /// What was asked of a source that never delivered moves after so long, begun or not.
@@ -69,6 +72,7 @@ impl Viewer {
         let scarce = self.scarce_origin();
         if scarce.is_none() {
             self.relieve_the_origin(&mut asks);
+            self.ask_again_for_the_last(&mut asks);
         }
         for (_, id) in late {
             let Some(flight) = self.flights.get(id).copied() else { continue };
@@ -163,6 +167,41 @@ impl Viewer {
         self.cancel(lost);
     }
 
+    /// A source that lost a chunk goes on with the next, and repair has time. Behind the last chunk nothing comes, and a lone source would be
+    /// found silent only after seconds.
+    fn ask_again_for_the_last(&mut self, asks: &mut Asks) {
+        let lost: Vec<(RequestId, Flight)> = self
+            .flights
+            .iter()
+            .filter(|(id, flight)| self.is_lost_alone(*id, flight))
+            .map(|(id, flight)| (id, *flight))
+            .collect();
+        for (id, flight) in lost {
+            if self.may_come_twice(flight.bytes) {
+                self.tally.hedged_bytes += flight.bytes;
+                self.take_to(flight.source, flight.expected_ms as f64, id, &flight, asks);
+            }
+        }
+    }
+
+    fn is_lost_alone(&self, id: RequestId, flight: &Flight) -> bool {
+        let Some(source) = self.sources.get(&flight.source) else { return false };
+        let patience_ms =
+            (ALONE_LOST_AFTER_MS << self.back_off(flight)) + source.aged_backlog_ms(self.now_ms);
+        source.outstanding() == 1
+            && source.is_proven()
+            && source.is_usable(self.now_ms)
+            && source.suspicious_ms(self.now_ms) > patience_ms
+            && flight.leaving_since_ms.is_none()
+            && !self.has_alternative(flight.source, id)
+    }
+
+    /// Whether bytes that were asked for may be asked for once more, though both may come.
+    const fn may_come_twice(&self, bytes: u64) -> bool {
+        let budget = self.tally.received_bytes / HEDGE_SHARE + HEDGE_FREE_BYTES;
+        self.tally.hedged_bytes + bytes <= budget
+    }
+
     /// Asks a second source for what a reader needs very soon and is late.
     fn hedge(&mut self, id: RequestId, flight: &Flight, asks: &mut Asks) {
         let waited_ms = self.now_ms.saturating_sub(flight.sent_ms);
@@ -170,8 +209,7 @@ impl Viewer {
         let patience_ms = if is_proven { flight.expected_ms * 3 / 2 } else { 0 };
         let is_late = waited_ms >= patience_ms.max(HEDGE_AFTER_MS);
         let is_urgent = flight.deadline_ms < self.now_ms + HEDGE_SLACK_MS;
-        let budget = self.tally.received_bytes / HEDGE_SHARE + HEDGE_FREE_BYTES;
-        if flight.hedged || !is_late || !is_urgent || self.tally.hedged_bytes + flight.bytes > budget {
+        if flight.hedged || !is_late || !is_urgent || !self.may_come_twice(flight.bytes) {
             return;
         }
         let Some((ms, other)) = self.best_other(flight, false, None) else { return };
