@@ -178,6 +178,13 @@ impl Uploader {
         self.pump(now_ms);
     }
 
+    /// Which links are idlers: neighbours that do not serve what they announce. The others are none, or none any more.
+    pub fn idlers(&mut self, is_idler: impl Fn(LinkId) -> bool) {
+        for (id, link) in &mut self.links {
+            link.is_idler = is_idler(*id);
+        }
+    }
+
     /// Whether the link is known.
     pub fn knows(&self, link: LinkId) -> bool {
         self.links.contains_key(&link)
@@ -237,6 +244,7 @@ impl Uploader {
             if epoch < state.oldest_epoch(&content_id) || state.has_request(chunk.id) {
                 continue;
             }
+            self.origin.wants(link, &content_id, chunk.leaves);
             state.queue.push(Queued {
                 id: chunk.id,
                 content_id,
@@ -304,7 +312,7 @@ impl Uploader {
             state.handed(now_ms, reading.bytes);
         } else {
             state.sent_bytes -= reading.bytes;
-            state.served_bytes = state.served_bytes.saturating_sub(reading.bytes);
+            state.served_bytes = state.served_bytes.saturating_sub(reading.charged_bytes);
             self.limit.give_back(reading.bytes);
             self.origin.unsent(link, &reading.content_id, reading.leaves);
             if let (Some(reason), false) = (failed, reading.is_void) {
