@@ -4,7 +4,7 @@
 //! rather than all at once, and no more is on its way than the uplink carries in a twentieth of a second and two round trips: on a slow
 //! uplink that is one or two small chunks, on a fast one megabytes (`pace`). What is on its way is what viewers have not said to have
 //! received: a socket that has taken something says nothing, because kernels and shapers hold more than a slow link carries in a second.
-//! Among the links with the least service the earliest deadline goes first.
+//! Among the links with the least service the earliest deadline goes first; who gives nothing counts as if it needed everything later.
 //!
 //! Who has a content from the start is a *seed* of it, and what it sends first matters more: `origin` has its order, and answers tokens.
 //!

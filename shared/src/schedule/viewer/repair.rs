@@ -116,6 +116,7 @@ impl Viewer {
         for id in silent {
             if let Some(source) = self.sources.get_mut(&id) {
                 source.snub(now_ms);
+                source.asked_in_vain(now_ms);
             }
             let ids = self
                 .flights

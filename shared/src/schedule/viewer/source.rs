@@ -260,10 +260,10 @@ impl Source {
         self.snubbed_until_ms.is_some()
     }
 
-    /// Whether it gives nothing: it was asked for what it announced, again and again, and has never served any of it. Near the limit an
-    /// honest peer is silent for seconds too, but not for ever.
+    /// Whether it gives nothing: a peer that was asked for what it announced, again and again, and has never served any of it. Near the limit
+    /// an honest one is silent for seconds too, but not every time.
     pub(super) const fn is_idler(&self) -> bool {
-        self.is_snubbed() && !self.is_proven()
+        self.failures >= FAILURES && !self.is_proven() && !self.traits.is_origin
     }
 
     /// Whether it may be asked for anything now.
