@@ -54,6 +54,31 @@ fn uplinks_of_a_tenth_of_others_do_not_hold_a_crowd_up() {
     good(&simulate(&unequal, 1));
 }
 
+/// Two of eight say that they have everything, to the origin too, and send nothing: at first every chunk is asked of them. Where they are
+/// believed, the others stall a third of the time.
+#[test]
+fn those_who_give_lose_little_to_forgers() {
+    let mut forgers = named("forgers");
+    forgers.rate = scenario::Rate::OfMax(0.8);
+    for seed in 1..=3 {
+        let report = simulate(&forgers, seed);
+        assert!(report.finished == 8 && report.givers_stalled_percent < 4.0, "{report}");
+    }
+}
+
+/// Where there is not enough for all, those who give nothing stall about as much as the others. If they were served alike they would stall
+/// half as much, since they lose nothing to the requests that they leave unanswered.
+#[test]
+fn a_shortage_does_not_spare_those_who_give_nothing() {
+    let mut riders = named("secret-free-riders");
+    riders.rate = scenario::Rate::OfMax(1.0);
+    let reports: Vec<Report> = (1..=4).map(|seed| simulate(&riders, seed)).collect();
+    let mean = |of: fn(&Report) -> f64| reports.iter().map(of).sum::<f64>() / reports.len() as f64;
+    let givers = mean(|report| report.givers_stalled_percent);
+    let takers = mean(|report| report.riders_stalled_percent);
+    assert!(givers < 1.4 * takers, "those who give stalled {givers:.1} %, the others {takers:.1} %");
+}
+
 /// Films that one seed alone has are played as well as those that two have, for the tracker tells those with a choice to leave that seed
 /// alone. Without, some begin minutes late.
 #[test]

@@ -93,6 +93,49 @@ fn two_greedy_links_share_alike_whatever_deadlines_they_claim() {
 }
 
 #[test]
+fn what_gives_nothing_is_served_as_if_it_were_needed_four_seconds_later() {
+    for (is_idler, expected) in [(false, [31, 11, 12, 21]), (true, [11, 12, 31, 21])] {
+        let mut uploader = uploader(0);
+        uploader.idlers(|link| is_idler && link == 3);
+        // Nothing is granted yet, so all of it waits.
+        ask(&mut uploader, 1, 11, 0, 1, 900);
+        ask(&mut uploader, 1, 12, 1, 1, 3_900);
+        ask(&mut uploader, 2, 21, 2, 1, 4_200);
+        ask(&mut uploader, 3, 31, 3, 1, 0);
+        uploader.credit(0, 4, u64::MAX);
+        ask(&mut uploader, 4, 41, 0, 64, 0);
+        assert_eq!(served(&mut uploader), [(4, 41)]);
+        (1..=3).for_each(|link| uploader.credit(0, link, u64::MAX));
+        assert!(uploader.read_done(0, 4, 41, None));
+        uploader.received(200, 4, 64 * LEAF_BYTES, 200);
+        assert_eq!(served(&mut uploader).into_iter().map(|(_, id)| id).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn what_gives_nothing_is_left_a_quarter_of_a_share() {
+    let mut world = World::new(uploader(0), 1_000);
+    world.uploader.idlers(|link| link == 3);
+    for link in 1..=3 {
+        world.uploader.credit(0, link, u64::MAX);
+        for n in 0..1_000 {
+            // Even where it claims that all of it is late.
+            let deadline_ms = if link == 3 { i32::MIN } else { 60_000 };
+            ask(&mut world.uploader, link, link as u32 * 10_000 + n, n * 2, 2, deadline_ms);
+        }
+    }
+    world.run_until(20_000);
+    let share = world.sent[&3] as f64 / world.sent_bytes() as f64;
+    assert!((0.08..0.14).contains(&share), "{share:.3} of an uplink that two who give want whole");
+    // Once they want no more, it has all there is.
+    world.uploader.closed(20_000, 1, CONTENT);
+    world.uploader.closed(20_000, 2, CONTENT);
+    let before = world.sent[&3];
+    world.run_until(25_000);
+    assert!(world.sent[&3] - before > 4_500_000, "{}", world.sent[&3] - before);
+}
+
+#[test]
 fn a_link_that_receives_nothing_costs_the_others_nothing() {
     let mut world = World::new(uploader(0), 10_000);
     world.jammed.insert(1);
@@ -190,8 +233,10 @@ proptest! {
     fn every_live_request_is_served_in_the_end(
         requests in prop::collection::vec((1u64..5, 0u32..1_000, 0u32..4, any::<i32>()), 1..200),
         bytes_per_ms in 20u64..50_000,
+        idlers in prop::collection::btree_set(1u64..5, 0..5),
     ) {
         let mut world = World::new(uploader(0), bytes_per_ms);
+        world.uploader.idlers(|link| idlers.contains(&link));
         let mut expected = 0;
         for (id, (link, at, log, deadline_ms)) in requests.into_iter().enumerate() {
             world.uploader.credit(0, link, u64::MAX);

@@ -192,6 +192,47 @@ fn a_silent_source_costs_little() {
 }
 
 #[test]
+fn whoever_has_nothing_of_what_it_announces_is_found_out_and_asked_now_and_then_only() {
+    let size = 30 * MIB;
+    let forger = WorldSource {
+        manners: Manners::Boaster,
+        have: LeafSet::new(leaf_count(size)),
+        ..WorldSource::complete(size, 10_000, 20)
+    };
+    let honest = || WorldSource::complete(size, 600, 20);
+    let mut world = streaming(size, vec![forger, honest(), honest()]);
+    let played = world.play(1, 0, RATE_BPS, 40_000);
+    assert!(played.is_smooth(2_000), "{played:?}");
+    assert_eq!(world.viewer.idlers().collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn whoever_serves_again_is_believed_again() {
+    let size = 30 * MIB;
+    let mut viewer = Viewer::new(World::config(size, RATE_BPS, 1), LeafSet::new(leaf_count(size)));
+    let traits =
+        SourceTraits { is_origin: false, path: PathKind::Direct, rate_hint_bps: 0, rtt_hint_us: 20_000 };
+    viewer.source_joined(0, 1, traits);
+    viewer.reader_moved(0, 1, 0, true);
+    let mut has_served = false;
+    for now_ms in (0..30_000).step_by(100) {
+        viewer.have(now_ms, 1, false, false, &[LeafRange::new(0, 64)], 0);
+        viewer.handle_timeout(now_ms);
+        while viewer.poll_output().is_some() {}
+        let Some((id, _, asked)) = viewer.in_flight().next() else { continue };
+        if viewer.idlers().count() == 0 {
+            viewer.refused(now_ms, 1, id, RefuseReason::NotHere);
+        } else {
+            viewer.data_arrived(now_ms, 1, id, asked, asked.len_bytes(size));
+            has_served = true;
+            break;
+        }
+    }
+    assert!(has_served, "it was not found out");
+    assert_eq!(viewer.idlers().count(), 0);
+}
+
+#[test]
 fn a_liar_is_banned_after_one_chunk_and_nothing_is_lost() {
     let size = 20 * MIB;
     let liar = WorldSource { manners: Manners::Liar(3), ..WorldSource::complete(size, 5_000, 10) };

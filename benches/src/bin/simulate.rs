@@ -127,14 +127,24 @@ fn parse(arguments: &mut Vec<String>) -> anyhow::Result<Arguments> {
 fn summary(reports: &[Report]) -> String {
     let mean = |of: fn(&Report) -> f64| reports.iter().map(of).sum::<f64>() / reports.len() as f64;
     let worst = |of: fn(&Report) -> f64| reports.iter().map(of).fold(0.0, f64::max);
+    let apart = if reports.iter().any(|report| report.riders > 0) {
+        format!(
+            ", those who upload {:.2} %, those who do not {:.2} %",
+            mean(|report| report.givers_stalled_percent),
+            mean(|report| report.riders_stalled_percent)
+        )
+    } else {
+        String::new()
+    };
     format!(
-        "{} x{} ({:.2} r_max): stalled {:.2} % (worst seed {:.2}, worst viewer {:.1}); start {:.2} / {:.2} s; seek {:.2} / {:.2} s; origin {:.2} copies; received {:.3} (worst {:.3}); control {:.1} %; Jain {:.2}; failed {}",
+        "{} x{} ({:.2} r_max): stalled {:.2} % (worst seed {:.2}, worst viewer {:.1}){}; start {:.2} / {:.2} s; seek {:.2} / {:.2} s; origin {:.2} copies; received {:.3} (worst {:.3}); control {:.1} %; Jain {:.2}; failed {}",
         reports[0].scenario,
         reports.len(),
         mean(|report| report.load),
         mean(|report| report.stalled_percent),
         worst(|report| report.stalled_percent),
         worst(|report| report.stalled_worst_percent),
+        apart,
         mean(|report| report.start_median_s),
         worst(|report| report.start_worst_s),
         mean(|report| report.seek_median_s),

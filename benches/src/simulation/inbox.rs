@@ -8,12 +8,13 @@ use shared::{
         uploader::LinkId,
         viewer::{Arrival, ChunkRequest, Viewer},
     },
-    wire::WantedChunk,
+    wire::{RefuseReason, WantedChunk},
 };
 
 use super::{
     events::Event,
     node::Message,
+    scenario::Role,
     world::{CONTENT, World, content_of},
 };
 
@@ -103,6 +104,9 @@ impl World {
         for chunk in chunks {
             let node = &mut self.nodes[n as usize];
             if !node.spec.uploads() {
+                if node.spec.role == Some(Role::Forger { refuses: true }) {
+                    self.send(n, from, Message::Refuse { id: chunk.id, reason: RefuseReason::NotHere });
+                }
                 continue;
             }
             if node.held().is_none_or(|held| held.contains(chunk.leaves)) {

@@ -134,6 +134,7 @@ impl World {
         node.announcer.subscribe(other.into(), CONTENT);
         let (complete, ranges): (bool, Rc<[LeafRange]>) = match node.held() {
             None => (true, Rc::from([])),
+            Some(_) if node.spec.forges() => (true, Rc::from([])),
             Some(held) => (false, held.runs().collect()),
         };
         let backlog_ms = node.uploader.backlog_ms();

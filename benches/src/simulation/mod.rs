@@ -12,7 +12,7 @@
 //! Not modelled: hashing and disks, packet loss and its recovery, other traffic, a variable bitrate.
 //!
 //! An oracle that shares nothing with the cores keeps its own books (`ledger`) and checks each event. Scenarios are data
-//! (`scenario`, `library`); a run gives a [`Report`].
+//! (`scenario`, `library`, `riders`); a run gives a [`Report`].
 
 mod cast;
 mod events;
@@ -23,6 +23,7 @@ mod membership;
 mod node;
 mod player;
 mod report;
+mod riders;
 pub mod scenario;
 mod tracker;
 mod uplink;

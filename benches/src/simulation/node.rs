@@ -1,6 +1,9 @@
 //! One simulated node: the real cores, its links and its player.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use shared::{
     LeafRange, LeafSet,
@@ -19,6 +22,8 @@ use super::{ledger::Ledger, player::Player, scenario::Role, uplink::Uplink};
 /// Ethernet, IPv4 and TCP with timestamps, and what one segment carries on an Ethernet.
 const HEADER_BYTES: u64 = 66;
 const SEGMENT_BYTES: u64 = 1_448;
+/// How often a node's uploader is told who gives nothing.
+const IDLERS_EACH_MS: u64 = 100;
 
 /// A frame between two nodes. Its bytes are what the wire would carry.
 #[derive(Debug, Clone)]
@@ -101,12 +106,17 @@ impl NodeSpec {
     }
 
     pub(super) const fn is_viewer(&self) -> bool {
-        matches!(self.role, Some(Role::Viewer | Role::Downloader | Role::FreeRider | Role::SecretFreeRider))
+        !matches!(self.role, None | Some(Role::Seed))
+    }
+
+    /// Whether it says that it has everything.
+    pub(super) const fn forges(&self) -> bool {
+        matches!(self.role, Some(Role::Forger { .. }))
     }
 
     /// Whether it sends what it has.
     pub(super) const fn uploads(&self) -> bool {
-        !matches!(self.role, Some(Role::FreeRider | Role::SecretFreeRider))
+        !matches!(self.role, Some(Role::FreeRider | Role::SecretFreeRider | Role::Forger { .. }))
     }
 }
 
@@ -135,6 +145,7 @@ pub(super) struct Node {
     /// When it is woken next, and when its player looks next.
     pub(super) wake_us: Option<u64>,
     pub(super) look_us: Option<u64>,
+    pub(super) told_idlers_ms: u64,
     pub(super) ledger: Ledger,
 }
 
@@ -159,6 +170,7 @@ impl Node {
             longest_wait_us: 0,
             wake_us: None,
             look_us: None,
+            told_idlers_ms: 0,
             ledger: Ledger::default(),
         }
     }
@@ -175,6 +187,17 @@ impl Node {
         };
         self.viewer = Some(Viewer::new(config, LeafSet::new(content.leaf_count)));
         self.ledger.open(content.leaf_count);
+    }
+
+    /// Its uploader is told now and then who gives nothing, as a real node's is.
+    pub(super) fn tell_idlers(&mut self, now_ms: u64) {
+        let Some(viewer) = self.viewer.as_ref().filter(|_| now_ms >= self.told_idlers_ms + IDLERS_EACH_MS)
+        else {
+            return;
+        };
+        self.told_idlers_ms = now_ms;
+        let idlers: BTreeSet<u32> = viewer.idlers().collect();
+        self.uploader.idlers(|link| idlers.contains(&(link as u32)));
     }
 
     /// What it holds; none if that is everything.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use shared::schedule::viewer::Viewer;
 
-use super::{node::Node, scenario::Scenario, world::World};
+use super::{node::Node, player::Player, scenario::Scenario, world::World};
 
 /// Longer than this nobody waits without being given anything while a neighbour has what it needs: whatever was asked in vain, of the
 /// vanished or the silent, is moved before.
@@ -32,6 +32,12 @@ pub struct Report {
     pub start_worst_s: f64,
     /// Stalled over stalled and played time of all viewers.
     pub stalled_percent: f64,
+    /// The same of those that upload.
+    pub givers_stalled_percent: f64,
+    /// The same of those that do not.
+    pub riders_stalled_percent: f64,
+    /// How many those are.
+    pub riders: usize,
     /// The same of the viewer that was worst off.
     pub stalled_worst_percent: f64,
     /// The longest that a viewer which waited for bytes was given none, though somebody it was linked to could have sent them.
@@ -84,13 +90,11 @@ impl Report {
         let mut seeks: Vec<f64> =
             players().flat_map(|player| player.played.seeks_us.iter().copied()).map(seconds).collect();
         seeks.sort_by(f64::total_cmp);
-        let (mut stalled_s, mut stood_s, mut worst) = (0.0, 0.0, 0.0f64);
-        for player in players() {
-            let stalled = seconds(player.played.stalled_us);
-            let all = stalled + seconds(player.played_us(world.now_us));
-            (stalled_s, stood_s) = (stalled_s + stalled, stood_s + all);
-            worst = worst.max(percent(stalled, all));
-        }
+        let stalled_among = |is_meant: fn(&Node) -> bool| {
+            let among = viewers.iter().filter(|node| is_meant(node)).filter_map(|node| node.player.as_ref());
+            Stalled::of(among, world.now_us)
+        };
+        let stalled = stalled_among(|_| true);
         let received: u64 = viewers.iter().map(|node| node.ledger.received_bytes).sum();
         let held: u64 = viewers.iter().filter_map(|node| node.viewer.as_ref()).map(held_bytes(world)).sum();
         let sent = |node: &&Node| node.uplink.payload_bytes;
@@ -113,8 +117,11 @@ impl Report {
             finished: viewers.iter().filter(is_done).count(),
             start_median_s: middle(&starts),
             start_worst_s: starts.last().copied().unwrap_or(0.0),
-            stalled_percent: percent(stalled_s, stood_s),
-            stalled_worst_percent: worst,
+            stalled_percent: stalled.percent,
+            givers_stalled_percent: stalled_among(|node| node.spec.uploads()).percent,
+            riders_stalled_percent: stalled_among(|node| !node.spec.uploads()).percent,
+            riders: viewers.iter().filter(|node| !node.spec.uploads()).count(),
+            stalled_worst_percent: stalled.worst_percent,
             longest_wait_s: viewers.iter().map(|node| seconds(node.longest_wait_us)).fold(0.0, f64::max),
             stalls: players().map(|player| player.played.stalls).sum(),
             seek_worst_s: seeks.last().copied().unwrap_or(0.0),
@@ -206,10 +213,36 @@ impl fmt::Display for Report {
             "\n  tracker: {} plans of {:.0} us, {:.2} sources changed a viewer-minute, carries {:.2} r_max by its sums",
             self.plans, self.plan_us, self.plan_churn, self.sigma_known
         )?;
+        if self.riders > 0 {
+            write!(
+                f,
+                "\n  those who upload stalled {:.2} %, the {} who do not {:.2} %",
+                self.givers_stalled_percent, self.riders, self.riders_stalled_percent
+            )?;
+        }
         if self.bulk_bps > 0 {
             write!(f, ", bulk {:.0} Mbit/s", self.bulk_bps as f64 / 1e6)?;
         }
         self.violations.iter().try_for_each(|what| write!(f, "\n  FAILED: {what}"))
+    }
+}
+
+/// Stalled over stalled and played time of some viewers, together and of the worst off.
+struct Stalled {
+    percent: f64,
+    worst_percent: f64,
+}
+
+impl Stalled {
+    fn of<'a>(players: impl Iterator<Item = &'a Player>, now_us: u64) -> Self {
+        let (mut stalled_s, mut stood_s, mut worst_percent) = (0.0, 0.0, 0.0f64);
+        for player in players {
+            let stalled = seconds(player.played.stalled_us);
+            let all = stalled + seconds(player.played_us(now_us));
+            (stalled_s, stood_s) = (stalled_s + stalled, stood_s + all);
+            worst_percent = worst_percent.max(percent(stalled, all));
+        }
+        Self { percent: percent(stalled_s, stood_s), worst_percent }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can happen in a simulated swarm, as data; no rule of streaming is here.
 
-use super::library::LIBRARIES;
+use super::{library::LIBRARIES, riders::RIDERS};
 
 /// The reference crowd's origin.
 const ORIGIN_BPS: u64 = 2_500_000;
@@ -91,6 +91,11 @@ pub enum Role {
     FreeRider,
     /// Plays and sends nothing, and nobody knows.
     SecretFreeRider,
+    /// Plays, says that it has everything, and sends nothing.
+    Forger {
+        /// Whether it refuses what it is asked, or says nothing.
+        refuses: bool,
+    },
 }
 
 /// Uplinks of a group.
@@ -195,7 +200,7 @@ pub(super) const SMOOTH: Expected =
 const CROWD: Expected =
     Expected { stalled_percent: 1.0, worst_start_ms: 10_000, received_ratio: 1.08, worst_seek_ms: 10_000 };
 
-const VIEWERS_8: Group = Group {
+pub(super) const VIEWERS_8: Group = Group {
     count: 8,
     role: Role::Viewer,
     up: Up::Fixed(UP_BPS),
@@ -358,24 +363,6 @@ const SCENARIOS: &[Scenario] = &[
         ..REFERENCE
     },
     Scenario {
-        name: "free-riders",
-        about: "2 of 8 viewers do not upload, and everybody knows",
-        groups: &[
-            viewers(6, Joins::Evenly(5 * S)),
-            Group { role: Role::FreeRider, count: 2, joins: Joins::Randomly(5 * S), ..VIEWERS_8 },
-        ],
-        ..REFERENCE
-    },
-    Scenario {
-        name: "secret-free-riders",
-        about: "2 of 8 viewers do not upload, and nobody knows",
-        groups: &[
-            viewers(6, Joins::Evenly(5 * S)),
-            Group { role: Role::SecretFreeRider, count: 2, joins: Joins::Randomly(5 * S), ..VIEWERS_8 },
-        ],
-        ..REFERENCE
-    },
-    Scenario {
         name: "late-joiner",
         about: "7 viewers, and one more at minute 5 of a 10-minute film",
         media_ms: 600 * S,
@@ -471,7 +458,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// Every scenario there is.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    SCENARIOS.iter().chain(LIBRARIES)
+    SCENARIOS.iter().chain(RIDERS).chain(LIBRARIES)
 }
 
 /// The scenario of that name.

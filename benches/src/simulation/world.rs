@@ -177,6 +177,7 @@ impl World {
         {
             viewer.handle_timeout(now_ms);
         }
+        node.tell_idlers(now_ms);
         if node.uploader_due_ms.is_some_and(|due_ms| due_ms <= now_ms) {
             node.uploader_touched = true;
             node.uploader.handle_timeout(now_ms);

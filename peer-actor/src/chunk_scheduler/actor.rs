@@ -14,8 +14,10 @@ use shared::{
 use tokio::sync::watch;
 
 use super::{
-    messages::{LeavesGained, LeavesLost, OpenStream, ReaderId, ReaderNews, TooManyStreams, UplinkState},
-    outputs::{report_stream, run_outputs},
+    messages::{
+        Idlers, LeavesGained, LeavesLost, OpenStream, ReaderId, ReaderNews, TooManyStreams, UplinkState,
+    },
+    outputs::{idlers, report_stream, run_outputs},
     reader::{ContentReader, ReaderCell, ReaderWish},
     stream::{Neighbour, Stream},
 };
@@ -59,6 +61,8 @@ pub struct SchedulerRoutes {
     pub gained: Recipient<LeavesGained>,
     /// Leaves that are here no longer.
     pub lost: Recipient<LeavesLost>,
+    /// Neighbours that give nothing, to be served after those who do.
+    pub idlers: Recipient<Idlers>,
     /// What viewers hold of what is not fetched here: of use to a seed.
     pub seed: Recipient<SessionFrame>,
 }
@@ -74,6 +78,7 @@ pub struct ChunkSchedulerActor {
     pub(super) streams: BTreeMap<ContentId, Stream>,
     pub(super) links: BTreeMap<NodeId, Neighbour>,
     pub(super) watchers: BTreeMap<ContentId, watch::Sender<Option<Arc<StreamSnapshot>>>>,
+    told_idlers: Idlers,
     timer: Timer,
     ticks: u64,
 }
@@ -98,6 +103,7 @@ impl ChunkSchedulerActor {
             streams: BTreeMap::new(),
             links: BTreeMap::new(),
             watchers: BTreeMap::new(),
+            told_idlers: Idlers::default(),
             timer: Timer::default(),
             ticks: 0,
         }
@@ -185,6 +191,11 @@ impl ChunkSchedulerActor {
             if report {
                 report_stream(stream, now_ms, &self.routes);
             }
+        }
+        let idlers = idlers(self.streams.values());
+        if self.told_idlers != idlers {
+            self.told_idlers = idlers.clone();
+            mailbox::post(&self.routes.idlers, idlers);
         }
         let idle: Vec<ContentId> = self
             .streams

@@ -1,11 +1,11 @@
 //! What the chunk scheduler is asked and told. Frames and links come as [`crate::session::SessionFrame`] and
 //! [`crate::path_planner::LinkChanged`].
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use actix::Message;
 use shared::{
-    ContentId,
+    ContentId, NodeId,
     snapshot::{NetworkFile, StreamSnapshot},
 };
 use tokio::sync::watch;
@@ -36,6 +36,11 @@ pub struct UplinkState {
     /// Milliseconds.
     pub backlog_ms: u32,
 }
+
+/// Neighbours that give nothing, as far as this node's viewers know: all of them, told when that changes, ten times a second at the most.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Idlers(pub BTreeSet<NodeId>);
 
 /// Every place for a content or a reader is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,5 +89,5 @@ pub struct LeavesGained {
     /// Which leaves.
     pub leaves: shared::LeafRange,
     /// Viewers that have them already.
-    pub known: Vec<shared::NodeId>,
+    pub known: Vec<NodeId>,
 }

@@ -24,7 +24,7 @@ mod watchers;
 pub use actor::{ChunkSchedulerActor, SchedulerRoutes};
 pub use media_source::StreamSource;
 pub use messages::{
-    LeavesGained, LeavesLost, ObserveStreams, OpenStream, ReaderId, ReaderNews, SubscribeStream,
+    Idlers, LeavesGained, LeavesLost, ObserveStreams, OpenStream, ReaderId, ReaderNews, SubscribeStream,
     TooManyStreams, UplinkState,
 };
 pub use reader::{ContentReader, ReadError};

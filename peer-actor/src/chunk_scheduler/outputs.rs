@@ -8,6 +8,7 @@ use shared::{NodeId, schedule::viewer::ViewerOutput, wire};
 
 use super::{
     actor::SchedulerRoutes,
+    messages::Idlers,
     stream::{Neighbour, Stream},
 };
 use crate::{
@@ -53,4 +54,12 @@ pub(super) fn report_stream(stream: &Stream, now_ms: u64, routes: &SchedulerRout
             mailbox::post(&routes.goodput, GoodputMeasured { node, bps: source.goodput_bps });
         }
     }
+}
+
+/// The neighbours that give nothing to any of the streams that know them as sources.
+pub(super) fn idlers<'a>(streams: impl Iterator<Item = &'a Stream>) -> Idlers {
+    let of_stream = |stream: &'a Stream| {
+        stream.viewer.idlers().filter_map(|source| stream.node(source)).collect::<Vec<_>>()
+    };
+    Idlers(streams.flat_map(of_stream).collect())
 }

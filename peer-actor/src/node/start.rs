@@ -218,6 +218,7 @@ impl Wires {
             goodput: self.planner.clone().recipient(),
             gained: self.uploader.clone().recipient(),
             lost: self.uploader.clone().recipient(),
+            idlers: self.uploader.clone().recipient(),
             seed: self.uploader.clone().recipient(),
         }
     }

@@ -23,7 +23,7 @@ use super::{
     order::ReadOrder,
 };
 use crate::{
-    chunk_scheduler::{LeavesGained, LeavesLost, UplinkState},
+    chunk_scheduler::{Idlers, LeavesGained, LeavesLost, UplinkState},
     clock,
     discovery::OwnFiles,
     mailbox,
@@ -407,6 +407,17 @@ impl Handler<LinkChanged> for UploaderActor {
             self.core.link_left(now_ms, session.0);
         }
         self.drive(ctx);
+    }
+}
+
+impl Handler<Idlers> for UploaderActor {
+    type Result = ();
+
+    fn handle(&mut self, Idlers(nodes): Idlers, _: &mut Self::Context) {
+        let links = &self.links;
+        let is_idler =
+            |link| links.get(&SessionId(link)).is_some_and(|(_, remote)| nodes.contains(&remote.node));
+        self.core.idlers(is_idler);
     }
 }
 

@@ -7,7 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{LinkId, Uploader, UploaderOutput, link::Queued, origin::Rank};
+use super::{
+    LinkId, Uploader, UploaderOutput,
+    link::{Link, Queued},
+    origin::Rank,
+};
 
 /// A link may be ahead of the least served one by this much and still compete by deadline.
 const FAIR_SLACK_BYTES: u64 = 256 * 1024;
@@ -71,8 +75,9 @@ impl Uploader {
                 if !link.can_take(now_ms, queued.bytes, patience_ms) {
                     continue;
                 }
-                let rank = origin.rank(now_ms, queued, &ahead);
-                let key = (rank, queued.deadline_ms, *id);
+                let due_ms = link.due_ms(queued);
+                let rank = origin.rank(now_ms, queued, due_ms, &ahead);
+                let key = (rank, due_ms, *id);
                 if rank < Rank::Rest && best.is_none_or(|(least, _)| key < least) {
                     best = Some((key, at));
                 }
@@ -93,10 +98,10 @@ impl Uploader {
         patience_ms: u64,
         is_repeat: impl Fn(&Queued) -> bool,
     ) -> Option<(LinkId, usize)> {
-        let by_deadline = |queued: &Queued| (is_repeat(queued), queued.deadline_ms);
-        let (link, at, first) = self.first_in_fair_shares(now_ms, patience_ms, by_deadline)?;
+        let by_deadline = |link: &Link, queued: &Queued| (is_repeat(queued), link.due_ms(queued));
+        let (link, at, due_ms) = self.first_in_fair_shares(now_ms, patience_ms, by_deadline)?;
         let soon_ms = now_ms + AT_ONCE_MS;
-        if first.deadline_ms <= soon_ms || self.in_use.len() <= MANY as usize {
+        if due_ms <= soon_ms || self.in_use.len() <= MANY as usize {
             return Some((link, at));
         }
         let mut waiting = BTreeMap::new();
@@ -104,11 +109,12 @@ impl Uploader {
             *waiting.entry((queued.content_id, queued.leaves)).or_insert(0) += 1;
         }
         // As much earlier as the chunk has hands to pass through until all who wait have it.
-        let by_rarity = |queued: &Queued| {
+        let by_rarity = |link: &Link, queued: &Queued| {
+            let due_ms = link.due_ms(queued);
             let many = waiting.get(&(queued.content_id, queued.leaves)).filter(|many| **many > MANY);
             let hands = many.map_or(0, |many: &u32| many.ilog2());
-            let early_ms = queued.deadline_ms.saturating_sub(u64::from(hands) * HAND_MS);
-            (is_repeat(queued), queued.deadline_ms.min(early_ms.max(soon_ms)))
+            let early_ms = due_ms.saturating_sub(u64::from(hands) * HAND_MS);
+            (is_repeat(queued), due_ms.min(early_ms.max(soon_ms)))
         };
         self.first_in_fair_shares(now_ms, patience_ms, by_rarity).map(|(link, at, _)| (link, at))
     }
@@ -118,8 +124,8 @@ impl Uploader {
         &self,
         now_ms: u64,
         patience_ms: u64,
-        key: impl Fn(&Queued) -> K,
-    ) -> Option<(LinkId, usize, &Queued)> {
+        key: impl Fn(&Link, &Queued) -> K,
+    ) -> Option<(LinkId, usize, u64)> {
         let candidates = || {
             self.links_in_use().filter_map(|(id, link)| {
                 let (at, queued) = link.first_by(&key)?;
@@ -129,7 +135,7 @@ impl Uploader {
         let least = candidates().map(|(_, link, ..)| link.served_bytes).min()?;
         candidates()
             .filter(|(_, link, ..)| link.served_bytes <= least + FAIR_SLACK_BYTES)
-            .min_by_key(|(id, _, _, queued)| (key(queued), *id))
-            .map(|(id, _, at, queued)| (id, at, queued))
+            .min_by_key(|(id, link, _, queued)| (key(link, queued), *id))
+            .map(|(id, link, at, queued)| (id, at, link.due_ms(queued)))
     }
 }

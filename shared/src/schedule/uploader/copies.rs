@@ -25,6 +25,8 @@ const WINDOW_LEAVES: u32 = 256;
 const LEAD_MS: u64 = 4_000;
 const LEAD_EACH_DOUBLING_MS: f64 = 2_500.0;
 const SMALL: usize = 16;
+/// Whoever asked so often for what it had announced is not believed any more.
+const MAX_DOUBTS: u8 = 3;
 /// A playhead that was not heard of for so long is none.
 const PLAYHEAD_MS: u64 = 5_000;
 
@@ -38,6 +40,8 @@ pub(super) struct Copies {
     /// How many live links have announced each leaf.
     holders: Vec<u16>,
     held: BTreeMap<LinkId, LeafSet>,
+    /// How often each link asked for what it had announced.
+    doubts: BTreeMap<LinkId, u8>,
     /// What was sent, to whom, and until when that counts; in order of time.
     on_way: VecDeque<(u64, LinkId, LeafRange)>,
     /// Where viewers play, and when they said so.
@@ -53,6 +57,7 @@ impl Copies {
             fresh: LeafSet::full(leaves),
             holders: vec![0; leaves as usize],
             held: BTreeMap::new(),
+            doubts: BTreeMap::new(),
             on_way: VecDeque::new(),
             playheads: BTreeMap::new(),
         }
@@ -85,6 +90,10 @@ impl Copies {
         if reset {
             self.forget_held(link);
         }
+        let doubts = self.doubts.get(&link).copied().unwrap_or(0);
+        if doubts >= MAX_DOUBTS {
+            return;
+        }
         let leaves = leaf_count(self.size_bytes);
         let held = self.held.entry(link).or_insert_with(|| LeafSet::new(leaves));
         let whole = [LeafRange::new(0, leaves)];
@@ -99,9 +108,20 @@ impl Copies {
         }
     }
 
+    /// A viewer asks for a leaf. Whoever asks for what it has announced has announced what it does not have, or has lost it: nothing that it
+    /// said before counts any more, and if that goes on, nothing that it says.
+    pub(super) fn wants(&mut self, link: LinkId, leaf: LeafIndex) {
+        if self.held.get(&link).is_some_and(|held| held.has(leaf)) {
+            self.forget_held(link);
+            let doubts = self.doubts.entry(link).or_default();
+            *doubts = doubts.saturating_add(1);
+        }
+    }
+
     /// A link is gone: what only it had, or was being sent, is fresh again.
     pub(super) fn left(&mut self, link: LinkId) {
         self.playheads.remove(&link);
+        self.doubts.remove(&link);
         let lost: Vec<LeafRange> =
             self.on_way.iter().filter(|(_, to, _)| *to == link).map(|(_, _, leaves)| *leaves).collect();
         self.on_way.retain(|(_, to, _)| *to != link);
@@ -266,5 +286,25 @@ mod tests {
         assert_eq!(copies.choose(0, None, 8), Some(LeafRange::new(0, 4)));
         assert_eq!(copies.choose(4, None, 8), Some(LeafRange::new(4, 2)));
         assert_eq!(copies.choose(96, None, 8), Some(LeafRange::new(96, 4)));
+    }
+
+    #[test]
+    fn whoever_asks_again_and_again_for_what_it_announced_is_not_believed() {
+        let mut copies = Copies::new(SIZE);
+        let leaf = LeafRange::new(50, 1);
+        for _ in 0..MAX_DOUBTS {
+            copies.have(1, true, true, &[]);
+            assert!(!copies.is_fresh(leaf));
+            copies.wants(1, 50);
+            assert!(copies.is_fresh(leaf), "its word still counts");
+        }
+        copies.have(1, true, true, &[]);
+        assert!(copies.is_fresh(leaf));
+        copies.have(2, true, false, &[leaf]);
+        copies.wants(2, 51);
+        assert!(!copies.is_fresh(leaf), "others are believed");
+        copies.left(1);
+        copies.have(1, true, true, &[]);
+        assert!(!copies.is_fresh(LeafRange::new(51, 1)), "a link begins anew");
     }
 }

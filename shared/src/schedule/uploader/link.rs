@@ -10,6 +10,11 @@ use crate::{
     wire::RequestId,
 };
 
+/// What a neighbour that gives nothing needs is served as if it were needed so much later, and counts so many times in fair shares: others
+/// go first where not all can be in time, and it has this part of one's share even then.
+const IDLER_WAITS_MS: u64 = 4_000;
+const IDLER_CHARGE: u64 = 4;
+
 /// A request that waits.
 #[derive(Debug, Clone)]
 pub(super) struct Queued {
@@ -31,6 +36,8 @@ pub(super) struct Reading {
     pub(super) epoch: u32,
     pub(super) leaves: LeafRange,
     pub(super) bytes: u64,
+    /// What it counts for in fair shares.
+    pub(super) charged_bytes: u64,
     pub(super) is_void: bool,
 }
 
@@ -58,6 +65,8 @@ pub(super) struct Link {
     pub(super) sent_bytes: u64,
     /// Service for fairness: never below the least served link when it becomes active.
     pub(super) served_bytes: u64,
+    /// It takes and gives nothing.
+    pub(super) is_idler: bool,
     epochs: BTreeMap<ContentId, u32>,
 }
 
@@ -77,6 +86,7 @@ impl Link {
             granted_bytes: 0,
             sent_bytes: 0,
             served_bytes,
+            is_idler: false,
             epochs: BTreeMap::new(),
         }
     }
@@ -123,8 +133,8 @@ impl Link {
     }
 
     /// The request that goes before all others of the link, by `key`, and where it stands in the queue.
-    pub(super) fn first_by<K: Ord>(&self, key: impl Fn(&Queued) -> K) -> Option<(usize, &Queued)> {
-        self.queue.iter().enumerate().min_by_key(|(at, queued)| (key(queued), *at))
+    pub(super) fn first_by<K: Ord>(&self, key: impl Fn(&Self, &Queued) -> K) -> Option<(usize, &Queued)> {
+        self.queue.iter().enumerate().min_by_key(|(at, queued)| (key(self, queued), *at))
     }
 
     /// Whether a request of that id is waiting or being read; a viewer never gives one twice.
@@ -171,6 +181,11 @@ impl Link {
         Some(arrived)
     }
 
+    /// When a request of it is due, as far as the order of service goes: what gives nothing is served as if it were needed later.
+    pub(super) const fn due_ms(&self, queued: &Queued) -> u64 {
+        queued.deadline_ms + if self.is_idler { IDLER_WAITS_MS } else { 0 }
+    }
+
     /// Takes a request out of the queue and charges it.
     pub(super) fn start(&mut self, at: usize) -> Queued {
         let queued = self.queue.remove(at);
@@ -181,8 +196,10 @@ impl Link {
     /// Charges what is about to be read.
     pub(super) fn begin(&mut self, queued: &Queued) {
         self.sent_bytes += queued.bytes;
-        self.served_bytes += queued.bytes;
+        let charged_bytes = if self.is_idler { IDLER_CHARGE * queued.bytes } else { queued.bytes };
+        self.served_bytes += charged_bytes;
         let reading = Reading {
+            charged_bytes,
             content_id: queued.content_id,
             epoch: queued.epoch,
             leaves: queued.leaves,

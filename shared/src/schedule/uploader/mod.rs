@@ -4,7 +4,7 @@
 //! rather than all at once, and no more is on its way than the uplink carries in a twentieth of a second and two round trips: on a slow
 //! uplink that is one or two small chunks, on a fast one megabytes (`pace`). What is on its way is what viewers have not said to have
 //! received: a socket that has taken something says nothing, because kernels and shapers hold more than a slow link carries in a second.
-//! Among the links with the least service the earliest deadline goes first.
+//! Among the links with the least service the earliest deadline goes first; who gives nothing counts as if it needed everything later.
 //!
 //! Who has a content from the start is a *seed* of it, and what it sends first matters more: `origin` has its order, and answers tokens.
 //!
@@ -178,6 +178,13 @@ impl Uploader {
         self.pump(now_ms);
     }
 
+    /// Which links are idlers: neighbours that do not serve what they announce. The others are none, or none any more.
+    pub fn idlers(&mut self, is_idler: impl Fn(LinkId) -> bool) {
+        for (id, link) in &mut self.links {
+            link.is_idler = is_idler(*id);
+        }
+    }
+
     /// Whether the link is known.
     pub fn knows(&self, link: LinkId) -> bool {
         self.links.contains_key(&link)
@@ -237,6 +244,7 @@ impl Uploader {
             if epoch < state.oldest_epoch(&content_id) || state.has_request(chunk.id) {
                 continue;
             }
+            self.origin.wants(link, &content_id, chunk.leaves);
             state.queue.push(Queued {
                 id: chunk.id,
                 content_id,
@@ -304,7 +312,7 @@ impl Uploader {
             state.handed(now_ms, reading.bytes);
         } else {
             state.sent_bytes -= reading.bytes;
-            state.served_bytes = state.served_bytes.saturating_sub(reading.bytes);
+            state.served_bytes = state.served_bytes.saturating_sub(reading.charged_bytes);
             self.limit.give_back(reading.bytes);
             self.origin.unsent(link, &reading.content_id, reading.leaves);
             if let (Some(reason), false) = (failed, reading.is_void) {

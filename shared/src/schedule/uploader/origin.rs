@@ -142,12 +142,20 @@ impl Origin {
         }
     }
 
+    /// A request comes.
+    pub(super) fn wants(&mut self, link: LinkId, content_id: &ContentId, leaves: LeafRange) {
+        if let Some(copies) = self.copies.get_mut(content_id) {
+            copies.wants(link, leaves.first);
+        }
+    }
+
     /// A token comes. It waits behind the others, unless what it wants at once is fresh indeed.
     pub(super) fn token(&mut self, now_ms: u64, link: LinkId, wanted: FreshWanted) -> Option<UploaderOutput> {
         let Some(copies) = self.copies_of(&wanted.content_id) else {
             return Some(UploaderOutput::NoFresh { link, id: wanted.id });
         };
         copies.plays(now_ms, link, wanted.from_leaf);
+        copies.wants(link, wanted.from_leaf);
         let is_forced = wanted.forced_leaf.is_some_and(|leaf| copies.is_fresh(LeafRange::new(leaf, 1)));
         let waiting = self.tokens.iter().filter(|token| token.link == link).count();
         if waiting >= MAX_LINK_TOKENS || self.tokens.len() >= MAX_TOKENS {
@@ -209,9 +217,15 @@ impl Origin {
     }
 
     /// How a request ranks, where the first copies of `ahead` lead; those of other contents have no rank.
-    pub(super) fn rank(&self, now_ms: u64, queued: &Queued, ahead: &BTreeSet<ContentId>) -> Rank {
+    pub(super) fn rank(
+        &self,
+        now_ms: u64,
+        queued: &Queued,
+        due_ms: u64,
+        ahead: &BTreeSet<ContentId>,
+    ) -> Rank {
         let Some(copies) = self.copies.get(&queued.content_id) else { return Rank::Rest };
-        let within = |ms: u64| queued.deadline_ms < now_ms + ms;
+        let within = |ms: u64| due_ms < now_ms + ms;
         let soon_ms = if queued.starting { FRESH_STARTING_MS } else { FRESH_NOW_MS };
         if copies.is_fresh(queued.leaves) && within(soon_ms) {
             Rank::FreshNow

@@ -32,7 +32,7 @@ impl Viewer {
             return None;
         }
         let media = self.timeline.bytes_in(1_000) as f64 / 1_000.0;
-        let seeds = || self.sources.iter().filter(|(_, source)| source.is_seed);
+        let seeds = || self.sources.iter().filter(|(_, source)| source.is_seed && !source.is_idler());
         let seeded: f64 = seeds().filter_map(|(_, source)| source.measured_bytes_per_ms()).sum();
         if seeded >= SPARE_FACTOR * media {
             return None;

@@ -177,6 +177,7 @@ impl Viewer {
                 Some(flight),
             ) => {
                 known.have.remove(flight.leaves);
+                known.refused(now_ms);
             }
             (_, None) => {}
         }

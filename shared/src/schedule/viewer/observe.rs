@@ -1,6 +1,6 @@
 //! A viewer as observers see it. Reading only; nothing here changes a decision.
 
-use super::{SourceSnapshot, Viewer, ViewerSnapshot};
+use super::{SourceId, SourceSnapshot, Viewer, ViewerSnapshot};
 use crate::{
     snapshot::PieceState,
     units::{LeafRange, leaf_of},
@@ -86,6 +86,12 @@ impl Viewer {
     /// The sources alone; cheaper than a whole [`snapshot`](Self::snapshot).
     pub fn source_snapshots(&self, now_ms: u64) -> Vec<SourceSnapshot> {
         self.sources.iter().map(|(id, source)| source.snapshot(*id, now_ms)).collect()
+    }
+
+    /// Sources that give nothing: asked for what they announced, again and again, they never served any of it. Who was not asked is none
+    /// of them.
+    pub fn idlers(&self) -> impl Iterator<Item = SourceId> {
+        self.sources.iter().filter(|(_, source)| source.is_idler()).map(|(id, _)| *id)
     }
 
     fn waiting(&self, now_ms: u64) -> Option<String> {

@@ -120,6 +120,7 @@ impl Viewer {
         for id in silent {
             if let Some(source) = self.sources.get_mut(&id) {
                 source.snub(now_ms);
+                source.asked_in_vain(now_ms);
             }
             let ids = self
                 .flights
@@ -264,6 +265,9 @@ impl Viewer {
             return false;
         }
         let has_time = is_scarce || slack_ms > ASK_FIRST_SLACK_MS;
+        if is_hopeless && let Some(source) = self.sources.get_mut(&flight.source) {
+            source.asked_in_vain(self.now_ms);
+        }
         if is_hopeless || !has_time {
             self.take_to(other, ms, id, flight, asks);
         } else {

@@ -46,6 +46,11 @@ const MAX_CHUNK_MS: f64 = 2_000.0;
 const SNUB_AFTER_MS: u64 = 3_000;
 const SNUB_FIRST_MS: u64 = 4_000;
 const SNUB_LONGEST_MS: u64 = 64_000;
+/// So often in a row it may fail to serve what it announced before it is snubbed too. What fails together counts once: a source whose cache
+/// has moved on refuses a whole batch, and a busy one is silent for a second or two.
+const FAILURES: u32 = 4;
+const REFUSED_TOGETHER_MS: u64 = 500;
+const SILENT_TOGETHER_MS: u64 = 1_500;
 
 /// A source that takes this much longer than the fastest is slow; it is given what is needed so much later than it takes.
 pub(super) const SLOW_FACTOR: f64 = 1.5;
@@ -105,6 +110,9 @@ pub(super) struct Source {
     refusals: u32,
     snubbed_until_ms: Option<u64>,
     snub_ms: u64,
+    /// How often it did not serve what it announced since it last delivered, and when last.
+    failures: u32,
+    failed_ms: u64,
 }
 
 impl Source {
@@ -129,6 +137,8 @@ impl Source {
             refusals: 0,
             snubbed_until_ms: None,
             snub_ms: SNUB_FIRST_MS,
+            failures: 0,
+            failed_ms: 0,
         }
     }
 
@@ -194,8 +204,32 @@ impl Source {
         self.goodput.arrived(now_ms, bytes, !self.outstanding.is_empty());
         self.heard_ms = now_ms;
         self.refusals = 0;
+        self.failures = 0;
         self.snubbed_until_ms = None;
         self.snub_ms = SNUB_FIRST_MS;
+    }
+
+    /// It refused what it announced.
+    pub(super) fn refused(&mut self, now_ms: u64) {
+        self.failed(now_ms, REFUSED_TOGETHER_MS);
+    }
+
+    /// It was silent until another was asked. Of one that has served before that says nothing: near the limit it serves others first.
+    pub(super) fn asked_in_vain(&mut self, now_ms: u64) {
+        if !self.is_proven() {
+            self.failed(now_ms, SILENT_TOGETHER_MS);
+        }
+    }
+
+    fn failed(&mut self, now_ms: u64, together_ms: u64) {
+        if self.failures > 0 && now_ms < self.failed_ms + together_ms {
+            return;
+        }
+        self.failed_ms = now_ms;
+        self.failures += 1;
+        if self.failures >= FAILURES && self.snubbed_until_ms.is_none() {
+            self.snub(now_ms);
+        }
     }
 
     /// Not to be asked for a while; twice as long each time in a row.
@@ -224,6 +258,12 @@ impl Source {
 
     pub(super) const fn is_snubbed(&self) -> bool {
         self.snubbed_until_ms.is_some()
+    }
+
+    /// Whether it gives nothing: a peer that was asked for what it announced, again and again, and has never served any of it. Near the limit
+    /// an honest one is silent for seconds too, but not every time.
+    pub(super) const fn is_idler(&self) -> bool {
+        self.failures >= FAILURES && !self.is_proven() && !self.traits.is_origin
     }
 
     /// Whether it may be asked for anything now.

@@ -262,7 +262,10 @@ impl Viewer {
 
     fn is_held_by_peer(&self, leaf: LeafIndex, spared: SourceId) -> bool {
         let mut sources = self.sources.iter();
-        sources.any(|(id, source)| self.is_peer(Some(spared), *id, source) && source.have.has(leaf))
+        // The word of a source that never serves is not taken.
+        sources.any(|(id, source)| {
+            self.is_peer(Some(spared), *id, source) && !source.is_idler() && source.have.has(leaf)
+        })
     }
 
     fn playheads(&self) -> impl Iterator<Item = LeafIndex> {
