@@ -15,6 +15,8 @@ use crate::{
 
 /// An origin that delivers this many times the media's rate has supply to spare.
 const SPARE_FACTOR: f64 = 4.0;
+/// More sources than these are not everybody: the swarm is a large one.
+const LARGE: usize = 17;
 /// Media in one chunk.
 const CHUNK_MS: u64 = 100;
 /// Requests by name that may be out at an origin that is to be spared: ordinarily, and while a viewer starts.
@@ -39,6 +41,11 @@ impl Viewer {
         }
         let spared = seeds().min_by_key(|(id, source)| (!source.traits.is_origin, self.hash(**id)))?;
         Some(*spared.0)
+    }
+
+    /// Whether the swarm is too large for everybody to be a neighbour.
+    pub(super) fn is_large_swarm(&self) -> bool {
+        self.sources.len() > LARGE
     }
 
     /// Whether a source is neither the seed that is to be spared nor another origin.

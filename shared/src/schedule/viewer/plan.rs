@@ -30,8 +30,6 @@ pub(super) const NEAR_MS: u64 = 10_000;
 const NEAR_MEDIA_MS: u64 = 2_000;
 /// The same in a swarm too large for everybody to be a neighbour, where a chunk passes through many hands: it must be asked for early.
 const LARGE_NEAR_MEDIA_MS: u64 = 6_000;
-/// More sources than these are not everybody: the swarm is a large one.
-const LARGE: u64 = 17;
 /// What a pipeline holds beyond a round trip, near and far: enough that a late planning does not leave the link idle, and little, because
 /// a reader that jumps waits for what is on its way.
 const NEAR_AHEAD_MS: f64 = 25.0;
@@ -113,7 +111,7 @@ impl Viewer {
         }
         let usable = self.sources.values().filter(|source| source.is_usable(self.now_ms)).count() as u64;
         let is_crowd = self.is_crowd();
-        let media_ms = if usable > LARGE { LARGE_NEAR_MEDIA_MS } else { NEAR_MEDIA_MS };
+        let media_ms = if self.is_large_swarm() { LARGE_NEAR_MEDIA_MS } else { NEAR_MEDIA_MS };
         let near_bytes = if is_crowd { self.timeline.bytes_in(NEAR_MEDIA_MS) } else { 0 };
         let scarce = self.scarce_origin();
         let usual_tries = if scarce.is_some() { MAX_CROWD_TRIES } else { MAX_TRIES };

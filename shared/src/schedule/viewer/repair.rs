@@ -17,8 +17,8 @@ const MOVE_AFTER_MS: u64 = 300;
 const NOT_WORTH_MOVING_MS: f64 = 400.0;
 /// Where a request waits, another must be this many times better.
 const MOVE_FACTOR: f64 = 3.0;
-/// Outside crowds, what is expected so long before it is needed stays where it is: most of it is on its way already. In a crowd it moves all
-/// the same, since whoever idles has nothing but what waits elsewhere.
+/// What is expected so long before it is needed stays where it is: most of it is on its way already. In a large swarm it moves all the same,
+/// since whoever idles there has nothing but what waits elsewhere.
 const IN_TIME_MS: f64 = 100.0;
 /// A peer of a crowd that could deliver what waits at an origin is asked so long before it would be too late.
 const JUST_IN_TIME_MS: f64 = 300.0;
@@ -244,7 +244,7 @@ impl Viewer {
         }
         let Some(source) = self.sources.get(&flight.source) else { return false };
         let (is_proven, silent_ms) = (source.is_proven(), source.silent_ms(self.now_ms));
-        let is_in_time = !is_scarce && is_proven && still_ms + IN_TIME_MS <= slack_ms;
+        let is_in_time = !self.is_large_swarm() && is_proven && still_ms + IN_TIME_MS <= slack_ms;
         if still_ms < NOT_WORTH_MOVING_MS || is_in_time {
             return false;
         }
