@@ -33,7 +33,8 @@ async fn bytes_that_are_no_frame_end_the_session_alone() {
         b"\x20\0\0\0\x02\0\0\0\xfd\xff",
     ] {
         let mut client = Client::register(&tracker, Video).await;
-        client.link.try_send_encoded(bytes::Bytes::copy_from_slice(junk)).expect("sent");
+        let junk = bytes::Bytes::from_static(junk);
+        client.link.try_send_encoded(junk, bytes::Bytes::new()).expect("sent");
         client.closed().await;
     }
     other.find_peers(file(1, Video).content_id).await;

@@ -200,7 +200,7 @@ pub(super) const SMOOTH: Expected =
 const CROWD: Expected =
     Expected { stalled_percent: 1.0, worst_start_ms: 10_000, received_ratio: 1.08, worst_seek_ms: 10_000 };
 
-pub(super) const VIEWERS_8: Group = Group {
+const VIEWERS_8: Group = Group {
     count: 8,
     role: Role::Viewer,
     up: Up::Fixed(UP_BPS),

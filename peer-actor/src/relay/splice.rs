@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use shared::{
     limits::{HEADER_BYTES, SILENCE_TIMEOUT_MS},
-    wire::{Frame, HandshakeMessage, Message, encode_head},
+    wire::{HandshakeMessage, Message, encode_head},
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -68,9 +69,10 @@ async fn pass(mut events: LinkEvents, from: &Side, to: &Side, carrier: Carrier<'
         };
         match event {
             Some(LinkEvent::Frame(frame, _permit)) => {
-                let bytes = frame_bytes(&frame);
+                let head = head_of(&frame.message);
+                let bytes = (head.len() + frame.payload.len()) as u64;
                 carrier.pacer.turn(Flow { relay: carrier.relay, is_back: from.is_far }, bytes).await;
-                if tokio::time::timeout(silence, hand_over(&frame, to)).await.is_err() {
+                if tokio::time::timeout(silence, hand_over(&head, &frame.payload, to)).await.is_err() {
                     return tracing::debug!("an end of a relay takes nothing");
                 }
                 if matches!(frame.message, Message::Handshake(HandshakeMessage::Hello(_))) {
@@ -91,8 +93,8 @@ async fn pass(mut events: LinkEvents, from: &Side, to: &Side, carrier: Carrier<'
 }
 
 /// Gives a frame to a link as soon as it has room. Its payload is shared, not copied.
-async fn hand_over(frame: &Frame, to: &Side) {
-    while !to.link.is_closed() && to.link.try_send(frame.clone()).is_err() {
+async fn hand_over(head: &Bytes, payload: &Bytes, to: &Side) {
+    while !to.link.is_closed() && to.link.try_send_encoded(head.clone(), payload.clone()).is_err() {
         tokio::select! {
             () = to.has_room.notified() => {}
             () = tokio::time::sleep(OFFER_AGAIN) => {}
@@ -100,8 +102,8 @@ async fn hand_over(frame: &Frame, to: &Side) {
     }
 }
 
-fn frame_bytes(frame: &Frame) -> u64 {
-    let mut head = bytes::BytesMut::with_capacity(8 * HEADER_BYTES);
-    encode_head(&frame.message, &mut head);
-    (head.len() + frame.payload.len()) as u64
+fn head_of(message: &Message) -> Bytes {
+    let mut head = BytesMut::with_capacity(8 * HEADER_BYTES);
+    encode_head(message, &mut head);
+    head.freeze()
 }

@@ -92,12 +92,12 @@ impl LinkHandle {
         let Frame { message, payload } = frame.into();
         let mut head = BytesMut::with_capacity(HEAD_BYTES);
         wire::encode_head(&message, &mut head);
-        self.queue(Outgoing::message(head.freeze(), payload))
+        self.try_send_encoded(head.freeze(), payload)
     }
 
-    /// Queues a frame that is encoded already.
-    pub fn try_send_encoded(&self, message: Bytes) -> Result<(), LinkFull> {
-        self.queue(Outgoing::message(message, Bytes::new()))
+    /// Queues a frame whose head is encoded already.
+    pub fn try_send_encoded(&self, head: Bytes, payload: Bytes) -> Result<(), LinkFull> {
+        self.queue(Outgoing::message(head, payload))
     }
 
     pub(crate) fn queue(&self, message: Outgoing) -> Result<(), LinkFull> {

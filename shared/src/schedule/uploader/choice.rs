@@ -126,14 +126,14 @@ impl Uploader {
         patience_ms: u64,
         key: impl Fn(&Link, &Queued) -> K,
     ) -> Option<(LinkId, usize, u64)> {
-        let candidates = || {
-            self.links_in_use().filter_map(|(id, link)| {
-                let (at, queued) = link.first_by(&key)?;
-                link.can_take(now_ms, queued.bytes, patience_ms).then_some((*id, link, at, queued))
-            })
-        };
-        let least = candidates().map(|(_, link, ..)| link.served_bytes).min()?;
-        candidates()
+        let candidates = self.links_in_use().filter_map(|(id, link)| {
+            let (at, queued) = link.first_by(&key)?;
+            link.can_take(now_ms, queued.bytes, patience_ms).then_some((*id, link, at, queued))
+        });
+        let candidates: Vec<_> = candidates.collect();
+        let least = candidates.iter().map(|(_, link, ..)| link.served_bytes).min()?;
+        candidates
+            .into_iter()
             .filter(|(_, link, ..)| link.served_bytes <= least + FAIR_SLACK_BYTES)
             .min_by_key(|(id, link, _, queued)| (key(link, queued), *id))
             .map(|(id, link, at, queued)| (id, at, link.due_ms(queued)))
