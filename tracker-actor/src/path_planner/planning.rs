@@ -5,13 +5,13 @@
 //! - **(a) reachable**: every source stands with the best way that is open to this viewer ([`super::paths`]);
 //! - **(b) wide, then near**: the best first ([`super::plan`]);
 //! - **(c) enough and not too many**: [`PLAN_NEIGHBOURS`] at most, half of them by rank, a part by nearness of playhead, and always the
-//!   origin, which has what nobody else has;
+//!   origin, which has what nobody else has; in a swarm too large for its uplink only those it was named to first, who pass it on;
 //! - **(d) stable**: those told before stay while they upload, but for one in five minutes; an order changes where one is clearly better; and
 //!   nothing is told that is no news.
 
 use shared::{
     ContentId, NodeId,
-    limits::MAX_PLAN_SOURCES,
+    limits::{LEAF_BYTES, MAX_PLAN_SOURCES},
     units::leaf_count,
     wire::{PathKind, Plan, PlannedSource, Role, TrackerMessage},
 };
@@ -31,6 +31,13 @@ use crate::{file_index::FileKey, registry::SessionId};
 pub const PLAN_NEIGHBOURS: usize = 20;
 /// Of those, how many are chosen by rank alone; the rest by nearness of playhead first.
 const BY_RANK: usize = PLAN_NEIGHBOURS / 2;
+/// What of an origin's uplink each viewer that is linked to it may count for. What viewers announce and what acknowledges that takes 620
+/// bit/s each (`simulate crowd-1000`), so an origin spends a twentieth of its uplink on it at the most.
+pub(super) const ORIGIN_BPS_EACH: u64 = 12_400;
+/// However slow its uplink is, an origin is named to as many.
+const ORIGIN_NAMED_AT_LEAST: u64 = 64;
+/// Who has neighbours within this of its playhead has somebody to ask.
+const NEAR_PLAYHEAD_MS: u64 = 30_000;
 /// Uplinks that are added up one by one.
 const SAMPLED_UPLINKS: usize = 256;
 /// An uplink below this is none: a leaf would take more than two seconds.
@@ -57,8 +64,10 @@ impl PathPlannerState {
         // Whoever asks, at the start or after a jump, is given the best there is now; else those told keep their seats.
         let kept = if is_answer { &[][..] } else { &previous[..] };
         let may_explore = now_ms >= known.explored_ms + EXPLORE_MS;
+        let near = swarm.near(&node);
+        let spares_origin = self.spares_origin(swarm, known, &near);
         let (chosen, has_explored) =
-            choose(&swarm.near(&node), order(&node, &previous, candidates), kept, may_explore);
+            choose(&near, order(&node, &previous, candidates), kept, may_explore, spares_origin);
         let demand = demand(swarm, &node, viewing, &chosen);
         let uplink = |node: &NodeId| self.nodes.get(node).map_or_else(Uplink::default, Node::as_supply);
         let receiver = self.sharing.demand(known.receiver, (key, node), demand, uplink);
@@ -232,6 +241,23 @@ impl PathPlannerState {
         candidates.collect()
     }
 
+    /// Whether a viewer that has others near it does without the origin, since as many are linked to that as its uplink can listen to.
+    fn spares_origin(&self, swarm: &Swarm, viewer: &Viewer, near: &[NodeId]) -> bool {
+        let Some(origin) = swarm.origin.filter(|origin| viewer.plan.iter().all(|told| told.node != *origin))
+        else {
+            return false;
+        };
+        let Some(uplink_bps) = self.nodes.get(&origin).and_then(Node::uplink) else { return false };
+        let most = (uplink_bps / ORIGIN_BPS_EACH).max(ORIGIN_NAMED_AT_LEAST);
+        let reach_leaves = (swarm.bitrate_bps * NEAR_PLAYHEAD_MS / 8_000 / LEAF_BYTES) as u32;
+        let is_near = |node: &&NodeId| {
+            let other = swarm.viewers.get(*node).map(|viewer| viewer.playhead_leaf);
+            other.is_some_and(|leaf| leaf.abs_diff(viewer.playhead_leaf) <= reach_leaves)
+        };
+        swarm.naming_count(&origin) as u64 >= most
+            && near.iter().filter(is_near).count() >= PLAN_NEIGHBOURS / 2
+    }
+
     fn planned(
         &self,
         viewing: &Node,
@@ -373,10 +399,13 @@ fn choose(
     ordered: Vec<Candidate>,
     kept: &[NodeId],
     may_explore: bool,
+    spares_origin: bool,
 ) -> (Vec<Candidate>, bool) {
     if ordered.len() <= PLAN_NEIGHBOURS {
         return (ordered, false);
     }
+    let is_spared = |source: &Candidate| spares_origin && source.role == Role::Origin;
+    let ordered: Vec<Candidate> = ordered.into_iter().filter(|source| !is_spared(source)).collect();
     let is_kept = |source: &Candidate| source.uploads && kept.contains(&source.node);
     let by_rank = BY_RANK.saturating_sub(ordered.iter().filter(|source| is_kept(source)).count());
     let mut is_chosen: Vec<bool> =

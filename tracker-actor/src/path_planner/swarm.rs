@@ -127,6 +127,11 @@ impl Swarm {
         self.named_by.get(node).map_or_else(Vec::new, |viewers| viewers.iter().copied().collect())
     }
 
+    /// How many viewers' plans name `node`.
+    pub fn naming_count(&self, node: &NodeId) -> usize {
+        self.named_by.get(node).map_or(0, BTreeSet::len)
+    }
+
     /// The viewers whose plans have room for more, and how many sources they have.
     pub fn hungry(&self) -> impl Iterator<Item = (NodeId, usize)> {
         self.hungry.iter().filter_map(|node| self.viewers.get(node).map(|viewer| (*node, viewer.plan.len())))

@@ -14,7 +14,7 @@ use shared::{
 
 use super::{
     ClientSays, NodeJoined, NodeLeft, PathPlannerState, PlannerRequest, ProbeFinished,
-    planning::PLAN_NEIGHBOURS,
+    planning::{ORIGIN_BPS_EACH, PLAN_NEIGHBOURS},
     state::{Output, PLAN_SPACING_MS},
 };
 use crate::{
@@ -144,6 +144,48 @@ fn the_origin_is_always_in_the_plan_and_is_reached_where_the_tracker_is() {
     assert_eq!(plan.sources.len(), PLAN_NEIGHBOURS);
     let origin = plan.sources.iter().find(|source| source.role == Role::Origin).expect("the origin");
     assert_eq!((origin.path, origin.addresses.len()), (PathKind::Direct, 0));
+}
+
+#[test]
+fn an_origin_is_named_to_as_many_as_its_uplink_can_listen_to_and_to_whoever_has_nobody_near() {
+    let mut net = Net::new();
+    net.joins_as(200, None, Role::Origin);
+    let gained = Some(HeldFile { size_bytes: 10_000 * 16_384, bitrate_bps: 1_000_000 });
+    let change =
+        HolderChange { key: (MediaKind::Video, CONTENT), node: id(200), session: SessionId(1), gained };
+    net.planner.handle_holders(0, vec![change]);
+    let listens_to = 100;
+    net.says(200, uplink(ORIGIN_BPS_EACH * listens_to));
+    let watch = |net: &mut Net, n: u16, playhead_leaf: u32| {
+        net.join(NodeJoined { node: wide_id(n), ..joined(1) });
+        let request = PlannerRequest::Find(FindPeers { content_id: CONTENT, playhead_leaf });
+        net.planner.handle_says(net.now_ms, ClientSays { node: wide_id(n), session: SessionId(1), request });
+        net.drain();
+    };
+    let names_origin = |net: &Net, n: u16| {
+        let told = net.told.iter().rev().find_map(|(node, told)| match told {
+            TrackerMessage::Plan(plan) if *node == wide_id(n) => Some(plan),
+            _ => None,
+        });
+        told.expect("a plan").sources.iter().any(|source| source.role == Role::Origin)
+    };
+    for n in 0..300 {
+        watch(&mut net, n, 0);
+    }
+    assert_eq!((0..300).filter(|n| names_origin(&net, *n)).count() as u64, listens_to);
+    // Whoever is the first so far on has no other to ask.
+    watch(&mut net, 300, 5_000);
+    assert!(names_origin(&net, 300));
+    // Those told keep it, and the place of one that leaves goes to who asks next.
+    watch(&mut net, 1, 0);
+    assert!(names_origin(&net, 1));
+    watch(&mut net, 299, 0);
+    assert!(!names_origin(&net, 299));
+    for n in [0, 2] {
+        net.planner.handle_left(net.now_ms, NodeLeft { node: wide_id(n), session: SessionId(1) });
+    }
+    watch(&mut net, 299, 0);
+    assert!(names_origin(&net, 299));
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Uploader {
         let can_take = |link: LinkId, bytes: u64| {
             links.get(&link).is_some_and(|link| link.can_take(now_ms, bytes, patience_ms))
         };
-        let (link_id, wanted, leaves, bytes) = self.origin.pop_token(can_take, &mut self.outputs)?;
+        let (link_id, wanted, leaves, bytes) = self.origin.pop_token(now_ms, can_take, &mut self.outputs)?;
         let queued = Queued {
             id: wanted.id,
             content_id: wanted.content_id,

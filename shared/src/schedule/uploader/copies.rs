@@ -20,15 +20,20 @@ const UNHEARD_MS: u64 = 10_000;
 const WINDOW_MS: u64 = 15_000;
 /// The window of a content whose rate is unknown.
 const WINDOW_LEAVES: u32 = 256;
-/// First copies are early enough when they are so far ahead of everybody who plays: that is time to pass them on to all. With every doubling
-/// of a swarm beyond [`SMALL`] viewers a chunk passes through one more pair of hands.
+/// First copies are early enough when they are so far ahead of everybody who plays: that is time to pass them on to all.
 const LEAD_MS: u64 = 4_000;
-const LEAD_EACH_DOUBLING_MS: f64 = 2_500.0;
+/// Of more viewers than these a second copy helps one: first copies go before all of those, however far they lead.
 const SMALL: usize = 16;
+/// First copies are left this many times the rate of the media.
+const RESERVE: f64 = 1.3;
+const LARGE_RESERVE: f64 = 3.0;
+/// What of a large swarm's first copies those may have whose uplinks have enough to do: what is played within this by whoever is foremost.
+const BUSY_LEAD_MS: u64 = 8_000;
 /// Whoever asked so often for what it had announced is not believed any more.
 const MAX_DOUBTS: u8 = 3;
-/// A playhead that was not heard of for so long is none.
+/// A playhead that was not heard of for so long is none; in a large swarm each is heard of rarely.
 const PLAYHEAD_MS: u64 = 5_000;
+const LARGE_PLAYHEAD_MS: u64 = 60_000;
 
 /// The copies of one content.
 #[derive(Debug)]
@@ -144,7 +149,8 @@ impl Copies {
         while let Some((_, _, leaves)) = self.on_way.pop_front_if(|(until_ms, ..)| *until_ms <= now_ms) {
             self.freshen(leaves);
         }
-        self.playheads.retain(|_, (_, heard_ms)| now_ms < *heard_ms + PLAYHEAD_MS);
+        let lasts_ms = if self.is_large() { LARGE_PLAYHEAD_MS } else { PLAYHEAD_MS };
+        self.playheads.retain(|_, (_, heard_ms)| now_ms < *heard_ms + lasts_ms);
     }
 
     /// The fresh chunk for a viewer that needs nothing before `from` and takes `chunk_leaves` at most: the earliest that anybody plays
@@ -185,12 +191,38 @@ impl Copies {
 
     /// Whether whatever anybody plays soon has left already: more of it can wait.
     pub(super) fn is_ahead(&self) -> bool {
-        let doublings = (self.held.len().max(SMALL) as f64 / SMALL as f64).log2();
-        let lead = self.leaves_in(LEAD_MS + (LEAD_EACH_DOUBLING_MS * doublings) as u64);
+        if self.is_large() {
+            return false;
+        }
+        let lead = self.leaves_in(LEAD_MS);
         let is_early = |(playhead, _): &(LeafIndex, u64)| {
             self.fresh.first_held(*playhead).is_none_or(|fresh| fresh - playhead >= lead)
         };
         self.playheads.values().all(is_early)
+    }
+
+    /// Whether viewers that have enough to do are given first copies too: whoever is foremost comes near what has never left. Among few they
+    /// are whenever they ask.
+    pub(super) fn are_due(&self, now_ms: u64) -> bool {
+        if !self.is_large() {
+            return true;
+        }
+        let lead = self.leaves_in(BUSY_LEAD_MS);
+        let plays_at = |(leaf, heard_ms): &(LeafIndex, u64)| {
+            leaf.saturating_add(self.leaves_in(now_ms.saturating_sub(*heard_ms)))
+        };
+        let foremost = self.playheads.values().map(plays_at).max().unwrap_or(0);
+        self.fresh.first_held(0).is_some_and(|fresh| fresh < foremost.saturating_add(lead))
+    }
+
+    /// What of an uplink first copies are left before anything else is sent ahead of them.
+    pub(super) fn reserve_bps(&self) -> f64 {
+        let factor = if self.is_large() { LARGE_RESERVE } else { RESERVE };
+        factor * self.bitrate_bps as f64
+    }
+
+    fn is_large(&self) -> bool {
+        self.held.len() > SMALL
     }
 
     fn leaves_in(&self, ms: u64) -> u32 {
@@ -276,6 +308,24 @@ mod tests {
         assert!(copies.is_ahead());
         copies.plays(0, 2, 90);
         assert!(!copies.is_ahead());
+    }
+
+    #[test]
+    fn in_a_large_swarm_first_copies_never_lead_and_busy_viewers_have_them_when_the_foremost_comes_near() {
+        let mut copies = Copies::new(SIZE);
+        // One leaf a second.
+        copies.bitrate_bps = 8 << 14;
+        for link in 0..=SMALL as u64 {
+            copies.have(link, true, false, &[]);
+        }
+        copies.plays(0, 1, 10);
+        copies.sent(0, 1, LeafRange::new(0, 60));
+        assert!(!copies.is_ahead() && !copies.are_due(0));
+        assert!((copies.reserve_bps() - LARGE_RESERVE * f64::from(8 << 14)).abs() < 1.0);
+        // It has played on since it was heard of, to 8 s and a leaf before what has never left.
+        assert!(!copies.are_due(40_000) && copies.are_due(41_000));
+        copies.left(2);
+        assert!(copies.is_ahead() && copies.are_due(0), "sixteen are few");
     }
 
     #[test]

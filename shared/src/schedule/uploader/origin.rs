@@ -3,8 +3,10 @@
 //! Everybody passes on what he got, so a first copy is worth many second ones. In this order:
 //!
 //! 1. a request for what nobody has that is needed at once;
-//! 2. a request that is late, or of a viewer that starts, out of a budget that leaves first copies 1.3 times the media's rate;
-//! 3. a *token*: any fresh chunk for a viewer whose own uplink is about to idle, whose idles first;
+//! 2. a request that is late, or of a viewer that starts, out of a budget that leaves first copies 1.3 times the media's rate, in a large
+//!    swarm 3 times;
+//! 3. a *token*: any fresh chunk for a viewer whose own uplink is about to idle, whose idles first; one whose does not waits until the
+//!    swarm comes near what has never left;
 //! 4. whatever else is asked.
 //!
 //! Invariant: between 1 and 3 only first copies leave, and 2 is bounded by its budget, so no trouble of a viewer's makes an origin repeat
@@ -25,13 +27,13 @@ const FRESH_NOW_MS: u64 = 1_000;
 const FRESH_STARTING_MS: u64 = 2_500;
 /// What a viewer that starts needs within this may come out of the budget.
 const BOOST_MS: u64 = 3_000;
-/// First copies are left this many times the rate of the media.
-const RESERVE: f64 = 1.3;
 /// The budget is worth this much time at the most, and a chunk.
 const BOOST_CAP_MS: f64 = 2_000.0;
 const FIRST_BOOST_BYTES: f64 = 128.0 * 1024.0;
 /// How often lost copies are looked for.
 const EXPIRE_EACH_MS: u64 = 50;
+/// A token of a viewer whose uplink is busy for longer waits until first copies are due.
+const BUSY_MS: u64 = 900;
 /// Tokens one link may have waiting, and all together.
 const MAX_LINK_TOKENS: usize = 8;
 const MAX_TOKENS: usize = 4_096;
@@ -199,8 +201,8 @@ impl Origin {
             self.expired_ms = now_ms;
             self.copies.values_mut().for_each(|copies| copies.expire(now_ms));
         }
-        let media_bps: u64 = self.copies.values().map(|copies| copies.bitrate_bps).sum();
-        let reserved = if media_bps == 0 { uplink_bps as f64 / 1.5 } else { RESERVE * media_bps as f64 };
+        let media_bps: f64 = self.copies.values().map(Copies::reserve_bps).sum();
+        let reserved = if media_bps == 0.0 { uplink_bps as f64 / 1.5 } else { media_bps };
         let per_ms = (uplink_bps as f64 - reserved).max(0.0) / 8_000.0;
         let filled = self.boost_bytes + per_ms * now_ms.saturating_sub(self.boost_ms) as f64;
         let cap = (per_ms * BOOST_CAP_MS).max(FIRST_BOOST_BYTES) + LEAF_BYTES as f64;
@@ -247,13 +249,18 @@ impl Origin {
     /// answered at once.
     pub(super) fn pop_token(
         &mut self,
+        now_ms: u64,
         can_take: impl Fn(LinkId, u64) -> bool,
         answers: &mut VecDeque<UploaderOutput>,
     ) -> Option<(LinkId, FreshWanted, LeafRange, u64)> {
         let mut at = 0;
-        while let Some(Waiting { link, wanted, .. }) = self.tokens.get(at).copied() {
+        while let Some(Waiting { link, wanted, idle_ms }) = self.tokens.get(at).copied() {
             let chunk_leaves = u32::from(wanted.chunk_leaves).clamp(1, MAX_CHUNK_LEAVES);
             let copies = self.copies.get(&wanted.content_id);
+            if idle_ms > now_ms + BUSY_MS && copies.is_some_and(|copies| !copies.are_due(now_ms)) {
+                at += 1;
+                continue;
+            }
             let chosen = copies.and_then(|copies| {
                 let leaves = copies.choose(wanted.from_leaf, wanted.forced_leaf, chunk_leaves)?;
                 Some((leaves, copies.len_bytes(leaves)))

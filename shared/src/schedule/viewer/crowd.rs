@@ -26,10 +26,24 @@ const DIRECT_STARTING: usize = 4;
 const DIRECT_SLACK_MS: i64 = 700;
 const DIRECT_HELD_SLACK_MS: i64 = 2_000;
 
+/// There is a crowd near its limit.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scarcity {
+    /// The seed that is to be spared, an origin if there is one.
+    pub(super) spared: Option<SourceId>,
+}
+
+impl Scarcity {
+    /// Whether `source` is the seed that is to be spared.
+    pub(super) fn spares(&self, source: SourceId) -> bool {
+        self.spared == Some(source)
+    }
+}
+
 impl Viewer {
-    /// The seed that is to be spared, an origin if there is one: there is a crowd, and seeds have not shown that they could feed everybody.
-    /// Of several peers that share the file each viewer has its own; the others are peers to it that happen to have everything.
-    pub(super) fn scarce_origin(&self) -> Option<SourceId> {
+    /// Whether there is a crowd, and seeds have not shown that they could feed everybody. Of several peers that share the file each viewer
+    /// spares its own; the others are peers to it that happen to have everything. In a large swarm most viewers know no seed.
+    pub(super) fn scarcity(&self) -> Option<Scarcity> {
         if !self.config.tokens || !self.is_crowd() {
             return None;
         }
@@ -39,8 +53,14 @@ impl Viewer {
         if seeded >= SPARE_FACTOR * media {
             return None;
         }
-        let spared = seeds().min_by_key(|(id, source)| (!source.traits.is_origin, self.hash(**id)))?;
-        Some(*spared.0)
+        let spared = seeds().min_by_key(|(id, source)| (!source.traits.is_origin, self.hash(**id)));
+        let spared = spared.map(|(id, _)| *id);
+        (spared.is_some() || self.is_large_swarm()).then_some(Scarcity { spared })
+    }
+
+    /// The seed that is to be spared, if supply is scarce and one is known.
+    pub(super) fn scarce_origin(&self) -> Option<SourceId> {
+        self.scarcity()?.spared
     }
 
     /// Whether the swarm is too large for everybody to be a neighbour.
@@ -72,14 +92,15 @@ impl Viewer {
     /// Where the origin is to be spared: of peers whoever has it soonest; of the origin what is needed at once, and little of it.
     pub(super) fn choose_sparing(
         &self,
-        origin: SourceId,
+        scarcity: Scarcity,
         leaf: LeafIndex,
         slack_ms: i64,
         round: &Round,
     ) -> Option<(f64, SourceId)> {
         let deadline_ms = self.now_ms.saturating_add_signed(slack_ms);
         let arrival = |source: &Source| source.arrival_ms(self.now_ms, LEAF_BYTES, deadline_ms, round.usual);
-        let holders = self.sources.iter().filter(|(id, source)| **id != origin && source.have.has(leaf));
+        let holders =
+            self.sources.iter().filter(|(id, source)| !scarcity.spares(**id) && source.have.has(leaf));
         let usable = holders.clone().filter(|(_, source)| source.is_usable(self.now_ms));
         let best = usable
             .filter(|(_, source)| source.outstanding() < MAX_REQUESTS_OUT)
@@ -88,14 +109,17 @@ impl Viewer {
         let starting = self.is_starting();
         let (direct, few) = (round.direct, if starting { DIRECT_STARTING } else { DIRECT });
         let by_origin = |most: usize| {
+            let origin = scarcity.spared?;
             let source = self.sources.get(&origin).filter(|source| source.is_usable(self.now_ms))?;
             (direct < most).then(|| (arrival(source), origin))
         };
         // What an origin sends twice is what it has left over: it is asked while there is time to think again.
         let is_slow = |ms: f64| ms > PEER_WAIT_MS && slack_ms < NEAR_MS as i64;
         let has_time = |ms: f64| starting || slack_ms as f64 > ms + PEER_WAIT_MS;
+        // In a large swarm too many would wait for that.
+        let may_ask_origin = !self.is_large_swarm();
         match best {
-            Some((ms, _)) if is_slow(ms) && has_time(ms) && direct < few => by_origin(few),
+            Some((ms, _)) if may_ask_origin && is_slow(ms) && has_time(ms) && direct < few => by_origin(few),
             Some(best) => (round.room_bytes > 0).then_some(best),
             None if slack_ms < DIRECT_SLACK_MS => by_origin(DIRECT + 2),
             None if slack_ms < DIRECT_HELD_SLACK_MS && holders.count() > 0 => by_origin(DIRECT + 2),
@@ -119,5 +143,66 @@ impl Viewer {
     pub(super) fn crowd_leaves(&self) -> u32 {
         let leaves = (self.timeline.bytes_in(CHUNK_MS) / LEAF_BYTES) as u32;
         1 << leaves.clamp(1, MAX_CHUNK_LEAVES).ilog2()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        LeafSet,
+        schedule::{
+            RequestIds,
+            viewer::{SourceTraits, ViewerConfig, ViewerOutput},
+        },
+        units::leaf_count,
+        wire::PathKind,
+    };
+
+    const SIZE_BYTES: u64 = 20 << 20;
+
+    #[test]
+    fn a_crowd_without_a_seed_is_scarce_where_it_is_large() {
+        let mut viewer = crowd(LARGE);
+        assert!(viewer.scarcity().is_none());
+        join(&mut viewer, 100, false);
+        assert!(viewer.scarcity().is_some_and(|scarcity| scarcity.spared.is_none()));
+        join(&mut viewer, 101, true);
+        assert!(viewer.scarcity().is_some_and(|scarcity| scarcity.spares(101)));
+    }
+
+    #[test]
+    fn in_a_large_swarm_what_peers_have_is_asked_of_peers_however_busy_they_are() {
+        let mut viewer = crowd(LARGE);
+        join(&mut viewer, 101, true);
+        let busy_ms = 5_000;
+        for peer in 0..LARGE as SourceId {
+            viewer.have(0, peer, true, false, &[LeafRange::new(0, 16)], busy_ms);
+        }
+        viewer.reader_moved(0, 1, 0, true);
+        viewer.handle_timeout(0);
+        let mut asked = Vec::new();
+        while let Some(output) = viewer.poll_output() {
+            if let ViewerOutput::Request { source, chunks, .. } = output {
+                asked.extend(chunks.into_iter().map(|chunk| (source, chunk.leaves.first)));
+            }
+        }
+        assert!(asked.iter().any(|(_, leaf)| *leaf == 0), "{asked:?}");
+        assert!(asked.iter().all(|(source, leaf)| *source != 101 || *leaf >= 16), "{asked:?}");
+    }
+
+    /// A viewer of 1 Mbit/s of media with so many neighbours, each of which has a little of it.
+    fn crowd(neighbours: usize) -> Viewer {
+        let mut config = ViewerConfig::new(SIZE_BYTES, 1, RequestIds::default());
+        (config.bitrate_bps, config.tokens) = (1_000_000, true);
+        let mut viewer = Viewer::new(config, LeafSet::new(leaf_count(SIZE_BYTES)));
+        (0..neighbours as SourceId).for_each(|peer| join(&mut viewer, peer, false));
+        viewer
+    }
+
+    fn join(viewer: &mut Viewer, source: SourceId, is_origin: bool) {
+        let traits = SourceTraits { is_origin, path: PathKind::Direct, rate_hint_bps: 0, rtt_hint_us: 1_000 };
+        viewer.source_joined(0, source, traits);
+        viewer.have(0, source, true, is_origin, &[LeafRange::new(0, 4)], 0);
     }
 }

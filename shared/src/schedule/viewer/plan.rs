@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use super::{
     BLOCKED_TICK_MS, ChunkRequest, SourceId, Viewer, ViewerOutput,
-    crowd::DIRECT,
+    crowd::{DIRECT, Scarcity},
     flights::Flight,
     reader::Reader,
     source::{SLOW_FACTOR, Share, Source, is_in_time},
@@ -71,8 +71,8 @@ pub(super) struct Round {
     is_crowd: bool,
     /// Whether shares of sources are kept to.
     pub(super) has_shares: bool,
-    /// The origin that is to be spared, and what may still be asked of peers.
-    pub(super) scarce: Option<SourceId>,
+    /// Whether supply is scarce, and what may still be asked of peers.
+    pub(super) scarce: Option<Scarcity>,
     pub(super) room_bytes: u64,
     /// Requests by name that are out at that origin.
     pub(super) direct: usize,
@@ -113,7 +113,8 @@ impl Viewer {
         let is_crowd = self.is_crowd();
         let media_ms = if self.is_large_swarm() { LARGE_NEAR_MEDIA_MS } else { NEAR_MEDIA_MS };
         let near_bytes = if is_crowd { self.timeline.bytes_in(NEAR_MEDIA_MS) } else { 0 };
-        let scarce = self.scarce_origin();
+        let scarce = self.scarcity();
+        let spared = scarce.and_then(|scarcity| scarcity.spared);
         let usual_tries = if scarce.is_some() { MAX_CROWD_TRIES } else { MAX_TRIES };
         let mut round = Round {
             usual: self.usual_bytes_per_ms(),
@@ -122,9 +123,9 @@ impl Viewer {
             is_crowd,
             has_shares: self.has_shares(is_crowd),
             scarce,
-            room_bytes: self.timeline.bytes_in(media_ms).saturating_sub(self.bytes_at_peers(scarce)),
+            room_bytes: self.timeline.bytes_in(media_ms).saturating_sub(self.bytes_at_peers(spared)),
             tries: tries_in_trouble.unwrap_or(usual_tries),
-            direct: scarce.map_or(0, |origin| self.direct_requests(origin)),
+            direct: spared.map_or(0, |origin| self.direct_requests(origin)),
             asks: BTreeMap::new(),
         };
         self.plan_near(&mut round);
@@ -241,7 +242,7 @@ impl Viewer {
         let Some((expected_ms, id)) = self.choose(leaf, slack_ms, zone, round) else { return Asked::Wait };
         let Some(leaves) = self.chunk_for(id, range, round) else { return Asked::Wait };
         let request = self.fly(id, leaves, slack_ms, expected_ms as u64, false);
-        if round.scarce == Some(id) {
+        if round.scarce.is_some_and(|scarcity| scarcity.spares(id)) {
             round.direct += 1;
         } else {
             round.room_bytes = round.room_bytes.saturating_sub(leaves.len_bytes(self.config.size_bytes));
@@ -252,8 +253,8 @@ impl Viewer {
 
     /// The source with the least estimated arrival among those that hold `leaf`, may be asked and have room.
     fn choose(&self, leaf: LeafIndex, slack_ms: i64, zone: Zone, round: &Round) -> Option<(f64, SourceId)> {
-        if let Some(origin) = round.scarce {
-            return self.choose_sparing(origin, leaf, slack_ms, round);
+        if let Some(scarcity) = round.scarce {
+            return self.choose_sparing(scarcity, leaf, slack_ms, round);
         }
         let deadline_ms = self.now_ms.saturating_add_signed(slack_ms);
         let keeps_to_shares = zone != Zone::Background && self.keeps_to_shares(leaf, slack_ms, round);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ChunkRequest, SourceId, Viewer, flights::Flight, source::Source};
+use super::{ChunkRequest, SourceId, Viewer, crowd::Scarcity, flights::Flight, source::Source};
 use crate::wire::RequestId;
 
 /// Requests looked at in one run, and how many of them may move.
@@ -69,7 +69,7 @@ impl Viewer {
         late.sort_unstable();
         late.truncate(MAX_LOOKED_AT);
         let (mut asks, mut moved) = (Asks::new(), 0);
-        let scarce = self.scarce_origin();
+        let scarce = self.scarcity();
         if scarce.is_none() {
             self.relieve_the_origin(&mut asks);
             self.ask_again_for_the_last(&mut asks);
@@ -226,7 +226,7 @@ impl Viewer {
         &mut self,
         id: RequestId,
         flight: &Flight,
-        scarce: Option<SourceId>,
+        scarce: Option<Scarcity>,
         asks: &mut Asks,
     ) -> bool {
         let is_scarce = scarce.is_some();
@@ -239,7 +239,7 @@ impl Viewer {
         }
         let still_ms = self.still_ms(flight, is_scarce);
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
-        if scarce == Some(flight.source) {
+        if scarce.is_some_and(|scarcity| scarcity.spares(flight.source)) {
             return self.leave_the_origin(id, flight, scarce);
         }
         let Some(source) = self.sources.get(&flight.source) else { return false };
@@ -277,7 +277,7 @@ impl Viewer {
     }
 
     /// What an origin sends twice is what it has left over, and no deadline can rely on that: a peer is asked while it can still make it.
-    fn leave_the_origin(&mut self, id: RequestId, flight: &Flight, scarce: Option<SourceId>) -> bool {
+    fn leave_the_origin(&mut self, id: RequestId, flight: &Flight, scarce: Option<Scarcity>) -> bool {
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
         let Some((ms, _)) = self.best_other(flight, false, scarce) else { return false };
         if slack_ms > ms + JUST_IN_TIME_MS || ms > QUICK_MS {
@@ -299,7 +299,7 @@ impl Viewer {
         id: RequestId,
         flight: &Flight,
         since_ms: u64,
-        scarce: Option<SourceId>,
+        scarce: Option<Scarcity>,
         asks: &mut Asks,
     ) -> bool {
         if self.now_ms < since_ms + LEAVE_PATIENCE_MS {
@@ -323,7 +323,7 @@ impl Viewer {
             return;
         }
         let mut asks = Asks::new();
-        if let Some((ms, other)) = self.best_other(flight, false, self.scarce_origin())
+        if let Some((ms, other)) = self.best_other(flight, false, self.scarcity())
             && other != flight.source
         {
             self.ask_other(other, flight, ms, false, &mut asks);
@@ -350,12 +350,13 @@ impl Viewer {
         &self,
         flight: &Flight,
         origins_too: bool,
-        scarce: Option<SourceId>,
+        scarce: Option<Scarcity>,
     ) -> Option<(f64, SourceId)> {
         if self.held.intersects(flight.leaves) {
             return None;
         }
         let usual = self.usual_bytes_per_ms();
+        let spared = scarce.and_then(|scarcity| scarcity.spared);
         let already: Vec<SourceId> =
             self.flights.overlapping(flight.leaves).map(|(_, other)| other.source).collect();
         self.sources
@@ -364,11 +365,11 @@ impl Viewer {
                 !already.contains(id) && source.is_usable(self.now_ms) && source.have.contains(flight.leaves)
             })
             .filter(|(id, source)| {
-                self.is_peer(scarce, **id, source)
+                self.is_peer(spared, **id, source)
                     || (origins_too && self.direct_requests(**id) < MAX_LAST_RESORTS)
             })
             .map(|(id, source)| {
-                let ms = if scarce.is_some() && self.is_peer(scarce, *id, source) {
+                let ms = if scarce.is_some() && self.is_peer(spared, *id, source) {
                     self.crowd_wait_ms(source)
                 } else {
                     source.arrival_ms(self.now_ms, flight.bytes, flight.deadline_ms, usual)

@@ -29,8 +29,9 @@ const FORCED_STARTING_MS: u64 = 2_500;
 const SPACING_MS: u64 = 20;
 const NOTHING_FRESH_MS: u64 = 100;
 const NOTHING_FRESH_LONGEST_MS: u64 = 400;
-/// A token that was not answered for so long is lost.
+/// A token that was not answered for so long is lost; one that was sent from a busy uplink waits until the origin has time for it.
 const LOST_MS: u64 = 5_000;
+const STANDING_MS: u64 = 60_000;
 /// Voided tokens that are remembered.
 const MAX_VOID: usize = 64;
 /// What an uplink is taken to carry before it has carried anything: 1 Mbit/s.
@@ -39,7 +40,7 @@ const DEFAULT_UPLINK_BYTES_PER_MS: f64 = 125.0;
 #[derive(Debug, Clone, Copy)]
 struct Out {
     source: SourceId,
-    sent_ms: u64,
+    lost_ms: u64,
     forced_leaf: Option<LeafIndex>,
 }
 
@@ -76,7 +77,7 @@ impl Tokens {
 
     /// What was not answered for long does not count any more; an answer may still come.
     fn give_up_lost(&mut self, now_ms: u64) {
-        let lost = self.out.extract_if(.., |_, out| now_ms >= out.sent_ms.saturating_add(LOST_MS));
+        let lost = self.out.extract_if(.., |_, out| now_ms >= out.lost_ms);
         self.void.extend(lost.map(|(id, out)| (id, out.source)));
         while self.void.len() > MAX_VOID {
             self.void.pop_first();
@@ -163,14 +164,18 @@ impl Viewer {
         self.tokens.give_up_lost(now_ms);
         let from_leaf = self.needs_from();
         let forced_leaf = self.forced_leaf(origin);
-        let is_idle = self.config.uploads && self.expected_upload_ms() < IDLE_SOON_MS;
-        let may_ask = is_idle && self.tokens.out.len() < TOKENS && self.wants_fresh(from_leaf, origin);
+        let is_idle = self.expected_upload_ms() < IDLE_SOON_MS;
+        let may_ask = self.config.uploads
+            && (is_idle || self.may_stand())
+            && self.tokens.out.len() < TOKENS
+            && self.wants_fresh(from_leaf, origin);
         if forced_leaf.is_none() && !may_ask {
             return;
         }
         let idle_in_ms = self.expected_upload_ms() as u16;
+        let lost_ms = now_ms + if is_idle || forced_leaf.is_some() { LOST_MS } else { STANDING_MS };
         let id = self.config.request_ids.next();
-        self.tokens.out.insert(id, Out { source: origin, sent_ms: now_ms, forced_leaf });
+        self.tokens.out.insert(id, Out { source: origin, lost_ms, forced_leaf });
         self.tokens.next_ms = now_ms + SPACING_MS;
         let (epoch, chunk_leaves) = (self.epoch, self.crowd_leaves() as u8);
         self.outputs.push_back(ViewerOutput::Token {
@@ -199,8 +204,18 @@ impl Viewer {
         if !is_forced && !self.wants_fresh(self.needs_from(), origin) {
             return None;
         }
-        let busy_ms = if is_forced { 0.0 } else { (self.expected_upload_ms() - IDLE_SOON_MS).max(0.0) };
+        let busy_ms = if is_forced || self.may_stand() {
+            0.0
+        } else {
+            (self.expected_upload_ms() - IDLE_SOON_MS).max(0.0)
+        };
         Some(self.tokens.next_ms.max(self.now_ms + busy_ms as u64).max(self.now_ms + 1))
+    }
+
+    /// Whether a token may wait at the origin though the uplink is busy. In a large swarm few uplinks idle while all goes well, and who is
+    /// foremost would come to the end of what has ever left.
+    fn may_stand(&self) -> bool {
+        self.is_large_swarm() && self.tokens.out.is_empty() && self.tokens.coming.is_empty()
     }
 
     fn is_usable_origin(&self, origin: SourceId) -> bool {
