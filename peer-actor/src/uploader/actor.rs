@@ -40,6 +40,8 @@ use crate::{
 const ANNOUNCE: Duration = Duration::from_millis(60);
 /// The uplink is told this often.
 const REPORT: Duration = Duration::from_secs(2);
+/// A viewer whose link is full asks again after this at the least.
+const BUSY_MS: u32 = 500;
 
 /// Whom the uploader tells what.
 #[derive(Debug, Clone)]
@@ -267,21 +269,34 @@ impl UploaderActor {
     }
 
     fn chunk_read(&mut self, read: ChunkRead) {
-        let now_ms = clock::now_ms();
-        let failed = read.result.as_ref().err().copied();
-        let is_sent = self.core.read_done(now_ms, read.session.0, read.id, failed);
-        let (Some((link, remote)), Ok((proof, payload)), true) =
-            (self.links.get(&read.session), read.result, is_sent)
-        else {
-            return;
+        let failed = match read.result {
+            Ok(chunk) if self.core.is_wanted(read.session.0, read.id) => {
+                self.send_chunk(read.session, read.id, read.leaves, chunk).err()
+            }
+            Ok(_) => None,
+            Err(reason) => Some(reason),
         };
+        self.core.read_done(clock::now_ms(), read.session.0, read.id, failed);
+    }
+
+    /// Hands a chunk to its link. One that the link does not take is refused: what counts as on its way and never arrives would keep the
+    /// link from being served.
+    fn send_chunk(
+        &self,
+        session: SessionId,
+        id: RequestId,
+        leaves: LeafRange,
+        (proof, payload): (Vec<ProofPair>, Bytes),
+    ) -> Result<(), RefuseReason> {
+        let busy = || RefuseReason::Busy(self.core.backlog_ms().max(BUSY_MS));
+        let (link, remote) = self.links.get(&session).ok_or_else(busy)?;
         let payload_bytes = payload.len() as u64;
-        let head = wire::Data { id: read.id, leaves: read.leaves, proof };
-        if link.try_send(Frame::data(head, payload)).is_ok() {
-            self.traffic.sent(remote.node, payload_bytes);
-        } else {
-            tracing::warn!(node = ?remote.node, "a chunk was dropped: the link is full");
+        if link.try_send(Frame::data(wire::Data { id, leaves, proof }, payload)).is_err() {
+            tracing::warn!(node = ?remote.node, "a chunk was not sent: the link is full");
+            return Err(busy());
         }
+        self.traffic.sent(remote.node, payload_bytes);
+        Ok(())
     }
 
     fn announce(&mut self, _: &mut Context<Self>) {

@@ -296,7 +296,14 @@ impl Uploader {
         self.pump(now_ms);
     }
 
-    /// The chunk of a Serve was read, or could not be. Returns whether it is to be sent: then it is in the link's queue.
+    /// Whether the chunk of a Serve is still to be sent; if so the owner may hand it to its link before it calls [`Self::read_done`].
+    pub fn is_wanted(&self, link: LinkId, id: RequestId) -> bool {
+        let reading = self.links.get(&link).and_then(|link| link.reading.get(&id));
+        reading.is_some_and(|reading| !reading.is_void)
+    }
+
+    /// The chunk of a Serve was read, or could not be, or its link did not take it. Returns whether it is to be sent, or is on its way: then it
+    /// counts as being in the link's queue.
     pub fn read_done(
         &mut self,
         now_ms: u64,

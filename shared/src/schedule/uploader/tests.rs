@@ -85,6 +85,26 @@ fn what_many_wait_for_goes_before_what_is_due_sooner_but_not_at_once() {
 }
 
 #[test]
+fn a_chunk_that_its_link_did_not_take_is_refused_and_counts_for_nothing() {
+    let mut uploader = joined(&[1]);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &[chunk(1, 0)]);
+    assert!(matches!(uploader.poll_output(), Some(UploaderOutput::Serve { id: 1, .. })));
+    assert!(uploader.is_wanted(1, 1) && !uploader.is_wanted(1, 2) && !uploader.is_wanted(2, 1));
+    let busy = RefuseReason::Busy(500);
+    assert!(!uploader.read_done(0, 1, 1, Some(busy)));
+    assert!(
+        matches!(uploader.poll_output(), Some(UploaderOutput::Refuse { id: 1, reason, .. }) if reason == busy)
+    );
+    assert_eq!(uploader.links.get(&1).map(Link::under_way_bytes), Some(0));
+    // Long after it would have counted as stuck.
+    uploader.request(60_000, 1, CONTENT, SIZE_BYTES, 0, false, &[chunk(2, 0)]);
+    assert_eq!(serve_all(&mut uploader, 60_000), [(1, 2)]);
+    uploader.request(60_000, 1, CONTENT, SIZE_BYTES, 0, false, &[chunk(3, 0)]);
+    uploader.cancel(60_000, 1, &[3], false);
+    assert!(!uploader.is_wanted(1, 3), "it was taken back");
+}
+
+#[test]
 fn no_more_is_unsent_than_the_window() {
     let mut uploader = joined(&[1]);
     let chunks: Vec<_> = (1..=200).map(|id| chunk(id, 0)).collect();
