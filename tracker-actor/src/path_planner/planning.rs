@@ -249,7 +249,8 @@ impl PathPlannerState {
         };
         let Some(uplink_bps) = self.nodes.get(&origin).and_then(Node::uplink) else { return false };
         let most = (uplink_bps / ORIGIN_BPS_EACH).max(ORIGIN_NAMED_AT_LEAST);
-        let reach_leaves = (swarm.bitrate_bps * NEAR_PLAYHEAD_MS / 8_000 / LEAF_BYTES) as u32;
+        // A bitrate is a claim.
+        let reach_leaves = (swarm.bitrate_bps.saturating_mul(NEAR_PLAYHEAD_MS) / 8_000 / LEAF_BYTES) as u32;
         let is_near = |node: &&NodeId| {
             let other = swarm.viewers.get(*node).map(|viewer| viewer.playhead_leaf);
             other.is_some_and(|leaf| leaf.abs_diff(viewer.playhead_leaf) <= reach_leaves)

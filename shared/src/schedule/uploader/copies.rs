@@ -227,8 +227,8 @@ impl Copies {
 
     fn leaves_in(&self, ms: u64) -> u32 {
         match self.bitrate_bps {
-            0 => (u64::from(WINDOW_LEAVES) * ms / WINDOW_MS) as u32,
-            bps => (bps * ms / 8_000 / crate::limits::LEAF_BYTES) as u32 + 1,
+            0 => (u64::from(WINDOW_LEAVES).saturating_mul(ms) / WINDOW_MS) as u32,
+            bps => ((bps.saturating_mul(ms) / 8_000 / crate::limits::LEAF_BYTES) as u32).saturating_add(1),
         }
     }
 
