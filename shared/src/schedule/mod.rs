@@ -22,6 +22,9 @@ pub mod rate;
 pub mod uploader;
 pub mod viewer;
 
+/// An uplink with less to do than this is about to idle. A viewer asks for fresh chunks then, and a seed answers it before others.
+pub(crate) const IDLE_SOON_MS: u64 = 900;
+
 /// When a core wants to be woken, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {

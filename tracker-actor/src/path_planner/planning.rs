@@ -397,7 +397,7 @@ fn is_complete(swarm: &Swarm, node: &NodeId) -> bool {
 /// What was never tried promises more than what was; so one of those kept at most makes room for it, and that now and then. Whether one did.
 fn choose(
     near: &[NodeId],
-    ordered: Vec<Candidate>,
+    mut ordered: Vec<Candidate>,
     kept: &[NodeId],
     may_explore: bool,
     spares_origin: bool,
@@ -405,8 +405,7 @@ fn choose(
     if ordered.len() <= PLAN_NEIGHBOURS {
         return (ordered, false);
     }
-    let is_spared = |source: &Candidate| spares_origin && source.role == Role::Origin;
-    let ordered: Vec<Candidate> = ordered.into_iter().filter(|source| !is_spared(source)).collect();
+    ordered.retain(|source| !(spares_origin && source.role == Role::Origin));
     let is_kept = |source: &Candidate| source.uploads && kept.contains(&source.node);
     let by_rank = BY_RANK.saturating_sub(ordered.iter().filter(|source| is_kept(source)).count());
     let mut is_chosen: Vec<bool> =

@@ -18,6 +18,7 @@ use super::{LinkId, UploaderOutput, copies::Copies, link::Queued};
 use crate::{
     ids::ContentId,
     limits::{LEAF_BYTES, MAX_CHUNK_LEAVES, MAX_OPEN_CONTENTS},
+    schedule::IDLE_SOON_MS,
     units::{LeafIndex, LeafRange},
     wire::RequestId,
 };
@@ -32,8 +33,6 @@ const BOOST_CAP_MS: f64 = 2_000.0;
 const FIRST_BOOST_BYTES: f64 = 128.0 * 1024.0;
 /// How often lost copies are looked for.
 const EXPIRE_EACH_MS: u64 = 50;
-/// A token of a viewer whose uplink is busy for longer waits until first copies are due.
-const BUSY_MS: u64 = 900;
 /// Tokens one link may have waiting, and all together.
 const MAX_LINK_TOKENS: usize = 8;
 const MAX_TOKENS: usize = 4_096;
@@ -253,11 +252,14 @@ impl Origin {
         can_take: impl Fn(LinkId, u64) -> bool,
         answers: &mut VecDeque<UploaderOutput>,
     ) -> Option<(LinkId, FreshWanted, LeafRange, u64)> {
-        let mut at = 0;
+        let (mut at, mut due) = (0, BTreeMap::new());
         while let Some(Waiting { link, wanted, idle_ms }) = self.tokens.get(at).copied() {
             let chunk_leaves = u32::from(wanted.chunk_leaves).clamp(1, MAX_CHUNK_LEAVES);
             let copies = self.copies.get(&wanted.content_id);
-            if idle_ms > now_ms + BUSY_MS && copies.is_some_and(|copies| !copies.are_due(now_ms)) {
+            // Every playhead is looked at for that, so it is asked once of a content, not for each of its tokens.
+            let are_due =
+                |copies: &Copies| *due.entry(wanted.content_id).or_insert_with(|| copies.are_due(now_ms));
+            if idle_ms > now_ms + IDLE_SOON_MS && !copies.is_none_or(are_due) {
                 at += 1;
                 continue;
             }

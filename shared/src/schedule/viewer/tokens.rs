@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{BLOCKED_TICK_MS, SourceId, Viewer, ViewerOutput, flights::Flight};
 use crate::{
     limits::LEAF_BYTES,
+    schedule::IDLE_SOON_MS,
     units::{LeafIndex, LeafRange, leaf_of},
     wire::RequestId,
 };
@@ -18,8 +19,6 @@ use crate::{
 /// Tokens that may be out: ordinarily, and while the viewer starts, seeks or stalls.
 const TOKENS: usize = 2;
 const STARTING_TOKENS: usize = 4;
-/// An uplink with less to do than this is about to idle.
-const IDLE_SOON_MS: f64 = 900.0;
 /// A fresh chunk is asked for by about so many neighbours.
 const ASKERS: usize = 8;
 /// What nobody has and is needed within this is asked for by name.
@@ -164,7 +163,8 @@ impl Viewer {
         self.tokens.give_up_lost(now_ms);
         let from_leaf = self.needs_from();
         let forced_leaf = self.forced_leaf(origin);
-        let is_idle = self.expected_upload_ms() < IDLE_SOON_MS;
+        let busy_ms = self.expected_upload_ms();
+        let is_idle = busy_ms < IDLE_SOON_MS as f64;
         let may_ask = self.config.uploads
             && (is_idle || self.may_stand())
             && self.tokens.out.len() < TOKENS
@@ -172,7 +172,7 @@ impl Viewer {
         if forced_leaf.is_none() && !may_ask {
             return;
         }
-        let idle_in_ms = self.expected_upload_ms() as u16;
+        let idle_in_ms = busy_ms as u16;
         let lost_ms = now_ms + if is_idle || forced_leaf.is_some() { LOST_MS } else { STANDING_MS };
         let id = self.config.request_ids.next();
         self.tokens.out.insert(id, Out { source: origin, lost_ms, forced_leaf });
@@ -207,7 +207,7 @@ impl Viewer {
         let busy_ms = if is_forced || self.may_stand() {
             0.0
         } else {
-            (self.expected_upload_ms() - IDLE_SOON_MS).max(0.0)
+            (self.expected_upload_ms() - IDLE_SOON_MS as f64).max(0.0)
         };
         Some(self.tokens.next_ms.max(self.now_ms + busy_ms as u64).max(self.now_ms + 1))
     }
@@ -249,7 +249,7 @@ impl Viewer {
                 self.is_peer(Some(spared), *id, source)
                     && source.have.is_full()
                     && source.is_proven()
-                    && source.aged_backlog_ms(self.now_ms) < IDLE_SOON_MS as u64
+                    && source.aged_backlog_ms(self.now_ms) < IDLE_SOON_MS
             })
     }
 
