@@ -2,8 +2,8 @@
 //!
 //! Only supplies that are there already count: sources that have everything. What a viewer may have of others that play the same, it has
 //! of them: its demand on the rest is that much less, and it is told no shares, since in a crowd chunks are had from whoever has them.
-//! Who has one source only has no choice, and is told none either. A share is told where an uplink is known and in much demand; where it
-//! is not, nobody needs to hold back.
+//! Who has one source only has no choice, and is told none either. A share is told where an uplink is known and in much demand by several
+//! viewers; where it is not, nobody needs to hold back, and each builds its buffer with whatever its sources can send.
 //!
 //! Invariant: a line is there while a way crosses it, and no longer.
 
@@ -159,7 +159,10 @@ impl Sharing {
         let is_short = |supply: &Supply, part: &Part| {
             let is_known = !part.is_costly && self.is_known.get(part.first as usize) == Some(&true);
             let is_pressed = part.pressure >= PRESSED;
-            is_known && (is_pressed || part.pressure >= STILL_PRESSED && told(&supply.node) > 0)
+            let is_wanted_by_others = self.lines.get(&supply.node).is_some_and(|line| line.ways > 1);
+            is_known
+                && is_wanted_by_others
+                && (is_pressed || part.pressure >= STILL_PRESSED && told(&supply.node) > 0)
         };
         let mut are_peers_short = false;
         let mut shares = Vec::with_capacity(supplies.len());

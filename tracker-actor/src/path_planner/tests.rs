@@ -333,6 +333,18 @@ fn shares_are_not_told_where_supply_is_ample_or_unknown_nor_in_a_crowd() {
 }
 
 #[test]
+fn who_has_its_sources_to_itself_again_is_told_no_shares_any_more() {
+    let mut net = library(4_000_000, 4_000_000);
+    net.run_for(30_000);
+    assert!(net.shares_of(3)[&11] > 1);
+    for n in [1, 2, 4] {
+        net.planner.handle_left(net.now_ms, NodeLeft { node: id(n), session: SessionId(1) });
+    }
+    net.run_for(30_000);
+    assert!(net.shares_of(3).values().all(|share_bps| *share_bps == 0), "{:?}", net.shares_of(3));
+}
+
+#[test]
 fn a_source_that_was_tried_in_vain_counts_for_nothing() {
     let mut net = library(8_000_000, 8_000_000);
     net.says(3, report(11, |metric| LinkMetric { failures: 1, connected: false, ..metric }));
