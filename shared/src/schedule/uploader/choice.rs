@@ -1,11 +1,13 @@
 //! Which queued request is served next: the earliest deadline in fair shares, or an origin's order.
 //!
 //! Of what is not needed at once, a chunk that many wait for here goes first: it is rare, and whoever gets it serves the others. By deadline
-//! alone it would wait until it is due, and then all its copies were due together; in a large swarm that is too late for most.
+//! alone it would wait until it is due, and then all its copies were due together; in a large swarm that is too late for most. While all
+//! who ask have yet to start, the same goes for what is needed at once: nobody starts with one chunk of several, and chunk after chunk,
+//! each to everybody before the next to anybody, would be one uplink's work.
 //!
 //! Invariant: what is chosen fits into the credit of its link and what that link can take.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     LinkId, Uploader, UploaderOutput,
@@ -90,8 +92,8 @@ impl Uploader {
         Some((Rank::Rest, link, at))
     }
 
-    /// Among the links with the least service that can take it: of what is no repeat before what is one, what is needed at once, what many
-    /// wait for, the earliest deadline.
+    /// Among the links with the least service that can take it: of what is no repeat before what is one, what is needed at once (by those who
+    /// start alone: what most wait for), what many wait for, the earliest deadline.
     pub(super) fn most_urgent(
         &self,
         now_ms: u64,
@@ -101,18 +103,27 @@ impl Uploader {
         let by_deadline = |link: &Link, queued: &Queued| (is_repeat(queued), link.due_ms(queued));
         let (link, at, due_ms) = self.first_in_fair_shares(now_ms, patience_ms, by_deadline)?;
         let soon_ms = now_ms + AT_ONCE_MS;
-        if due_ms <= soon_ms || self.in_use.len() <= MANY as usize {
+        let is_at_once = due_ms <= soon_ms;
+        let queued = || self.links_in_use().flat_map(|(_, link)| &link.queue);
+        if self.in_use.len() <= MANY as usize || is_at_once && !queued().all(|queued| queued.starting) {
             return Some((link, at));
         }
         let mut waiting = BTreeMap::new();
-        for queued in self.links_in_use().flat_map(|(_, link)| &link.queue) {
+        for queued in queued() {
             *waiting.entry((queued.content_id, queued.leaves)).or_insert(0) += 1;
+        }
+        let many = |queued: &Queued| waiting.get(&(queued.content_id, queued.leaves)).copied().unwrap_or(0);
+        if is_at_once {
+            let by_number = |link: &Link, queued: &Queued| {
+                let due_ms = link.due_ms(queued);
+                (is_repeat(queued), due_ms > soon_ms, Reverse(many(queued)), due_ms)
+            };
+            return self.first_in_fair_shares(now_ms, patience_ms, by_number).map(|(link, at, _)| (link, at));
         }
         // As much earlier as the chunk has hands to pass through until all who wait have it.
         let by_rarity = |link: &Link, queued: &Queued| {
             let due_ms = link.due_ms(queued);
-            let many = waiting.get(&(queued.content_id, queued.leaves)).filter(|many| **many > MANY);
-            let hands = many.map_or(0, |many: &u32| many.ilog2());
+            let hands = Some(many(queued)).filter(|many| *many > MANY).map_or(0, u32::ilog2);
             let early_ms = due_ms.saturating_sub(u64::from(hands) * HAND_MS);
             (is_repeat(queued), due_ms.min(early_ms.max(soon_ms)))
         };

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::LEAF_BYTES;
+use crate::{limits::LEAF_BYTES, units::LeafIndex};
 
 const CONTENT: ContentId = ContentId([1; 32]);
 const SIZE_BYTES: u64 = 1 << 30;
@@ -56,32 +56,61 @@ fn the_earliest_deadline_goes_first() {
     assert_eq!(order.iter().map(|(_, id)| *id).collect::<Vec<_>>(), [2, 3, 1]);
 }
 
-#[test]
-fn what_many_wait_for_goes_before_what_is_due_sooner_but_not_at_once() {
-    let links: Vec<LinkId> = (1..=12).collect();
+/// Twelve links, to which nothing is granted yet, so that what they ask for waits.
+fn twelve() -> Uploader {
     let mut uploader = Uploader::new(0);
-    for link in &links {
-        uploader.link_joined(*link);
-        let rare = WantedChunk {
-            id: *link as u32,
-            leaves: LeafRange::new(77, 1),
-            deadline_ms: 9_000,
-            proof_skip: 0,
-        };
-        // Nothing is granted yet, so all of it waits.
-        uploader.request(0, *link, CONTENT, SIZE_BYTES, 0, false, &[rare]);
-    }
-    uploader.request(0, 5, CONTENT, SIZE_BYTES, 0, false, &[chunk(100, 3_000), chunk(101, 500)]);
+    (1..=12).for_each(|link| uploader.link_joined(link));
+    uploader
+}
+
+/// Everything that waits, in the order in which it would be served: the leaves and the request.
+fn order(uploader: &mut Uploader) -> Vec<(LeafIndex, RequestId)> {
     uploader.links.values_mut().for_each(|link| link.granted_bytes = u64::MAX);
     let mut next = || {
         let (link, at) = uploader.most_urgent(0, 1_000, |_| false)?;
-        Some(uploader.links.get_mut(&link)?.queue.remove(at).id)
+        let queued = uploader.links.get_mut(&link)?.queue.remove(at);
+        Some((queued.leaves.first, queued.id))
     };
-    let order: Vec<RequestId> = std::iter::from_fn(&mut next).collect();
+    std::iter::from_fn(&mut next).collect()
+}
+
+#[test]
+fn what_many_wait_for_goes_before_what_is_due_sooner_but_not_at_once() {
+    let mut uploader = twelve();
+    for link in 1..=12 {
+        let rare = WantedChunk { leaves: LeafRange::new(77, 1), ..chunk(link as RequestId, 9_000) };
+        uploader.request(0, link, CONTENT, SIZE_BYTES, 0, false, &[rare]);
+    }
+    uploader.request(0, 5, CONTENT, SIZE_BYTES, 0, false, &[chunk(100, 3_000), chunk(101, 500)]);
+    let order: Vec<RequestId> = order(&mut uploader).into_iter().map(|(_, id)| id).collect();
     assert_eq!(order[0], 101, "what is needed at once is first: {order:?}");
     // Four of twelve have left when no more than eight wait.
     assert_eq!(order.iter().position(|id| *id == 100), Some(5), "{order:?}");
     assert_eq!(order.len(), 14);
+}
+
+#[test]
+fn who_start_together_are_given_different_chunks_first() {
+    let starts = |uploader: &mut Uploader| {
+        for link in 1..=12 {
+            let wanted = [0, 1, 2].map(|leaf| WantedChunk {
+                leaves: LeafRange::new(leaf, 1),
+                ..chunk(10 * link as RequestId + leaf, 100 * leaf as i32)
+            });
+            uploader.request(0, link, CONTENT, SIZE_BYTES, 0, true, &wanted);
+        }
+    };
+    let mut uploader = twelve();
+    starts(&mut uploader);
+    let leaves: Vec<LeafIndex> = order(&mut uploader).into_iter().map(|(leaf, _)| leaf).collect();
+    assert_eq!(leaves[..6], [0, 1, 2, 0, 1, 2], "{leaves:?}");
+
+    let mut uploader = twelve();
+    starts(&mut uploader);
+    uploader.request(0, 3, CONTENT, SIZE_BYTES, 0, false, &[chunk(500, 50)]);
+    let leaves: Vec<LeafIndex> = order(&mut uploader).into_iter().map(|(leaf, _)| leaf).collect();
+    let at = leaves.iter().position(|leaf| *leaf == 500);
+    assert_eq!(at, Some(12), "where somebody plays, deadlines count: {leaves:?}");
 }
 
 #[test]

@@ -17,6 +17,10 @@ use crate::{
 const SPARE_FACTOR: f64 = 4.0;
 /// More sources than these are not everybody: the swarm is a large one.
 const LARGE: usize = 17;
+/// In a crowd, who has yet to begin yields to who is about to run dry by this much: a start that takes longer is a lesser evil than a stall.
+/// In a large swarm a chunk passes through many hands, and more time.
+const YIELD_MS: i64 = 500;
+const LARGE_YIELD_MS: i64 = 2_000;
 /// Media in one chunk.
 const CHUNK_MS: u64 = 100;
 /// Requests by name that may be out at an origin that is to be spared: ordinarily, and while a viewer starts.
@@ -68,6 +72,15 @@ impl Viewer {
         self.sources.len() > LARGE
     }
 
+    /// By how much who has yet to begin yields to the others.
+    pub(super) fn beginner_yields_ms(&self) -> i64 {
+        match self.is_crowd() {
+            false => 0,
+            true if self.is_large_swarm() => LARGE_YIELD_MS,
+            true => YIELD_MS,
+        }
+    }
+
     /// Whether a source is neither the seed that is to be spared nor another origin.
     pub(super) fn is_peer(&self, spared: Option<SourceId>, id: SourceId, source: &Source) -> bool {
         spared != Some(id) && !source.traits.is_origin
@@ -116,13 +129,15 @@ impl Viewer {
         // What an origin sends twice is what it has left over: it is asked while there is time to think again.
         let is_slow = |ms: f64| ms > PEER_WAIT_MS && slack_ms < NEAR_MS as i64;
         let has_time = |ms: f64| starting || slack_ms as f64 > ms + PEER_WAIT_MS;
-        // In a large swarm too many would wait for that.
-        let may_ask_origin = !self.is_large_swarm();
+        // In a large swarm it has nothing left over, and whoever waited for that would wait for ever.
+        let has_left_over = !self.is_large_swarm();
         match best {
-            Some((ms, _)) if may_ask_origin && is_slow(ms) && has_time(ms) && direct < few => by_origin(few),
+            Some((ms, _)) if has_left_over && is_slow(ms) && has_time(ms) && direct < few => by_origin(few),
             Some(best) => (round.room_bytes > 0).then_some(best),
             None if slack_ms < DIRECT_SLACK_MS => by_origin(DIRECT + 2),
-            None if slack_ms < DIRECT_HELD_SLACK_MS && holders.count() > 0 => by_origin(DIRECT + 2),
+            None if has_left_over && slack_ms < DIRECT_HELD_SLACK_MS && holders.count() > 0 => {
+                by_origin(DIRECT + 2)
+            }
             None => None,
         }
     }
@@ -189,6 +204,32 @@ mod tests {
         }
         assert!(asked.iter().any(|(_, leaf)| *leaf == 0), "{asked:?}");
         assert!(asked.iter().all(|(source, leaf)| *source != 101 || *leaf >= 16), "{asked:?}");
+    }
+
+    #[test]
+    fn in_a_large_swarm_an_origin_is_left_for_a_peer_however_busy_and_in_a_small_one_for_a_quick_one() {
+        assert_eq!(left_for_a_busy_peer(LARGE), [true, true]);
+        assert_eq!(left_for_a_busy_peer(2), [false, true]);
+    }
+
+    /// Whether what was asked of the origin by name is taken back once a busy peer has it, and once a peer has it that is not busy.
+    fn left_for_a_busy_peer(neighbours: usize) -> [bool; 2] {
+        [5_000, 0].map(|busy_ms| {
+            let mut viewer = crowd(neighbours);
+            join(&mut viewer, 101, true);
+            viewer.reader_moved(0, 1, 4 * LEAF_BYTES, true);
+            let asked = (0..30).find_map(|tenth| {
+                viewer.handle_timeout(100 * tenth);
+                while viewer.poll_output().is_some() {}
+                let mut out = viewer.in_flight();
+                out.find(|(_, source, _)| *source == 101).map(|(.., leaves)| (100 * tenth, leaves))
+            });
+            let (now_ms, leaves) = asked.unwrap();
+            viewer.have(now_ms, 0, false, false, &[leaves], busy_ms);
+            (1..10).for_each(|tenth| viewer.handle_timeout(now_ms + 100 * tenth));
+            std::iter::from_fn(|| viewer.poll_output())
+                .any(|output| matches!(output, ViewerOutput::Cancel { source: 101, confirm: true, .. }))
+        })
     }
 
     /// A viewer of 1 Mbit/s of media with so many neighbours, each of which has a little of it.

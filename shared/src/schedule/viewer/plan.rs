@@ -44,8 +44,6 @@ const ANY_SOURCE_SPARE_SLACK_MS: i64 = 5_000;
 const SPREAD_SLACK_MS: i64 = 3_000;
 /// What a request costs that no reader waits for.
 const BACKGROUND_SLACK_MS: i64 = 60_000;
-/// In a crowd, who has yet to begin yields to who is about to run dry by this much: a start that takes longer is a lesser evil than a stall.
-const YIELD_MS: i64 = 500;
 /// Between start-up ranges, in order of urgency.
 const STARTUP_STEP_MS: i64 = 50;
 /// The tail of a content without hints may be needed, or not.
@@ -372,9 +370,9 @@ impl Viewer {
 
     fn near_regions(&self) -> Vec<Region> {
         let mut regions = Vec::new();
-        let is_crowd = self.is_crowd();
+        let yields_ms = self.beginner_yields_ms();
         for reader in self.readers.values() {
-            let waits_ms = if is_crowd && self.has_yet_to_begin(reader) { YIELD_MS } else { 0 };
+            let waits_ms = if self.has_yet_to_begin(reader) { yields_ms } else { 0 };
             let at_ms = reader.playhead_ms() as i64 - waits_ms;
             let window = self.window(reader);
             let near = leaf_of(self.timeline.byte_at(self.near_until_ms(reader)));

@@ -276,11 +276,13 @@ impl Viewer {
         true
     }
 
-    /// What an origin sends twice is what it has left over, and no deadline can rely on that: a peer is asked while it can still make it.
+    /// What an origin sends twice is what it has left over, and no deadline can rely on that: a peer is asked while it can still make it. In
+    /// a large swarm nothing is left over.
     fn leave_the_origin(&mut self, id: RequestId, flight: &Flight, scarce: Option<Scarcity>) -> bool {
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
         let Some((ms, _)) = self.best_other(flight, false, scarce) else { return false };
-        if slack_ms > ms + JUST_IN_TIME_MS || ms > QUICK_MS {
+        let may_wait = slack_ms > ms + JUST_IN_TIME_MS || ms > QUICK_MS;
+        if may_wait && !self.is_large_swarm() {
             return false;
         }
         self.leave(id, flight);
