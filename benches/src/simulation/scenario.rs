@@ -334,6 +334,12 @@ const SCENARIOS: &[Scenario] = &[
         ..REFERENCE
     },
     Scenario {
+        name: "crowd-24",
+        about: "24 viewers within 5 s: the smallest of the large swarms",
+        groups: &[viewers(24, Joins::Evenly(5 * S))],
+        ..REFERENCE
+    },
+    Scenario {
         name: "crowd-50",
         about: "50 viewers within 5 s, about 20 neighbours each",
         groups: &[viewers(50, Joins::Evenly(5 * S))],

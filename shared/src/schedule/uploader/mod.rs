@@ -21,6 +21,7 @@ mod copies;
 mod link;
 mod origin;
 mod pace;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

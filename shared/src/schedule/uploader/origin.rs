@@ -5,8 +5,8 @@
 //! 1. a request for what nobody has that is needed at once;
 //! 2. a request that is late, or of a viewer that starts, out of a budget that leaves first copies 1.3 times the media's rate, in a large
 //!    swarm 3 times;
-//! 3. a *token*: any fresh chunk for a viewer whose own uplink is about to idle, whose idles first; one whose does not waits until the
-//!    swarm comes near what has never left;
+//! 3. a *token*: any fresh chunk for a viewer whose own uplink is about to idle, in turns; one whose does not waits until the swarm comes
+//!    near what has never left;
 //! 4. whatever else is asked.
 //!
 //! Invariant: between 1 and 3 only first copies leave, and 2 is bounded by its budget, so no trouble of a viewer's makes an origin repeat
@@ -14,11 +14,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{LinkId, UploaderOutput, copies::Copies, link::Queued};
+use super::{LinkId, UploaderOutput, copies::Copies, link::Queued, turns::Turns};
 use crate::{
     ids::ContentId,
     limits::{LEAF_BYTES, MAX_CHUNK_LEAVES, MAX_OPEN_CONTENTS},
-    schedule::IDLE_SOON_MS,
     units::{LeafIndex, LeafRange},
     wire::RequestId,
 };
@@ -33,9 +32,6 @@ const BOOST_CAP_MS: f64 = 2_000.0;
 const FIRST_BOOST_BYTES: f64 = 128.0 * 1024.0;
 /// How often lost copies are looked for.
 const EXPIRE_EACH_MS: u64 = 50;
-/// Tokens one link may have waiting, and all together.
-const MAX_LINK_TOKENS: usize = 8;
-const MAX_TOKENS: usize = 4_096;
 /// Contents whose size and rate are remembered.
 const MAX_CONTENTS: usize = 256 * MAX_OPEN_CONTENTS;
 
@@ -58,14 +54,6 @@ pub struct FreshWanted {
     pub idle_in_ms: u16,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Waiting {
-    link: LinkId,
-    wanted: FreshWanted,
-    /// When the viewer's uplink will have nothing to do.
-    idle_ms: u64,
-}
-
 /// How urgent a request is to an origin; less goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
@@ -81,7 +69,7 @@ pub(super) enum Rank {
 pub(super) struct Origin {
     media: BTreeMap<ContentId, Media>,
     copies: BTreeMap<ContentId, Copies>,
-    tokens: VecDeque<Waiting>,
+    tokens: Turns,
     boost_bytes: f64,
     boost_ms: u64,
     has_begun: bool,
@@ -150,7 +138,7 @@ impl Origin {
         }
     }
 
-    /// A token comes. It waits behind the others, unless what it wants at once is fresh indeed.
+    /// A token comes. It waits for its turn, unless what it wants at once is fresh indeed.
     pub(super) fn token(&mut self, now_ms: u64, link: LinkId, wanted: FreshWanted) -> Option<UploaderOutput> {
         let Some(copies) = self.copies_of(&wanted.content_id) else {
             return Some(UploaderOutput::NoFresh { link, id: wanted.id });
@@ -158,19 +146,13 @@ impl Origin {
         copies.plays(now_ms, link, wanted.from_leaf);
         copies.wants(link, wanted.from_leaf);
         let is_forced = wanted.forced_leaf.is_some_and(|leaf| copies.is_fresh(LeafRange::new(leaf, 1)));
-        let waiting = self.tokens.iter().filter(|token| token.link == link).count();
-        if waiting >= MAX_LINK_TOKENS || self.tokens.len() >= MAX_TOKENS {
-            return Some(UploaderOutput::NoFresh { link, id: wanted.id });
-        }
-        let idle_ms = if is_forced { 0 } else { now_ms + u64::from(wanted.idle_in_ms) };
-        let at = self.tokens.partition_point(|token| token.idle_ms <= idle_ms);
-        self.tokens.insert(at, Waiting { link, wanted, idle_ms });
-        None
+        let is_taken = self.tokens.push(now_ms, link, wanted, is_forced);
+        (!is_taken).then_some(UploaderOutput::NoFresh { link, id: wanted.id })
     }
 
     /// Tokens of a link that are void.
     pub(super) fn void(&mut self, link: LinkId, is_void: impl Fn(&FreshWanted) -> bool) {
-        self.tokens.retain(|token| token.link != link || !is_void(&token.wanted));
+        self.tokens.void(link, is_void);
     }
 
     /// A link no longer wants a content.
@@ -186,7 +168,7 @@ impl Origin {
 
     /// A link is gone.
     pub(super) fn left(&mut self, link: LinkId) {
-        self.void(link, |_| true);
+        self.tokens.left(link);
         self.copies.values_mut().for_each(|copies| copies.left(link));
         self.copies.retain(|_, copies| !copies.is_unused());
     }
@@ -252,34 +234,33 @@ impl Origin {
         can_take: impl Fn(LinkId, u64) -> bool,
         answers: &mut VecDeque<UploaderOutput>,
     ) -> Option<(LinkId, FreshWanted, LeafRange, u64)> {
-        let (mut at, mut due) = (0, BTreeMap::new());
-        while let Some(Waiting { link, wanted, idle_ms }) = self.tokens.get(at).copied() {
-            let chunk_leaves = u32::from(wanted.chunk_leaves).clamp(1, MAX_CHUNK_LEAVES);
+        let (mut due, mut void, mut answer) = (BTreeMap::new(), BTreeSet::new(), None);
+        for token in self.tokens.in_order(now_ms) {
+            let (link, wanted) = (token.link, token.wanted);
             let copies = self.copies.get(&wanted.content_id);
             // Every playhead is looked at for that, so it is asked once of a content, not for each of its tokens.
             let are_due =
                 |copies: &Copies| *due.entry(wanted.content_id).or_insert_with(|| copies.are_due(now_ms));
-            if idle_ms > now_ms + IDLE_SOON_MS && !copies.is_none_or(are_due) {
-                at += 1;
+            if !token.is_urgent(now_ms) && !copies.is_none_or(are_due) {
                 continue;
             }
+            let chunk_leaves = u32::from(wanted.chunk_leaves).clamp(1, MAX_CHUNK_LEAVES);
             let chosen = copies.and_then(|copies| {
                 let leaves = copies.choose(wanted.from_leaf, wanted.forced_leaf, chunk_leaves)?;
                 Some((leaves, copies.len_bytes(leaves)))
             });
             match chosen {
-                None => {
-                    self.tokens.remove(at);
-                    answers.push_back(UploaderOutput::NoFresh { link, id: wanted.id });
-                }
+                None => _ = void.insert(token.name()),
                 Some((leaves, bytes)) if can_take(link, bytes) => {
-                    self.tokens.remove(at);
-                    return Some((link, wanted, leaves, bytes));
+                    answer = Some((link, wanted, leaves, bytes));
+                    break;
                 }
-                Some(_) => at += 1,
+                Some(_) => {}
             }
         }
-        None
+        self.tokens.refuse(&void);
+        answers.extend(void.into_iter().map(|(link, id)| UploaderOutput::NoFresh { link, id }));
+        answer.inspect(|(link, wanted, ..)| self.tokens.serve((*link, wanted.id)))
     }
 
     /// A chunk leaves.
