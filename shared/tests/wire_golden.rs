@@ -1,4 +1,4 @@
-//! Pins the bytes of every frame type: `tests/golden/NN_Name.hex` is what version 1 looks like on the wire.
+//! Pins the bytes of every frame type: `tests/golden/NN_Name.hex` is what this version looks like on the wire.
 //!
 //! A change of any of these bytes is a new protocol version. `BLESS=1 cargo test -p shared --test wire_golden` writes the files anew;
 //! read the difference before committing it. Random frames are the business of `wire_properties`.
@@ -48,8 +48,8 @@ fn no_vector_is_left_over() {
 }
 
 #[test]
-fn the_vectors_are_those_of_version_4() {
-    assert_eq!(PROTOCOL_VERSION, 4, "a new version gets its own vectors");
+fn the_vectors_are_those_of_version_5() {
+    assert_eq!(PROTOCOL_VERSION, 5, "a new version gets its own vectors");
 }
 
 fn golden_folder() -> PathBuf {

@@ -7,8 +7,8 @@ use super::node::Message;
 #[derive(Debug)]
 pub(super) enum Event {
     Join,
-    /// The node knows its neighbours now, and what it may take of each.
-    Meet(Vec<(u32, u64)>),
+    /// The node knows how many play the content, its neighbours, and what it may take of each.
+    Meet(u32, Vec<(u32, u64)>),
     Leave,
     /// A neighbour's silence is noticed.
     Gone(u32),

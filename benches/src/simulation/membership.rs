@@ -69,10 +69,13 @@ impl World {
     }
 
     /// A plan has come: links come up, both ways, and shares count from now on.
-    pub(super) fn follow(&mut self, n: u32, plan: &[(u32, u64)]) {
+    pub(super) fn follow(&mut self, n: u32, viewers: u32, plan: &[(u32, u64)]) {
         let others: Vec<u32> = plan.iter().map(|(other, _)| *other).collect();
         self.meet(n, &others);
         let (now_ms, keeps_to_shares) = (self.now_ms(), self.scenario.shares);
+        if let Some(viewer) = &mut self.nodes[n as usize].viewer {
+            viewer.swarm_viewers(now_ms, viewers);
+        }
         for (other, share_bps) in plan.iter().filter(|_| keeps_to_shares) {
             let node = &mut self.nodes[n as usize];
             if let (Some(viewer), Some(peer)) = (&mut node.viewer, node.links.get_mut(other))

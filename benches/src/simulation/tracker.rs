@@ -176,7 +176,7 @@ impl World {
             self.tracker.plans += 1;
             self.tracker.sustainable_bps = plan.sustainable_bps;
             // An answer has the question's way behind it, and each neighbour is a round trip away.
-            self.plan(self.now_us + 2 * one_way_us, n, Event::Meet(told));
+            self.plan(self.now_us + 2 * one_way_us, n, Event::Meet(plan.viewers, told));
         }
         if let Some(due) = self.tracker.planner.poll_timeout() {
             let due_ms = due.at_us.div_ceil(1_000).max(self.now_ms() + 1);

@@ -118,7 +118,7 @@ impl World {
             Event::Leave => return self.leave(n),
             Event::PlansDue => return self.plans_due(),
             Event::Missed => return self.missed(n),
-            Event::Meet(_)
+            Event::Meet(..)
             | Event::Gone(_)
             | Event::Arrive(..)
             | Event::Wake
@@ -133,7 +133,7 @@ impl World {
             return;
         }
         match event {
-            Event::Meet(plan) => self.follow(n, &plan),
+            Event::Meet(viewers, plan) => self.follow(n, viewers, &plan),
             Event::Gone(other) => self.part(n, other),
             Event::Arrive(from, message) => self.arrive(n, from, message),
             Event::Wake => self.wake(n),

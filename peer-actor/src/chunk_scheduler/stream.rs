@@ -152,6 +152,7 @@ impl Stream {
         for (node, source) in &self.sources {
             self.viewer.source_share(now_ms, *source, share_bps(Some(&plan), node));
         }
+        self.viewer.swarm_viewers(now_ms, plan.viewers);
         self.plan = Some(plan);
     }
 

@@ -239,6 +239,7 @@ impl DiscoveryState {
             sources: Vec::new(),
             origin_reserve_bps: 0,
             sustainable_bps: 0,
+            viewers: 0,
         });
     }
 

@@ -34,7 +34,8 @@ impl World {
     fn plan(&mut self, sources: Vec<PlannedSource>) -> Vec<PlannerOutput> {
         self.epoch += 1;
         let epoch = self.epoch;
-        let plan = Plan { content_id: FILM, epoch, sources, origin_reserve_bps: 0, sustainable_bps: 0 };
+        let plan =
+            Plan { content_id: FILM, epoch, sources, origin_reserve_bps: 0, sustainable_bps: 0, viewers: 0 };
         self.state.handle_plan(self.now_ms, plan);
         self.drain()
     }

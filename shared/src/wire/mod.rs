@@ -122,7 +122,7 @@ pub use tracker::{
 };
 
 /// Compared in the handshake; raised whenever bytes on the wire change meaning.
-pub const PROTOCOL_VERSION: u16 = 4;
+pub const PROTOCOL_VERSION: u16 = 5;
 /// The WebSocket sub-protocol both ends name.
 pub const SUB_PROTOCOL: &str = "rusteze.v1";
 /// The HTTP path of a tracker's client endpoint.

@@ -114,9 +114,9 @@ fn any_tracker() -> impl Strategy<Value = Frame> {
         }
         .into()),
         any_content().prop_map(|content_id| ForgetPeers { content_id }.into()),
-        (any_content(), any::<[u64; 3]>(), vec(any_planned(), 0..=MAX_PLAN_SOURCES)).prop_map(
-            |(content_id, [epoch, origin_reserve_bps, sustainable_bps], sources)| {
-                Plan { content_id, epoch, sources, origin_reserve_bps, sustainable_bps }.into()
+        (any_content(), any::<[u64; 3]>(), any::<u32>(), vec(any_planned(), 0..=MAX_PLAN_SOURCES)).prop_map(
+            |(content_id, [epoch, origin_reserve_bps, sustainable_bps], viewers, sources)| {
+                Plan { content_id, epoch, sources, origin_reserve_bps, sustainable_bps, viewers }.into()
             }
         ),
     ]

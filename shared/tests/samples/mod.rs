@@ -114,6 +114,7 @@ fn tracker() -> Vec<Frame> {
             }],
             origin_reserve_bps: 5_200_000,
             sustainable_bps: 4_000_000,
+            viewers: 30,
         }
         .into(),
         ForgetPeers { content_id: CONTENT }.into(),

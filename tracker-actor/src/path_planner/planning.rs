@@ -114,7 +114,8 @@ impl PathPlannerState {
         }
         self.epoch = epoch;
         self.plans_told += 1;
-        let plan = Plan { content_id: key.1, epoch, sources, origin_reserve_bps, sustainable_bps };
+        let viewers = self.swarms.get(&key).map_or(0, |swarm| swarm.viewers.len() as u32);
+        let plan = Plan { content_id: key.1, epoch, sources, origin_reserve_bps, sustainable_bps, viewers };
         self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
     }
 
@@ -147,6 +148,7 @@ impl PathPlannerState {
             sources: Vec::new(),
             origin_reserve_bps: 0,
             sustainable_bps: 0,
+            viewers: 0,
         };
         self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
     }

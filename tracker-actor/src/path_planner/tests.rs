@@ -134,6 +134,14 @@ fn a_partial_holder_is_a_source_and_one_with_every_leaf_a_complete_one() {
 }
 
 #[test]
+fn a_plan_says_how_many_play() {
+    let mut net = Net::new();
+    net.joins(1).joins(2).joins(3).holds(3);
+    assert_eq!(net.finds(1).viewers, 1);
+    assert_eq!(net.finds(2).viewers, 2);
+}
+
+#[test]
 fn the_origin_is_always_in_the_plan_and_is_reached_where_the_tracker_is() {
     let mut net = Net::new();
     net.joins_as(200, None, Role::Origin).holds(200).joins(1);

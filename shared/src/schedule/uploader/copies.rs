@@ -23,7 +23,7 @@ const WINDOW_LEAVES: u32 = 256;
 /// First copies are early enough when they are so far ahead of everybody who plays: that is time to pass them on to all.
 const LEAD_MS: u64 = 4_000;
 /// Of more viewers than these a second copy helps one: first copies go before all of those, however far they lead.
-const SMALL: usize = 16;
+const SMALL: usize = 24;
 /// First copies are left this many times the rate of the media.
 const RESERVE: f64 = 1.3;
 const LARGE_RESERVE: f64 = 3.0;
@@ -325,7 +325,7 @@ mod tests {
         // It has played on since it was heard of, to 8 s and a leaf before what has never left.
         assert!(!copies.are_due(40_000) && copies.are_due(41_000));
         copies.left(2);
-        assert!(copies.is_ahead() && copies.are_due(0), "sixteen are few");
+        assert!(copies.is_ahead() && copies.are_due(0), "the others are few");
     }
 
     #[test]

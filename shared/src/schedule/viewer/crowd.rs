@@ -15,8 +15,8 @@ use crate::{
 
 /// An origin that delivers this many times the media's rate has supply to spare.
 const SPARE_FACTOR: f64 = 4.0;
-/// More sources than these are not everybody: the swarm is a large one.
-const LARGE: usize = 17;
+/// A swarm of more viewers is a large one, as is one of more sources.
+const LARGE: usize = 24;
 /// In a crowd, who has yet to begin yields to who is about to run dry by this much: a start that takes longer is a lesser evil than a stall.
 /// In a large swarm a chunk passes through many hands, and more time.
 const YIELD_MS: i64 = 500;
@@ -67,9 +67,9 @@ impl Viewer {
         self.scarcity()?.spared
     }
 
-    /// Whether the swarm is too large for everybody to be a neighbour.
+    /// Whether the swarm is too large for an origin to send each of it second copies, and for everybody to be a neighbour of everybody.
     pub(super) fn is_large_swarm(&self) -> bool {
-        self.sources.len() > LARGE
+        self.sources.len().max(self.swarm_viewers as usize) > LARGE
     }
 
     /// By how much who has yet to begin yields to the others.
@@ -184,6 +184,16 @@ mod tests {
         assert!(viewer.scarcity().is_some_and(|scarcity| scarcity.spared.is_none()));
         join(&mut viewer, 101, true);
         assert!(viewer.scarcity().is_some_and(|scarcity| scarcity.spares(101)));
+    }
+
+    #[test]
+    fn a_swarm_is_large_by_its_viewers_or_by_what_is_seen_of_them() {
+        let mut viewer = crowd(2);
+        assert!(!viewer.is_large_swarm());
+        viewer.swarm_viewers(0, LARGE as u32 + 1);
+        assert!(viewer.is_large_swarm());
+        viewer.swarm_viewers(0, 0);
+        assert!(!viewer.is_large_swarm() && crowd(LARGE + 1).is_large_swarm());
     }
 
     #[test]

@@ -41,6 +41,12 @@ impl Viewer {
         }
     }
 
+    /// How many play the content, as the tracker says, this node included; 0 when unknown.
+    pub fn swarm_viewers(&mut self, now_ms: u64, viewers: u32) {
+        self.touch(now_ms);
+        self.swarm_viewers = viewers;
+    }
+
     /// The link to a source is gone: what was asked of it is asked of others at once.
     pub fn source_left(&mut self, now_ms: u64, source: SourceId) {
         self.touch(now_ms);

@@ -89,6 +89,8 @@ pub struct Viewer {
     now_ms: u64,
     epoch: u32,
     starting_until_ms: u64,
+    /// How many play the content, as the tracker says.
+    swarm_viewers: u32,
     keep_whole: bool,
     held: LeafSet,
     /// Held, in flight or being verified.
@@ -133,6 +135,7 @@ impl Viewer {
             now_ms: 0,
             epoch: 0,
             starting_until_ms: 0,
+            swarm_viewers: 0,
             keep_whole: false,
             taken: held.clone(),
             held,
