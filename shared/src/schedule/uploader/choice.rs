@@ -103,29 +103,26 @@ impl Uploader {
         let by_deadline = |link: &Link, queued: &Queued| (is_repeat(queued), link.due_ms(queued));
         let (link, at, due_ms) = self.first_in_fair_shares(now_ms, patience_ms, by_deadline)?;
         let soon_ms = now_ms + AT_ONCE_MS;
-        let is_at_once = due_ms <= soon_ms;
         let queued = || self.links_in_use().flat_map(|(_, link)| &link.queue);
-        if self.in_use.len() <= MANY as usize || is_at_once && !queued().all(|queued| queued.starting) {
+        let do_all_start = || queued().all(|queued| queued.starting);
+        if self.in_use.len() <= MANY as usize || due_ms <= soon_ms && !do_all_start() {
             return Some((link, at));
         }
         let mut waiting = BTreeMap::new();
         for queued in queued() {
             *waiting.entry((queued.content_id, queued.leaves)).or_insert(0) += 1;
         }
-        let many = |queued: &Queued| waiting.get(&(queued.content_id, queued.leaves)).copied().unwrap_or(0);
-        if is_at_once {
-            let by_number = |link: &Link, queued: &Queued| {
-                let due_ms = link.due_ms(queued);
-                (is_repeat(queued), due_ms > soon_ms, Reverse(many(queued)), due_ms)
-            };
-            return self.first_in_fair_shares(now_ms, patience_ms, by_number).map(|(link, at, _)| (link, at));
-        }
-        // As much earlier as the chunk has hands to pass through until all who wait have it.
+        let many =
+            |queued: &Queued| waiting.get(&(queued.content_id, queued.leaves)).copied().unwrap_or(0u32);
         let by_rarity = |link: &Link, queued: &Queued| {
-            let due_ms = link.due_ms(queued);
-            let hands = Some(many(queued)).filter(|many| *many > MANY).map_or(0, u32::ilog2);
+            let (due_ms, many) = (link.due_ms(queued), many(queued));
+            let is_at_once = due_ms <= soon_ms;
+            let wanted_at_once = if is_at_once { many } else { 0 };
+            // As much earlier as the chunk has hands to pass through until all who wait have it.
+            let hands = if many > MANY { many.ilog2() } else { 0 };
             let early_ms = due_ms.saturating_sub(u64::from(hands) * HAND_MS);
-            (is_repeat(queued), due_ms.min(early_ms.max(soon_ms)))
+            let early_ms = due_ms.min(early_ms.max(soon_ms));
+            (is_repeat(queued), !is_at_once, Reverse(wanted_at_once), early_ms)
         };
         self.first_in_fair_shares(now_ms, patience_ms, by_rarity).map(|(link, at, _)| (link, at))
     }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::LinkId;
 use crate::{
     leaf_set::LeafSet,
+    schedule::LARGE_SWARM,
     units::{LeafIndex, LeafRange, leaf_count},
 };
 
@@ -22,8 +23,6 @@ const WINDOW_MS: u64 = 15_000;
 const WINDOW_LEAVES: u32 = 256;
 /// First copies are early enough when they are so far ahead of everybody who plays: that is time to pass them on to all.
 const LEAD_MS: u64 = 4_000;
-/// Of more viewers than these a second copy helps one: first copies go before all of those, however far they lead.
-const SMALL: usize = 24;
 /// First copies are left this many times the rate of the media.
 const RESERVE: f64 = 1.3;
 const LARGE_RESERVE: f64 = 3.0;
@@ -221,8 +220,9 @@ impl Copies {
         factor * self.bitrate_bps as f64
     }
 
+    /// Whether the swarm is so large that a second copy helps one of many: first copies go before all of those, however far they lead.
     fn is_large(&self) -> bool {
-        self.held.len() > SMALL
+        self.held.len() > LARGE_SWARM
     }
 
     fn leaves_in(&self, ms: u64) -> u32 {
@@ -315,7 +315,7 @@ mod tests {
         let mut copies = Copies::new(SIZE);
         // One leaf a second.
         copies.bitrate_bps = 8 << 14;
-        for link in 0..=SMALL as u64 {
+        for link in 0..=LARGE_SWARM as u64 {
             copies.have(link, true, false, &[]);
         }
         copies.plays(0, 1, 10);

@@ -10,13 +10,12 @@ use super::{
 };
 use crate::{
     limits::{LEAF_BYTES, MAX_CHUNK_LEAVES},
+    schedule::LARGE_SWARM,
     units::{LeafIndex, LeafRange},
 };
 
 /// An origin that delivers this many times the media's rate has supply to spare.
 const SPARE_FACTOR: f64 = 4.0;
-/// A swarm of more viewers is a large one, as is one of more sources.
-const LARGE: usize = 24;
 /// In a crowd, who has yet to begin yields to who is about to run dry by this much: a start that takes longer is a lesser evil than a stall.
 /// In a large swarm a chunk passes through many hands, and more time.
 const YIELD_MS: i64 = 500;
@@ -69,7 +68,7 @@ impl Viewer {
 
     /// Whether the swarm is too large for an origin to send each of it second copies, and for everybody to be a neighbour of everybody.
     pub(super) fn is_large_swarm(&self) -> bool {
-        self.sources.len().max(self.swarm_viewers as usize) > LARGE
+        self.sources.len().max(self.swarm_viewers as usize) > LARGE_SWARM
     }
 
     /// By how much who has yet to begin yields to the others.
@@ -178,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_crowd_without_a_seed_is_scarce_where_it_is_large() {
-        let mut viewer = crowd(LARGE);
+        let mut viewer = crowd(LARGE_SWARM);
         assert!(viewer.scarcity().is_none());
         join(&mut viewer, 100, false);
         assert!(viewer.scarcity().is_some_and(|scarcity| scarcity.spared.is_none()));
@@ -190,18 +189,18 @@ mod tests {
     fn a_swarm_is_large_by_its_viewers_or_by_what_is_seen_of_them() {
         let mut viewer = crowd(2);
         assert!(!viewer.is_large_swarm());
-        viewer.swarm_viewers(0, LARGE as u32 + 1);
+        viewer.swarm_viewers(0, LARGE_SWARM as u32 + 1);
         assert!(viewer.is_large_swarm());
         viewer.swarm_viewers(0, 0);
-        assert!(!viewer.is_large_swarm() && crowd(LARGE + 1).is_large_swarm());
+        assert!(!viewer.is_large_swarm() && crowd(LARGE_SWARM + 1).is_large_swarm());
     }
 
     #[test]
     fn in_a_large_swarm_what_peers_have_is_asked_of_peers_however_busy_they_are() {
-        let mut viewer = crowd(LARGE);
+        let mut viewer = crowd(LARGE_SWARM);
         join(&mut viewer, 101, true);
         let busy_ms = 5_000;
-        for peer in 0..LARGE as SourceId {
+        for peer in 0..LARGE_SWARM as SourceId {
             viewer.have(0, peer, true, false, &[LeafRange::new(0, 16)], busy_ms);
         }
         viewer.reader_moved(0, 1, 0, true);
@@ -218,7 +217,7 @@ mod tests {
 
     #[test]
     fn in_a_large_swarm_an_origin_is_left_for_a_peer_however_busy_and_in_a_small_one_for_a_quick_one() {
-        assert_eq!(left_for_a_busy_peer(LARGE), [true, true]);
+        assert_eq!(left_for_a_busy_peer(LARGE_SWARM), [true, true]);
         assert_eq!(left_for_a_busy_peer(2), [false, true]);
     }
 
