@@ -105,8 +105,7 @@ impl Peer {
     }
 
     async fn wants(&self, sources: Vec<PlannedSource>, epoch: u64) {
-        let plan =
-            Plan { content_id: FILM, epoch, sources, origin_reserve_bps: 0, sustainable_bps: 0, viewers: 0 };
+        let plan = Plan::of_sources(FILM, epoch, sources);
         self.planner.send(PlanArrived(plan)).await.expect("a planner");
     }
 

@@ -335,7 +335,7 @@ const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "crowd-24",
-        about: "24 viewers within 5 s: the smallest of the large swarms",
+        about: "24 viewers within 5 s: the largest of the small swarms",
         groups: &[viewers(24, Joins::Evenly(5 * S))],
         ..REFERENCE
     },

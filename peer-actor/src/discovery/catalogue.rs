@@ -57,14 +57,7 @@ impl Catalogue {
     pub(super) fn plan_of_seeds(&self, content_id: &ContentId) -> Option<Plan> {
         let sources: Vec<PlannedSource> =
             self.entries.get(content_id)?.seeds.iter().filter_map(as_source).collect();
-        let plan = Plan {
-            content_id: *content_id,
-            epoch: 0,
-            sources,
-            origin_reserve_bps: 0,
-            sustainable_bps: 0,
-            viewers: 0,
-        };
+        let plan = Plan::of_sources(*content_id, 0, sources);
         (!plan.sources.is_empty()).then_some(plan)
     }
 

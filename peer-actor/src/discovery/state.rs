@@ -233,14 +233,7 @@ impl DiscoveryState {
         }
         self.plan_epochs.remove(&content_id);
         // A plan may be on its way to the planner behind the word that it is not wanted: an empty one comes last.
-        self.pass_on(Plan {
-            content_id,
-            epoch: 0,
-            sources: Vec::new(),
-            origin_reserve_bps: 0,
-            sustainable_bps: 0,
-            viewers: 0,
-        });
+        self.pass_on(Plan::of_sources(content_id, 0, Vec::new()));
     }
 
     /// The node's own files changed.

@@ -566,14 +566,7 @@ fn lists(world: &mut World, seeds: Vec<Seed>) {
 
 const fn plan(epoch: u64) -> Said {
     let sources = Vec::new();
-    Said::Plan(Plan {
-        content_id: FILM,
-        epoch,
-        sources,
-        origin_reserve_bps: 0,
-        sustainable_bps: 0,
-        viewers: 0,
-    })
+    Said::Plan(Plan::of_sources(FILM, epoch, sources))
 }
 
 const fn metric(path: PathKind, connected: bool, failures: u32) -> LinkMetric {

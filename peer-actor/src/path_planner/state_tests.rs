@@ -34,8 +34,7 @@ impl World {
     fn plan(&mut self, sources: Vec<PlannedSource>) -> Vec<PlannerOutput> {
         self.epoch += 1;
         let epoch = self.epoch;
-        let plan =
-            Plan { content_id: FILM, epoch, sources, origin_reserve_bps: 0, sustainable_bps: 0, viewers: 0 };
+        let plan = Plan::of_sources(FILM, epoch, sources);
         self.state.handle_plan(self.now_ms, plan);
         self.drain()
     }

@@ -137,6 +137,13 @@ pub struct Plan {
     pub viewers: u32,
 }
 
+impl Plan {
+    /// Sources and nothing else that is known.
+    pub const fn of_sources(content_id: ContentId, epoch: u64, sources: Vec<PlannedSource>) -> Self {
+        Self { content_id, epoch, sources, origin_reserve_bps: 0, sustainable_bps: 0, viewers: 0 }
+    }
+}
+
 /// One source of a [`Plan`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedSource {

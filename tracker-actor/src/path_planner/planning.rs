@@ -142,14 +142,7 @@ impl PathPlannerState {
     pub(super) fn tell_empty_plan(&mut self, node: NodeId, content_id: ContentId) {
         let Some(session) = self.nodes.get(&node).map(|known| known.session) else { return };
         self.epoch += 1;
-        let plan = Plan {
-            content_id,
-            epoch: self.epoch,
-            sources: Vec::new(),
-            origin_reserve_bps: 0,
-            sustainable_bps: 0,
-            viewers: 0,
-        };
+        let plan = Plan::of_sources(content_id, self.epoch, Vec::new());
         self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
     }
 
