@@ -22,6 +22,8 @@ use super::{ledger::Ledger, player::Player, scenario::Role, uplink::Uplink};
 /// Ethernet, IPv4 and TCP with timestamps, and what one segment carries on an Ethernet.
 const HEADER_BYTES: u64 = 66;
 const SEGMENT_BYTES: u64 = 1_448;
+/// What a player reads of a WAV file before it plays, as probed.
+const STARTUP_BYTES: u64 = 11 * shared::limits::LEAF_BYTES;
 /// How often a node's uploader is told who gives nothing.
 const IDLERS_EACH_MS: u64 = 100;
 
@@ -180,7 +182,7 @@ impl Node {
         let config = ViewerConfig {
             bitrate_bps: content.rate_bps,
             duration_ms: content.media_us / 1_000,
-            startup_ranges: vec![(0, shared::limits::LEAF_BYTES)],
+            startup_ranges: vec![(0, STARTUP_BYTES)],
             tokens,
             uploads: self.spec.uploads(),
             ..ViewerConfig::new(content.size_bytes, seed, RequestIds::default())

@@ -22,6 +22,9 @@ const YIELD_MS: i64 = 500;
 const LARGE_YIELD_MS: i64 = 2_000;
 /// Media in one chunk.
 const CHUNK_MS: u64 = 100;
+/// Requests that may be out at a peer that has delivered nothing yet: whoever is linked first would be asked for all that a start needs,
+/// though others are linked a moment later.
+const MAX_UNPROVEN_OUT: usize = 6;
 /// Requests by name that may be out at an origin that is to be spared: ordinarily, and while a viewer starts.
 pub(super) const DIRECT: usize = 2;
 const DIRECT_STARTING: usize = 4;
@@ -115,7 +118,9 @@ impl Viewer {
             self.sources.iter().filter(|(id, source)| !scarcity.spares(**id) && source.have.has(leaf));
         let usable = holders.clone().filter(|(_, source)| source.is_usable(self.now_ms));
         let best = usable
-            .filter(|(_, source)| source.outstanding() < MAX_REQUESTS_OUT)
+            .filter(|(_, source)| {
+                source.outstanding() < if source.is_proven() { MAX_REQUESTS_OUT } else { MAX_UNPROVEN_OUT }
+            })
             .map(|(id, source)| (self.crowd_wait_ms(source), *id))
             .min_by(|a, b| a.0.total_cmp(&b.0));
         let starting = self.is_starting();
@@ -167,7 +172,7 @@ mod tests {
         LeafSet,
         schedule::{
             RequestIds,
-            viewer::{SourceTraits, ViewerConfig, ViewerOutput},
+            viewer::{ChunkRequest, SourceTraits, ViewerConfig, ViewerOutput},
         },
         units::leaf_count,
         wire::PathKind,
@@ -239,6 +244,30 @@ mod tests {
             std::iter::from_fn(|| viewer.poll_output())
                 .any(|output| matches!(output, ViewerOutput::Cancel { source: 101, confirm: true, .. }))
         })
+    }
+
+    #[test]
+    fn a_peer_that_has_delivered_nothing_is_not_asked_for_everything() {
+        let mut viewer = crowd(1);
+        join(&mut viewer, 101, true);
+        viewer.have(0, 0, false, false, &[LeafRange::new(0, 14)], 0);
+        viewer.reader_moved(0, 1, 0, true);
+        let asked = asked_of(&mut viewer, 0);
+        assert_eq!(asked.len(), MAX_UNPROVEN_OUT);
+        viewer.data_arrived(100, 0, asked[0].id, asked[0].leaves, LEAF_BYTES);
+        viewer.verified(100, 0, asked[0].leaves);
+        viewer.handle_timeout(100);
+        assert!(asked_of(&mut viewer, 0).len() > 1);
+    }
+
+    /// What is asked of `source` now.
+    fn asked_of(viewer: &mut Viewer, source: SourceId) -> Vec<ChunkRequest> {
+        let outputs = std::iter::from_fn(|| viewer.poll_output());
+        let asked = outputs.filter_map(|output| {
+            let ViewerOutput::Request { source: of, chunks, .. } = output else { return None };
+            (of == source).then_some(chunks)
+        });
+        asked.flatten().collect()
     }
 
     /// A viewer of 1 Mbit/s of media with so many neighbours, each of which has a little of it.

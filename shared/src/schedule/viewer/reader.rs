@@ -9,6 +9,8 @@ use super::timeline::Timeline;
 /// Read media with which playback is taken to begin, and to resume.
 const BEGINS_WITH_MS: u64 = 1_000;
 const RESUMES_WITH_MS: u64 = 500;
+/// One that does not wait for so long has what it wants, and plays. For a moment none waits: between one read and the next.
+const RESTS_MS: u64 = 250;
 /// The most a player waits for before it begins.
 const CAREFUL_MS: u64 = 2_000;
 
@@ -28,6 +30,8 @@ pub(super) struct Reader {
     playhead_ms: u64,
     since_ms: u64,
     is_playing: bool,
+    /// Since when it does not wait.
+    rests_since_ms: Option<u64>,
     /// Media it needs beyond the playhead before it plays.
     needs_ms: u64,
     /// Where it began, as media time.
@@ -47,6 +51,7 @@ impl Reader {
             playhead_ms: timeline.ms_at(position),
             since_ms: now_ms,
             is_playing: false,
+            rests_since_ms: None,
             needs_ms: BEGINS_WITH_MS,
             began_ms: timeline.ms_at(position),
         }
@@ -80,8 +85,10 @@ impl Reader {
             }
         }
         self.since_ms = now_ms;
-        self.is_playing |= !self.is_blocked || read_ms >= self.playhead_ms + self.needs_ms;
-        let is_dry = self.is_blocked && !self.is_playing;
+        self.rests_since_ms = (!self.is_blocked).then(|| self.rests_since_ms.unwrap_or(now_ms));
+        let rests = self.rests_since_ms.is_some_and(|since_ms| now_ms >= since_ms + RESTS_MS);
+        self.is_playing |= rests || read_ms >= self.playhead_ms + self.needs_ms;
+        let is_dry = !self.is_playing && (self.is_blocked || self.dry_since_ms.is_some());
         self.dry_since_ms = is_dry.then(|| self.dry_since_ms.unwrap_or(now_ms));
         self.counted &= is_dry;
     }
@@ -145,8 +152,24 @@ mod tests {
         let timeline = timeline();
         let mut reader = Reader::new(0, 0, &timeline, 0);
         reader.moved(0, 100, false, false, &timeline);
+        reader.advance(RESTS_MS, &timeline);
         reader.advance(60_000, &timeline);
         assert_eq!((reader.dry_since_ms, reader.playhead_ms()), (None, 100));
+    }
+
+    #[test]
+    fn a_moment_between_two_reads_is_no_playing() {
+        let timeline = timeline();
+        let mut reader = Reader::new(0, 0, &timeline, 0);
+        for read in 1..9 {
+            reader.moved(100 * read, 100 * read, false, false, &timeline);
+            reader.moved(100 * read + 5, 100 * read, true, false, &timeline);
+        }
+        assert_eq!((reader.playhead_ms(), reader.dry_since_ms), (0, Some(105)));
+        reader.moved(900, 900, false, false, &timeline);
+        reader.advance(900 + RESTS_MS, &timeline);
+        reader.advance(1_000 + RESTS_MS, &timeline);
+        assert_eq!(reader.playhead_ms(), 100);
     }
 
     #[test]
