@@ -116,11 +116,10 @@ impl Viewer {
         let arrival = |source: &Source| source.arrival_ms(self.now_ms, LEAF_BYTES, deadline_ms, round.usual);
         let holders =
             self.sources.iter().filter(|(id, source)| !scarcity.spares(**id) && source.have.has(leaf));
+        let most_out = |source: &Source| if source.is_proven() { MAX_REQUESTS_OUT } else { MAX_UNPROVEN_OUT };
         let usable = holders.clone().filter(|(_, source)| source.is_usable(self.now_ms));
         let best = usable
-            .filter(|(_, source)| {
-                source.outstanding() < if source.is_proven() { MAX_REQUESTS_OUT } else { MAX_UNPROVEN_OUT }
-            })
+            .filter(|(_, source)| source.outstanding() < most_out(source))
             .map(|(id, source)| (self.crowd_wait_ms(source), *id))
             .min_by(|a, b| a.0.total_cmp(&b.0));
         let starting = self.is_starting();
@@ -210,14 +209,9 @@ mod tests {
         }
         viewer.reader_moved(0, 1, 0, true);
         viewer.handle_timeout(0);
-        let mut asked = Vec::new();
-        while let Some(output) = viewer.poll_output() {
-            if let ViewerOutput::Request { source, chunks, .. } = output {
-                asked.extend(chunks.into_iter().map(|chunk| (source, chunk.leaves.first)));
-            }
-        }
-        assert!(asked.iter().any(|(_, leaf)| *leaf == 0), "{asked:?}");
-        assert!(asked.iter().all(|(source, leaf)| *source != 101 || *leaf >= 16), "{asked:?}");
+        let asked = asked(&mut viewer);
+        assert!(asked.iter().any(|(_, chunk)| chunk.leaves.first == 0), "{asked:?}");
+        assert!(asked.iter().all(|(source, chunk)| *source != 101 || chunk.leaves.first >= 16), "{asked:?}");
     }
 
     #[test]
@@ -252,22 +246,26 @@ mod tests {
         join(&mut viewer, 101, true);
         viewer.have(0, 0, false, false, &[LeafRange::new(0, 14)], 0);
         viewer.reader_moved(0, 1, 0, true);
-        let asked = asked_of(&mut viewer, 0);
-        assert_eq!(asked.len(), MAX_UNPROVEN_OUT);
-        viewer.data_arrived(100, 0, asked[0].id, asked[0].leaves, LEAF_BYTES);
-        viewer.verified(100, 0, asked[0].leaves);
+        let asked_of_it = |viewer: &mut Viewer| {
+            asked(viewer).into_iter().filter(|(source, _)| *source == 0).map(|(_, chunk)| chunk).collect()
+        };
+        let first: Vec<ChunkRequest> = asked_of_it(&mut viewer);
+        assert_eq!(first.len(), MAX_UNPROVEN_OUT);
+        viewer.data_arrived(100, 0, first[0].id, first[0].leaves, LEAF_BYTES);
+        viewer.verified(100, 0, first[0].leaves);
         viewer.handle_timeout(100);
-        assert!(asked_of(&mut viewer, 0).len() > 1);
+        assert!(asked_of_it(&mut viewer).len() > 1);
     }
 
-    /// What is asked of `source` now.
-    fn asked_of(viewer: &mut Viewer, source: SourceId) -> Vec<ChunkRequest> {
-        let outputs = std::iter::from_fn(|| viewer.poll_output());
-        let asked = outputs.filter_map(|output| {
-            let ViewerOutput::Request { source: of, chunks, .. } = output else { return None };
-            (of == source).then_some(chunks)
-        });
-        asked.flatten().collect()
+    /// What is asked now, of whom.
+    fn asked(viewer: &mut Viewer) -> Vec<(SourceId, ChunkRequest)> {
+        let mut asked = Vec::new();
+        while let Some(output) = viewer.poll_output() {
+            if let ViewerOutput::Request { source, chunks, .. } = output {
+                asked.extend(chunks.into_iter().map(|chunk| (source, chunk)));
+            }
+        }
+        asked
     }
 
     /// A viewer of 1 Mbit/s of media with so many neighbours, each of which has a little of it.

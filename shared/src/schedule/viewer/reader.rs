@@ -2,7 +2,8 @@
 //!
 //! A player reads ahead of what it plays, some by seconds, some by half a minute, and as fast as bytes come. Its deadlines follow from
 //! what it plays, so the playhead is reckoned: playback begins with a second read, goes on in real time, never passes what was read, and
-//! after running dry resumes with half a second. A reader is *dry* while it waits for bytes and does not play.
+//! after running dry resumes with half a second. A reader is *dry* from when it waits for bytes without playing until it plays,
+//! also in the moments between its reads.
 
 use super::timeline::Timeline;
 
