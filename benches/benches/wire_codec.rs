@@ -9,7 +9,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use shared::{
     ContentId, LeafRange,
     limits::LEAF_BYTES,
-    wire::{Data, Frame, Have, Request, WantedChunk, decode, encode, encode_into},
+    wire::{Data, Frame, Have, Request, WantedBranch, WantedChunk, decode, encode, encode_into},
 };
 
 const CONTENT: ContentId = ContentId([7; 32]);
@@ -18,7 +18,12 @@ fn data(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("data frame");
     for leaves in [1, 4, 64] {
         let payload_bytes = u64::from(leaves) * LEAF_BYTES;
-        let head = Data { id: 9, leaves: LeafRange::new(0, leaves), proof: vec![[[1; 32]; 2]; 10] };
+        let head = Data {
+            id: 9,
+            leaves: LeafRange::new(0, leaves),
+            proof: vec![[[1; 32]; 2]; 10],
+            branch: Vec::new(),
+        };
         let frame = Frame::data(head, Bytes::from(vec![5; payload_bytes as usize]));
         let bytes = encode(&frame);
         group.throughput(Throughput::Bytes(payload_bytes));
@@ -38,8 +43,13 @@ fn data(criterion: &mut Criterion) {
 
 fn control(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("control frame");
-    let chunk =
-        |n: u32| WantedChunk { id: n, leaves: LeafRange::new(n * 4, 4), deadline_ms: 500, proof_skip: 8 };
+    let chunk = |n: u32| WantedChunk {
+        id: n,
+        leaves: LeafRange::new(n * 4, 4),
+        deadline_ms: 500,
+        proof_skip: 8,
+        branch: WantedBranch::None,
+    };
     let request =
         Request { content_id: CONTENT, epoch: 3, starting: false, chunks: (0..16).map(chunk).collect() };
     let have = Have {

@@ -30,7 +30,8 @@ async fn pair(endpoint: &mut Endpoint) -> ((LinkHandle, LinkEvents), (LinkHandle
 }
 
 fn chunk(id: u32) -> Frame {
-    let head = wire::Data { id, leaves: LeafRange::new(0, CHUNK_LEAVES), proof: Vec::new() };
+    let head =
+        wire::Data { id, leaves: LeafRange::new(0, CHUNK_LEAVES), proof: Vec::new(), branch: Vec::new() };
     Frame::data(head, Bytes::from(vec![id as u8; CHUNK_BYTES]))
 }
 

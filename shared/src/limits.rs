@@ -20,6 +20,8 @@ pub const MAX_CONTENT_BYTES: u64 = (u32::MAX as u64 >> 1) * LEAF_BYTES;
 
 /// The largest chunk in leaves; a power of two.
 pub const MAX_CHUNK_LEAVES: u32 = 64;
+/// The leaves beneath a branch, whose pairs travel at once: 8 KiB of them for 2 MiB of a content.
+pub const BRANCH_LEAVES: u32 = 128;
 /// The largest payload tail of a frame.
 pub const MAX_PAYLOAD_BYTES: usize = MAX_CHUNK_LEAVES as usize * LEAF_BYTES as usize;
 /// The largest bincode body of a frame.
@@ -67,6 +69,9 @@ pub const MAX_LINK_METRICS: usize = 256;
 /// The most proof nodes one Data may carry: the height of the largest tree.
 pub const MAX_PROOF_NODES: usize = 32;
 
+/// The most pairs of a branch: those beneath its node and those above it.
+pub const MAX_BRANCH_PAIRS: usize = BRANCH_LEAVES as usize - 1 + MAX_PROOF_NODES;
+
 /// Frames read from a link but not yet handled by its session, in bytes; then reading stops.
 pub const LINK_INBOUND_BYTES: usize = 2 * MAX_FRAME_BYTES;
 /// Frames given to a link but not yet taken by the kernel, in bytes; then sending is refused.
@@ -107,7 +112,8 @@ pub const SILENCE_TIMEOUT_MS: u64 = 13_000;
 
 const _: () =
     assert!(INITIAL_CREDIT_BYTES >= MAX_PAYLOAD_BYTES as u64 && INITIAL_CREDIT_BYTES <= MAX_CREDIT_BYTES);
-const _: () = assert!(MAX_CHUNK_LEAVES.is_power_of_two());
+const _: () = assert!(MAX_CHUNK_LEAVES.is_power_of_two() && BRANCH_LEAVES.is_power_of_two());
+const _: () = assert!((MAX_BRANCH_PAIRS + MAX_PROOF_NODES) * 64 + 64 <= MAX_BODY_BYTES);
 /// The longest catalogue entry: its texts with their lengths, its seeds, its numbers; and a removal beside it.
 const MAX_ENTRY_BYTES: usize =
     MAX_NAME_BYTES + (MAX_CODECS + 4) * (MAX_TEXT_BYTES + 1) + MAX_SEEDS * 54 + 96 + 32;

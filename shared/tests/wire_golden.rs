@@ -48,8 +48,8 @@ fn no_vector_is_left_over() {
 }
 
 #[test]
-fn the_vectors_are_those_of_version_5() {
-    assert_eq!(PROTOCOL_VERSION, 5, "a new version gets its own vectors");
+fn the_vectors_are_those_of_version_6() {
+    assert_eq!(PROTOCOL_VERSION, 6, "a new version gets its own vectors");
 }
 
 fn golden_folder() -> PathBuf {

@@ -297,14 +297,19 @@ async fn frame(events: &mut LinkEvents) -> Frame {
 
 fn data(size: usize, fill: u8) -> Frame {
     Frame::data(
-        Data { id: 1, leaves: LeafRange::new(0, size.div_ceil(16_384) as u32), proof: Vec::new() },
+        Data {
+            id: 1,
+            leaves: LeafRange::new(0, size.div_ceil(16_384) as u32),
+            proof: Vec::new(),
+            branch: Vec::new(),
+        },
         Bytes::from(vec![fill; size]),
     )
 }
 
 fn numbered(n: u32) -> Frame {
     Frame::data(
-        Data { id: n, leaves: LeafRange::new(n * 64, 64), proof: Vec::new() },
+        Data { id: n, leaves: LeafRange::new(n * 64, 64), proof: Vec::new(), branch: Vec::new() },
         Bytes::from(vec![n as u8; 1 << 20]),
     )
 }

@@ -272,7 +272,8 @@ impl Conversation {
             let deeds = self.ruse.deeds.clone();
             let is_honest = deeds.honest_chunks.load(Relaxed) < self.ruse.honest_chunks;
             let payload = if is_honest { payload } else { turn_a_bit(&payload) };
-            let data = Data { id: chunk.id, leaves: chunk.leaves, proof };
+            let branch = self.ruse.content.read_branch(chunk.leaves, chunk.branch);
+            let data = Data { id: chunk.id, leaves: chunk.leaves, proof, branch };
             if self.link.try_send(Frame::data(data, payload)).is_err() {
                 return;
             }

@@ -8,7 +8,7 @@ use shared::{
         uploader::LinkId,
         viewer::{Arrival, ChunkRequest, Viewer},
     },
-    wire::{RefuseReason, WantedChunk},
+    wire::{RefuseReason, WantedBranch, WantedChunk},
 };
 
 use super::{
@@ -112,7 +112,13 @@ impl World {
             if node.held().is_none_or(|held| held.contains(chunk.leaves)) {
                 node.ledger.asked(from, chunk.id, epoch, chunk.leaves);
                 let (id, leaves, deadline_ms) = (chunk.id, chunk.leaves, chunk.deadline_ms);
-                wanted.push(WantedChunk { id, leaves, deadline_ms, proof_skip: 0 });
+                wanted.push(WantedChunk {
+                    id,
+                    leaves,
+                    deadline_ms,
+                    proof_skip: 0,
+                    branch: WantedBranch::None,
+                });
             } else {
                 self.violation(
                     n,

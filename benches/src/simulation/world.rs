@@ -11,6 +11,7 @@ use shared::{
         viewer::ViewerOutput,
     },
     units::leaf_of,
+    wire::WantedBranch,
 };
 
 use super::{
@@ -242,8 +243,17 @@ impl World {
             }
             ViewerOutput::Token { id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms, .. } => {
                 let content_id = content_of(&self.scenario, n);
-                let wanted =
-                    FreshWanted { id, content_id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms };
+                let wanted = FreshWanted {
+                    id,
+                    content_id,
+                    epoch,
+                    from_leaf,
+                    forced_leaf,
+                    chunk_leaves,
+                    idle_in_ms,
+                    proven_to: 0,
+                    branch: WantedBranch::None,
+                };
                 (Message::Token(wanted), Ok(()))
             }
             ViewerOutput::Ban { .. } => return self.violation(n, "bans an honest node"),

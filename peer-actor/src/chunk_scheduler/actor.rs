@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient};
 use shared::{
-    ContentId, LeafRange, NodeId,
+    ContentId, NodeId,
     limits::{MAX_OPEN_CONTENTS, MAX_READERS},
     schedule::{RequestIds, viewer::SourceId},
     snapshot::StreamSnapshot,
@@ -19,6 +19,7 @@ use super::{
     },
     outputs::{idlers, report_stream, run_outputs},
     reader::{ContentReader, ReaderCell, ReaderWish},
+    storing::{Arrived, Stored, store},
     stream::{Neighbour, Stream},
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
     mailbox,
     path_planner::{ContentUnwanted, GoodputMeasured, LinkChanged, NodeBanned},
     session::SessionFrame,
-    store::{Content, IngestError},
+    store::IngestError,
     timer::Timer,
     traffic::Traffic,
     transport::Permit,
@@ -83,14 +84,6 @@ pub struct ChunkSchedulerActor {
     ticks: u64,
 }
 
-/// What came of storing one chunk.
-struct Stored {
-    content: Arc<Content>,
-    source: SourceId,
-    leaves: LeafRange,
-    result: Result<Vec<LeafRange>, IngestError>,
-}
-
 impl ChunkSchedulerActor {
     /// A scheduler without streams; `seed` breaks ties.
     pub fn new(routes: SchedulerRoutes, traffic: Traffic, seed: u64) -> Self {
@@ -119,7 +112,7 @@ impl ChunkSchedulerActor {
             if stream.notice_losses(now_ms) {
                 mailbox::post(&self.routes.lost, LeavesLost { content: stream.content.clone() });
             }
-            run_outputs(stream, &self.links, &self.routes);
+            run_outputs(stream, now_ms, &self.links, &self.routes);
         }
         let due_ms = self.streams.values().filter_map(|stream| stream.viewer.poll_timeout());
         self.timer.arm_ms(ctx, due_ms.map(|due| due.at_ms).min(), Self::drive);
@@ -136,10 +129,13 @@ impl ChunkSchedulerActor {
         let now_ms = clock::now_ms();
         self.traffic.received(payload.len() as u64);
         for (stream, source) in self.streams_from(node) {
-            let arrival = stream.handle_data(now_ms, source, &head, payload.len() as u64);
+            let (arrival, branch) = stream.handle_data(now_ms, source, &head, payload.len() as u64);
             if arrival.is_useful() {
                 let content = stream.content.clone();
-                return store(ctx, content, source, head, payload, permit);
+                let arrived = Arrived { content, source, head, branch, payload };
+                let wrapped = actix::fut::wrap_future::<_, Self>(store(arrived, permit));
+                ctx.spawn(wrapped.map(|stored, actor, ctx| actor.stored(ctx, stored)));
+                return;
             }
         }
         tracing::trace!(?node, id = head.id, "data that nobody waits for");
@@ -152,6 +148,7 @@ impl ChunkSchedulerActor {
     fn stored(&mut self, ctx: &mut Context<Self>, stored: Stored) {
         let now_ms = clock::now_ms();
         let Some(stream) = self.streams.get_mut(&stored.content.content_id()) else { return };
+        stream.settle_branch(stored.id);
         match stored.result {
             // Given up before it could be told that it was there.
             Ok(_) if !stored.content.has(stored.leaves) => {
@@ -291,30 +288,6 @@ impl ChunkSchedulerActor {
         // The core hears of the reader when it says where it is: what is asked for a place where nobody reads is in the way.
         Ok(ContentReader::new(id, stream.content.clone(), stream.file.clone(), cell, scheduler))
     }
-}
-
-/// Verifies and stores a chunk off the actor thread; the permit keeps its socket waiting until that is done.
-fn store(
-    ctx: &mut Context<ChunkSchedulerActor>,
-    content: Arc<Content>,
-    source: SourceId,
-    head: wire::Data,
-    payload: bytes::Bytes,
-    permit: Option<Permit>,
-) {
-    let leaves = head.leaves;
-    let kept = content.clone();
-    let job = tokio::task::spawn_blocking(move || {
-        let result = content.ingest(head.leaves, &head.proof, &payload).map(|ingested| ingested.new_leaves);
-        drop(permit);
-        result
-    });
-    let done = async move {
-        let result = job.await.unwrap_or_else(|error| Err(IngestError::Io(std::io::Error::other(error))));
-        Stored { content: kept, source, leaves, result }
-    };
-    let wrapped = actix::fut::wrap_future::<_, ChunkSchedulerActor>(done);
-    ctx.spawn(wrapped.map(|stored, actor, ctx| actor.stored(ctx, stored)));
 }
 
 impl Actor for ChunkSchedulerActor {

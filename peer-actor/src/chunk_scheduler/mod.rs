@@ -17,6 +17,7 @@ mod media_source;
 mod messages;
 mod outputs;
 mod reader;
+mod storing;
 mod stream;
 mod stream_view;
 mod watchers;

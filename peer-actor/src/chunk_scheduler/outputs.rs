@@ -20,6 +20,7 @@ use crate::{
 /// Does what the viewer core wants done.
 pub(super) fn run_outputs(
     stream: &mut Stream,
+    now_ms: u64,
     links: &BTreeMap<NodeId, Neighbour>,
     routes: &SchedulerRoutes,
 ) {
@@ -33,7 +34,7 @@ pub(super) fn run_outputs(
             }
             continue;
         }
-        let Some((node, frame)) = stream.frame_for(&output) else { continue };
+        let Some((node, frame)) = stream.frame_for(now_ms, &output) else { continue };
         match links.get(&node).map(|neighbour| neighbour.link.try_send(frame)) {
             Some(Ok(())) => {}
             Some(Err(_)) => tracing::debug!(?node, "a request waits: the link is full"),

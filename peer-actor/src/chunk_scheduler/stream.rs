@@ -16,7 +16,7 @@ use shared::{
         viewer::{Arrival, SourceId, SourceTraits, Viewer, ViewerConfig, ViewerOutput},
     },
     snapshot::{NetworkFile, PeerSnapshot, StreamSnapshot},
-    wire::{self, Frame, PathKind, Plan, Role, WantedChunk},
+    wire::{self, Frame, PathKind, Plan, RequestId, Role, WantedBranch, WantedChunk},
 };
 use tokio::sync::watch;
 
@@ -27,6 +27,11 @@ use crate::{session::Remote, store::Content, traffic::Traffic, transport::LinkHa
 const WINDOWS: u64 = 4;
 /// Sources that left and are remembered.
 const MAX_PAST: usize = 64;
+
+/// Chunks of more leaves bring few pairs each.
+const MAX_BRANCHED_LEAVES: u32 = 2;
+/// So long a branch is waited for before another source is asked.
+const BRANCH_PATIENCE_MS: u64 = 4_000;
 
 /// A link to a neighbour as the planner announced it.
 #[derive(Debug, Clone)]
@@ -62,6 +67,8 @@ pub(crate) struct Stream {
     pub(super) liars: BTreeSet<NodeId>,
     /// Those of whom wrong bytes came over a relay, once.
     doubted: BTreeSet<NodeId>,
+    /// The branch that was asked for, along with which request, and until when it is waited for.
+    asked_branch: Option<AskedBranch>,
     /// Of how many losses of the store the viewer core knows.
     seen_losses: u64,
 }
@@ -98,6 +105,7 @@ impl Stream {
             ends: VecDeque::new(),
             liars: BTreeSet::new(),
             doubted: BTreeSet::new(),
+            asked_branch: None,
             seen_losses,
         }
     }
@@ -261,19 +269,42 @@ impl Stream {
         self.viewer.have(now_ms, source, have.reset, have.complete, &have.ranges, have.backlog_ms);
     }
 
-    /// What the frame of a data message is to this stream.
+    /// What the frame of a data message is to this stream, and which branch was to come along.
     pub(crate) fn handle_data(
         &mut self,
         now_ms: u64,
         source: SourceId,
         head: &wire::Data,
         payload_bytes: u64,
-    ) -> Arrival {
-        self.viewer.data_arrived(now_ms, source, head.id, head.leaves, payload_bytes)
+    ) -> (Arrival, Option<LeafRange>) {
+        let arrival = self.viewer.data_arrived(now_ms, source, head.id, head.leaves, payload_bytes);
+        if !arrival.is_useful() {
+            self.settle_branch(head.id);
+        }
+        let asked = self.asked_branch.filter(|asked| asked.id == head.id);
+        (arrival, asked.and_then(|asked| asked.wanted.of(head.leaves, self.content.size_bytes())))
+    }
+
+    /// Whether a branch came along with the answer to a request, and was kept, is known now.
+    pub(crate) fn settle_branch(&mut self, id: RequestId) {
+        self.asked_branch.take_if(|asked| asked.id == id);
+    }
+
+    /// Which branch to ask for along with a request for a chunk; one at a time. Large chunks need few proofs.
+    fn ask_branch(&mut self, now_ms: u64, id: RequestId, leaves: LeafRange) -> WantedBranch {
+        self.asked_branch.take_if(|asked| now_ms >= asked.until_ms);
+        if self.asked_branch.is_some() || leaves.count > MAX_BRANCHED_LEAVES || self.viewer.is_starting() {
+            return WantedBranch::None;
+        }
+        let wanted = self.content.wanted_branch(leaves);
+        if wanted != WantedBranch::None {
+            self.asked_branch = Some(AskedBranch { id, wanted, until_ms: now_ms + BRANCH_PATIENCE_MS });
+        }
+        wanted
     }
 
     /// A frame for an output that is one; the node it goes to.
-    pub(crate) fn frame_for(&self, output: &ViewerOutput) -> Option<(NodeId, Frame)> {
+    pub(crate) fn frame_for(&mut self, now_ms: u64, output: &ViewerOutput) -> Option<(NodeId, Frame)> {
         let content_id = self.content_id();
         let (source, frame) = match output {
             ViewerOutput::Request { source, epoch, starting, chunks } => {
@@ -284,17 +315,27 @@ impl Stream {
                         leaves: chunk.leaves,
                         deadline_ms: chunk.deadline_ms,
                         proof_skip: self.content.proof_skip(chunk.leaves),
+                        branch: self.ask_branch(now_ms, chunk.id, chunk.leaves),
                     })
                     .collect();
                 (source, wire::Request { content_id, epoch: *epoch, starting: *starting, chunks }.into())
             }
             ViewerOutput::Cancel { source, ids, confirm } => {
+                ids.iter().for_each(|id| self.settle_branch(*id));
                 (source, wire::Cancel { ids: ids.clone(), confirm: *confirm }.into())
             }
             ViewerOutput::Flush { source, epoch } => {
                 (source, wire::Flush { content_id, epoch: *epoch }.into())
             }
             ViewerOutput::Token { source, id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms } => {
+                let proven_to = self.content.proven_to(*from_leaf);
+                // What nobody has is mostly what comes next.
+                let next = LeafRange::new(proven_to, (*chunk_leaves).into());
+                let branch = if forced_leaf.is_none() {
+                    self.ask_branch(now_ms, *id, next)
+                } else {
+                    WantedBranch::None
+                };
                 let token = wire::Token {
                     content_id,
                     id: *id,
@@ -303,6 +344,8 @@ impl Stream {
                     forced_leaf: *forced_leaf,
                     chunk_leaves: *chunk_leaves,
                     idle_in_ms: *idle_in_ms,
+                    proven_to,
+                    branch,
                 };
                 (source, token.into())
             }
@@ -310,6 +353,14 @@ impl Stream {
         };
         Some((self.node(*source)?, frame))
     }
+}
+
+/// A branch that was asked for.
+#[derive(Debug, Clone, Copy)]
+struct AskedBranch {
+    id: RequestId,
+    wanted: WantedBranch,
+    until_ms: u64,
 }
 
 /// What may be taken of a node by the tracker's plan, or 0 where it says nothing.

@@ -202,7 +202,7 @@ fn credit_follows_data_and_data_beyond_it_is_a_violation() {
     pair.run();
     pair.delivered.clear();
     let data = |bytes: u64| {
-        let head = wire::Data { id: 1, leaves: LeafRange::new(0, 64), proof: Vec::new() };
+        let head = wire::Data { id: 1, leaves: LeafRange::new(0, 64), proof: Vec::new(), branch: Vec::new() };
         Frame::data(head, Bytes::from(vec![0; bytes as usize]))
     };
     let step_bytes = INITIAL_CREDIT_BYTES / 2;

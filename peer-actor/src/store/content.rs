@@ -1,9 +1,10 @@
 //! One content: what of it is verified, taking chunks in, giving chunks and bytes out.
 //!
 //! Invariant: a leaf counts as held only after its bytes, the pairs above it, and its bit were written, in this order; and a pair is
-//! held exactly if some leaf beneath it is. It never believes a file: what is served is verified while it is read.
+//! held exactly if some leaf beneath it is, or a branch that has it. It never believes a file: what is served is verified while it is read.
 
 use std::{
+    collections::BTreeSet,
     io,
     sync::{
         Arc, Mutex, RwLock, Weak,
@@ -15,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use shared::{
     ContentId, LeafRange, LeafSet,
-    content::{PathNode, ProofError, VerifiedPairs, is_chunk, path_to, verify},
+    content::{ProofError, VerifiedPairs, is_chunk, path_to, verify},
     limits::LEAF_BYTES,
     schedule::viewer::Needs,
     units::{leaf_count, leaf_of},
@@ -42,6 +43,8 @@ pub struct Content {
     is_shared: bool,
     pub(super) files: Files,
     pub(super) held: RwLock<Held>,
+    /// The numbers of branches that are here although not all of their leaves are; locked after `held`.
+    pub(super) branches: RwLock<BTreeSet<u32>>,
     pub(super) changes: Changes,
     /// Read-locked while a chunk is written; write-locked to change between clean and dirty.
     pub(super) is_dirty: RwLock<bool>,
@@ -99,6 +102,7 @@ impl Content {
             found: parts.held.clone().unwrap_or_else(|| LeafSet::new(0)),
             files: parts.files,
             held: RwLock::new(parts.held.map_or(Held::All, Held::Some)),
+            branches: RwLock::default(),
             changes: Changes::new(),
             is_dirty: RwLock::new(parts.is_dirty),
             unsynced_bytes: AtomicU64::new(0),
@@ -193,24 +197,6 @@ impl Content {
                 return Ok(Some(count));
             }
         }
-    }
-
-    /// How many levels of the path to this chunk are held, from the root on: what a request may leave out of the proof.
-    pub fn proof_skip(&self, leaves: LeafRange) -> u8 {
-        let Some(path) = path_to(leaves, self.size_bytes) else { return 0 };
-        let levels = match &*read(&self.held) {
-            Held::All => path.nodes.len(),
-            Held::Gone => 0,
-            Held::Some(held) => {
-                let before = held.last_held(leaves.first);
-                let after = held.first_held(leaves.first);
-                let is_held = |node: &&PathNode| {
-                    [before, after].iter().flatten().any(|leaf| node.leaves.contains(*leaf))
-                };
-                path.nodes.iter().take_while(is_held).count()
-            }
-        };
-        levels as u8
     }
 
     /// Which content.
@@ -323,7 +309,7 @@ impl Content {
         let verified = verify(self.content_id, self.size_bytes, leaves, proof, payload, |index| {
             let skipped =
                 path_to(leaves, self.size_bytes)?.nodes.into_iter().find(|node| node.pair == index)?;
-            if !self.holds_any(skipped.leaves) {
+            if !self.holds_pair_above(skipped.leaves) {
                 return None;
             }
             self.files.read_pair(index).map_err(|error| unreadable = Some(error)).ok()
@@ -421,14 +407,6 @@ impl Content {
     pub(super) fn write_bits(&self, held: &LeafSet, leaves: LeafRange) -> io::Result<()> {
         let (at, bits) = held.packed_around(leaves);
         self.files.write_map_bits(at, &bits)
-    }
-
-    fn holds_any(&self, leaves: LeafRange) -> bool {
-        match &*read(&self.held) {
-            Held::All => true,
-            Held::Some(held) => held.intersects(leaves),
-            Held::Gone => false,
-        }
     }
 
     fn missing_bytes(&self, leaves: LeafRange) -> u64 {

@@ -57,6 +57,7 @@ impl Content {
 
     /// Gives up leaves that turned out not to be there; returns how many of them were held.
     pub(super) fn disclaim(&self, leaves: LeafRange) -> u32 {
+        self.forget_branches(leaves);
         let Struck { lost_leaves, written, .. } = self.strike(&[leaves]);
         if let Err(error) = written {
             warn!(content = %self.content_id().short(), %error, "damaged leaves could not be struck from the map");

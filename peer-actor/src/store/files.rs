@@ -153,6 +153,10 @@ impl Files {
         Ok(pair)
     }
 
+    pub(super) fn read_pairs(&self, first: u64, count: usize) -> io::Result<Vec<ProofPair>> {
+        (first..).take(count).map(|index| self.read_pair(index)).collect()
+    }
+
     pub(super) fn write_pairs(&self, first: u64, pairs: &[ProofPair]) -> io::Result<()> {
         if pairs.is_empty() {
             return Ok(());

@@ -25,8 +25,11 @@
 //! nobody has open; then by punching out what those who have a content open do not need ([`Content::set_needs`]). If that is nothing,
 //! [`IngestError::Full`] says so.
 //!
+//! Pairs may come ahead of the leaves they prove, a *branch* at a time ([`Content::ingest_branch`]); only memory knows of those.
+//!
 //! Everything here blocks; none of it knows actors or sockets. Locks are held for memory operations and for the few bytes of a map.
 
+mod branches;
 mod changes;
 mod content;
 mod damage;

@@ -15,7 +15,9 @@ use shared::{
         announcer::Announcer,
         uploader::{FreshWanted, LinkId, Uploader, UploaderOutput},
     },
-    wire::{self, Frame, LinkMessage, Message, PeerMessage, ProofPair, RefuseReason, RequestId, WantedChunk},
+    wire::{
+        self, Frame, LinkMessage, Message, PeerMessage, RefuseReason, RequestId, WantedBranch, WantedChunk,
+    },
 };
 
 use super::{
@@ -75,8 +77,7 @@ pub struct UploaderActor {
 struct ChunkRead {
     session: SessionId,
     id: RequestId,
-    leaves: LeafRange,
-    result: Result<(Vec<ProofPair>, Bytes), RefuseReason>,
+    result: Result<(wire::Data, Bytes), RefuseReason>,
 }
 
 impl UploaderActor {
@@ -188,6 +189,8 @@ impl UploaderActor {
             forced_leaf: token.forced_leaf,
             chunk_leaves: token.chunk_leaves,
             idle_in_ms: token.idle_in_ms,
+            proven_to: token.proven_to,
+            branch: token.branch,
         };
         self.core.token(clock::now_ms(), session.0, wanted);
     }
@@ -218,8 +221,8 @@ impl UploaderActor {
         }
         while let Some(output) = self.core.poll_output() {
             match output {
-                UploaderOutput::Serve { link, content_id, id, leaves, proof_skip } => {
-                    self.read(ctx, SessionId(link), content_id, id, leaves, proof_skip);
+                UploaderOutput::Serve { link, content_id, id, leaves, proof_skip, branch } => {
+                    self.read(ctx, SessionId(link), content_id, id, leaves, (proof_skip, branch));
                 }
                 UploaderOutput::Refuse { link, content_id, id, reason } => {
                     self.send_to(link, wire::Refuse { id, content_id, reason });
@@ -248,17 +251,19 @@ impl UploaderActor {
         content_id: ContentId,
         id: RequestId,
         leaves: LeafRange,
-        proof_skip: u8,
+        (proof_skip, branch): (u8, WantedBranch),
     ) {
         self.reads.begun(session, id);
         let store = self.store.clone();
         let job = tokio::task::spawn_blocking(move || {
             let content = store.get(&content_id).ok_or(RefuseReason::NotHere)?;
-            content.read_chunk(leaves, proof_skip).map_err(|error| refusal(content_id, &error))
+            let (proof, payload) =
+                content.read_chunk(leaves, proof_skip).map_err(|error| refusal(content_id, &error))?;
+            Ok((wire::Data { id, leaves, proof, branch: content.read_branch(leaves, branch) }, payload))
         });
         let done = async move {
             let result = job.await.unwrap_or(Err(RefuseReason::Unreadable));
-            ChunkRead { session, id, leaves, result }
+            ChunkRead { session, id, result }
         };
         ctx.spawn(actix::fut::wrap_future::<_, Self>(done).map(|read, actor, ctx| {
             for read in actor.reads.ended(read.session, read.id, read) {
@@ -271,7 +276,7 @@ impl UploaderActor {
     fn chunk_read(&mut self, read: ChunkRead) {
         let failed = match read.result {
             Ok(chunk) if self.core.is_wanted(read.session.0, read.id) => {
-                self.send_chunk(read.session, read.id, read.leaves, chunk).err()
+                self.send_chunk(read.session, chunk).err()
             }
             Ok(_) => None,
             Err(reason) => Some(reason),
@@ -284,14 +289,12 @@ impl UploaderActor {
     fn send_chunk(
         &self,
         session: SessionId,
-        id: RequestId,
-        leaves: LeafRange,
-        (proof, payload): (Vec<ProofPair>, Bytes),
+        (head, payload): (wire::Data, Bytes),
     ) -> Result<(), RefuseReason> {
         let busy = || RefuseReason::Busy(self.core.backlog_ms().max(BUSY_MS));
         let (link, remote) = self.links.get(&session).ok_or_else(busy)?;
         let payload_bytes = payload.len() as u64;
-        if link.try_send(Frame::data(wire::Data { id, leaves, proof }, payload)).is_err() {
+        if link.try_send(Frame::data(head, payload)).is_err() {
             tracing::warn!(node = ?remote.node, "a chunk was not sent: the link is full");
             return Err(busy());
         }

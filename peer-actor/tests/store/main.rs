@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
 
+mod branches;
 mod crash;
 mod larger;
 mod sample;
@@ -20,7 +21,7 @@ use std::{
 };
 
 use peer_actor::store::{IngestError, ReadChunkError, Store, StoreConfig, StoreError};
-use sample::Sample;
+use sample::{Sample, damage};
 use shared::{LeafRange, content::ProofError, limits::LEAF_BYTES};
 use tempfile::TempDir;
 
@@ -485,14 +486,6 @@ fn store(quota_bytes: u64) -> (Store, TempDir) {
 
 fn open(dir: &TempDir, quota_bytes: u64) -> Store {
     Store::open(StoreConfig { cache_dir: dir.path().to_owned(), quota_bytes }).unwrap()
-}
-
-fn damage(dir: &TempDir, sample: &Sample, file: &str, at: u64) {
-    let path = dir.path().join(sample.id.to_string()).join(file);
-    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x40], at).unwrap();
 }
 
 fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {

@@ -1,6 +1,6 @@
 //! A content made of noise, with its tree, and an honest source of its chunks.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{fs::OpenOptions, ops::ControlFlow, os::unix::fs::FileExt as _, sync::Arc};
 
 use peer_actor::store::{Content, IngestError, Store};
 use shared::{
@@ -9,6 +9,7 @@ use shared::{
     units::leaf_count,
     wire::ProofPair,
 };
+use tempfile::TempDir;
 
 pub(crate) struct Sample {
     pub(crate) id: ContentId,
@@ -72,4 +73,13 @@ pub(crate) fn read_all(content: &Content) -> Vec<u8> {
         at += content.try_read(at as u64, &mut bytes[at..]).unwrap().expect("a gap");
     }
     bytes
+}
+
+/// Turns a bit of a file of a partial content.
+pub(crate) fn damage(dir: &TempDir, sample: &Sample, file: &str, at: u64) {
+    let path = dir.path().join(sample.id.to_string()).join(file);
+    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x40], at).unwrap();
 }

@@ -28,10 +28,13 @@ pub fn is_chunk(leaves: LeafRange, size_bytes: u64) -> bool {
 /// The chunk of nominally `chunk_leaves` (rounded down to a power of two a frame can carry) that holds `leaf`. The content's end may
 /// cut it short; it has no leaf at all if `leaf` is beyond the end.
 pub fn chunk_at(leaf: LeafIndex, chunk_leaves: u32, size_bytes: u64) -> LeafRange {
-    let total = leaf_count(size_bytes);
-    let nominal = 1 << chunk_leaves.clamp(1, MAX_CHUNK_LEAVES).ilog2();
+    aligned_at(leaf, 1 << chunk_leaves.clamp(1, MAX_CHUNK_LEAVES).ilog2(), size_bytes)
+}
+
+/// The subtree of nominally `nominal` leaves, a power of two, that holds `leaf`, or as much of it as there is.
+pub(super) fn aligned_at(leaf: LeafIndex, nominal: u32, size_bytes: u64) -> LeafRange {
     let first = leaf - leaf % nominal;
-    LeafRange::new(first, total.saturating_sub(first).min(nominal))
+    LeafRange::new(first, leaf_count(size_bytes).saturating_sub(first).min(nominal))
 }
 
 /// Leaves of a piece: the power of two nearest half a second of media at `bitrate_bps`, within 128 KiB and 1 MiB. A content smaller

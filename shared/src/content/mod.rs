@@ -3,6 +3,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`branch`] | many chunks proven ahead: all pairs of a larger subtree at once |
 //! | [`geometry`] | which ranges are chunks, the path from the root to a chunk, where its pairs are stored |
 //! | [`outboard`] | the tree beside the bytes, built while a file is read once |
 //! | [`proof`] | proving a chunk, and verifying one from a stranger |
@@ -14,10 +15,12 @@
 //! **The size is not part of the id.** Leaves near the start verify under several sizes. Only a verified last leaf proves the size:
 //! no other size puts that leaf at the end.
 
+pub mod branch;
 pub mod geometry;
 pub mod outboard;
 pub mod proof;
 
+pub use branch::{branch_at, prove_branch, verify_branch};
 pub use geometry::{PathNode, chunk_at, is_chunk, outboard_bytes, path_to, piece_leaves};
 pub use outboard::{OutboardError, build};
 pub use proof::{ProofError, VerifiedPairs, chunk_hash, prove, verify, verify_path};

@@ -31,6 +31,17 @@ pub enum ProofError {
         /// What came.
         got: u64,
     },
+    /// The range is not a branch of this content.
+    #[error("not a branch of this content")]
+    NotABranch,
+    /// A branch comes whole or not at all.
+    #[error("the branch has {got} pairs where {expected} are on and beneath its path")]
+    WrongCount {
+        /// What the geometry says.
+        expected: usize,
+        /// What came.
+        got: usize,
+    },
     /// The proof has more pairs than the path has levels.
     #[error("the proof has {got} pairs where the path has {levels} levels")]
     TooLong {
@@ -56,14 +67,14 @@ pub enum ProofError {
     WrongBytes,
 }
 
-/// Pairs that a verified chunk brought: `(index, pair)`, to be stored at byte `64 * index`.
+/// Pairs that a verified chunk or branch brought: `(index, pair)`, to be stored at byte `64 * index`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VerifiedPairs {
-    /// Those on the path that the proof carried, top down.
+    /// Those above it that it carried, top down.
     pub path: Vec<(u64, ProofPair)>,
-    /// Index of the first pair inside the chunk.
+    /// Index of the first pair inside.
     pub first_inner: u64,
-    /// Those inside the chunk, in pre-order from `first_inner` on.
+    /// Those inside, in pre-order from `first_inner` on.
     pub inner: Vec<ProofPair>,
 }
 
@@ -110,14 +121,14 @@ pub fn verify(
     let mut cover = *content_id.as_bytes();
     if let Some(last) = skipped.checked_sub(1) {
         let pair = held(nodes[last].pair).ok_or(ProofError::SkipsTooMuch { skipped })?;
-        cover = child(&nodes[last], &pair);
+        cover = child(nodes[last].goes_right, &pair);
     }
     let mut path = Vec::with_capacity(proof.len());
     for (level, (node, pair)) in nodes.iter().zip(skipped_then(skipped, proof)).enumerate().skip(skipped) {
         if merge(pair, level == 0) != cover {
             return Err(ProofError::WrongPair { level });
         }
-        cover = child(node, pair);
+        cover = child(node.goes_right, pair);
         path.push((node.pair, *pair));
     }
     let mut inner = Vec::with_capacity(leaves.count as usize - 1);
@@ -139,7 +150,7 @@ pub fn verify_path(
         if merge(pair, level == 0) != cover {
             return Err(level);
         }
-        cover = child(node, pair);
+        cover = child(node.goes_right, pair);
     }
     Ok(cover)
 }
@@ -155,11 +166,11 @@ fn skipped_then(skipped: usize, proof: &[ProofPair]) -> impl Iterator<Item = &Pr
     std::iter::repeat_n(NONE, skipped).chain(proof)
 }
 
-const fn child(node: &PathNode, pair: &ProofPair) -> [u8; 32] {
-    if node.goes_right { pair[1] } else { pair[0] }
+pub(super) const fn child(goes_right: bool, pair: &ProofPair) -> [u8; 32] {
+    if goes_right { pair[1] } else { pair[0] }
 }
 
-fn merge([left, right]: &ProofPair, is_root: bool) -> ChainingValue {
+pub(super) fn merge([left, right]: &ProofPair, is_root: bool) -> ChainingValue {
     if is_root {
         *merge_subtrees_root(left, right, Mode::Hash).as_bytes()
     } else {

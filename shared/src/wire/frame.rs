@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn only_data_carries_a_payload_and_it_is_as_long_as_its_leaves() {
         let data = |leaves, bytes| {
-            let head = p::Data { id: 1, leaves: LeafRange::new(0, leaves), proof: Vec::new() };
+            let head =
+                p::Data { id: 1, leaves: LeafRange::new(0, leaves), proof: Vec::new(), branch: Vec::new() };
             Frame::data(head, Bytes::from(vec![0; bytes]))
         };
         let leaf = LEAF_BYTES as usize;

@@ -85,7 +85,9 @@
 //! Data flows against [`Credit`]: a cumulative count of payload bytes the receiver is ready to take on this link. A source sends no
 //! payload beyond it. [`Request`]s carry the viewer's seek epoch and a deadline in milliseconds from now; [`Flush`] voids every
 //! request of an older epoch, and nothing void is answered. Requests name aligned chunks ([`crate::content::geometry`]) and say how many
-//! levels of the hash tree the viewer already has, so that each proof node crosses a link about once.
+//! levels of the hash tree the viewer already has. Chunks that are on their way together cannot leave out what another of them brings, so
+//! a viewer asks ahead for whole *branches* ([`crate::content::branch`]), which come along with some chunk: then each pair reaches it about
+//! once. A source that has not all of a branch leaves it out.
 //!
 //! ## Versioning
 //!
@@ -113,7 +115,7 @@ pub use handshake::{
 pub use link::{Credit, Goodbye, GoodbyeReason, Ping, Pong};
 pub use peer::{
     Assigned, Cancel, Close, Data, Flush, Have, NoFresh, Open, ProofPair, Refuse, RefuseReason, Request,
-    RequestId, Token, WantedChunk,
+    RequestId, Token, WantedBranch, WantedChunk,
 };
 pub use tracker::{
     CatalogueDelta, FilesDelta, FindPeers, ForgetPeers, GetHints, HintsReply, Holdings, LinkMetric,
@@ -122,7 +124,7 @@ pub use tracker::{
 };
 
 /// Compared in the handshake; raised whenever bytes on the wire change meaning.
-pub const PROTOCOL_VERSION: u16 = 5;
+pub const PROTOCOL_VERSION: u16 = 6;
 /// The WebSocket sub-protocol both ends name.
 pub const SUB_PROTOCOL: &str = "rusteze.v1";
 /// The HTTP path of a tracker's client endpoint.

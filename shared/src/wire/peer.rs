@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     ids::ContentId,
-    limits::{MAX_CHUNK_LEAVES, MAX_CONTENT_BYTES, MAX_HAVE_RANGES, MAX_PROOF_NODES, MAX_REQUEST_BATCH},
+    limits::{
+        MAX_BRANCH_PAIRS, MAX_CHUNK_LEAVES, MAX_CONTENT_BYTES, MAX_HAVE_RANGES, MAX_PROOF_NODES,
+        MAX_REQUEST_BATCH,
+    },
     units::{LeafRange, leaf_count},
 };
 
@@ -21,6 +24,18 @@ pub type RequestId = u32;
 
 /// The two child hashes of an inner node of the hash tree.
 pub type ProofPair = [[u8; 32]; 2];
+
+/// Which *branch* of the hash tree, the pairs of 128 leaves at once, is to come along with a chunk ([`crate::content::branch`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum WantedBranch {
+    /// None.
+    #[default]
+    None,
+    /// The one that the chunk is in.
+    Own,
+    /// The one after that.
+    Next,
+}
 
 /// Asks a source what it holds of a content, now and whenever it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +80,8 @@ pub struct WantedChunk {
     pub deadline_ms: i32,
     /// Levels of the path from the root that the viewer already has; their pairs are left out of the proof.
     pub proof_skip: u8,
+    /// What is to prove chunks that will be asked for later.
+    pub branch: WantedBranch,
 }
 
 /// Asks for chunks, earliest deadline first.
@@ -111,6 +128,10 @@ pub struct Data {
     /// Hash pairs on the path from below the skipped levels to the chunk, top down.
     #[serde(deserialize_with = "list::<_, _, MAX_PROOF_NODES>")]
     pub proof: Vec<ProofPair>,
+    /// The branch that was asked for: the pairs above its node, top down, then the node's, in pre-order. Empty if none was asked for or
+    /// the sender has not all of it.
+    #[serde(deserialize_with = "list::<_, _, MAX_BRANCH_PAIRS>")]
+    pub branch: Vec<ProofPair>,
 }
 
 /// A request will not be served.
@@ -161,6 +182,10 @@ pub struct Token {
     pub chunk_leaves: u8,
     /// When the viewer's own uplink will have nothing to do: whose idles first is served first.
     pub idle_in_ms: u16,
+    /// The first leaf from `from_leaf` on whose path the viewer has not; a chunk before it comes without a proof.
+    pub proven_to: u32,
+    /// What is to prove chunks that will be asked for later.
+    pub branch: WantedBranch,
 }
 
 /// Tells at once which chunk a [`Token`] will bring.
@@ -212,7 +237,8 @@ impl Validate for Cancel {
 impl Validate for Data {
     fn validate(&self) -> Result<(), BodyError> {
         chunk_shape(self.leaves, "leaves")?;
-        bounded(self.proof.len() <= MAX_PROOF_NODES, "proof")
+        bounded(self.proof.len() <= MAX_PROOF_NODES, "proof")?;
+        bounded(self.branch.len() <= MAX_BRANCH_PAIRS, "branch")
     }
 }
 

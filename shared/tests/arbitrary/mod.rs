@@ -9,9 +9,9 @@ use proptest::{collection::vec, option, prelude::*};
 use shared::{
     ContentId, LeafRange, MediaKind, NodeId,
     limits::{
-        LEAF_BYTES, MAX_ADDRESSES, MAX_CHUNK_LEAVES, MAX_CODECS, MAX_CONTENT_BYTES, MAX_COVER_BYTES,
-        MAX_DELTA_FILES, MAX_HAVE_RANGES, MAX_LINK_METRICS, MAX_PLAN_SOURCES, MAX_PROOF_NODES,
-        MAX_REQUEST_BATCH, MAX_SEEDS, MAX_STARTUP_RANGES, MAX_TIME_INDEX, MAX_WAVEFORM,
+        LEAF_BYTES, MAX_ADDRESSES, MAX_BRANCH_PAIRS, MAX_CHUNK_LEAVES, MAX_CODECS, MAX_CONTENT_BYTES,
+        MAX_COVER_BYTES, MAX_DELTA_FILES, MAX_HAVE_RANGES, MAX_LINK_METRICS, MAX_PLAN_SOURCES,
+        MAX_PROOF_NODES, MAX_REQUEST_BATCH, MAX_SEEDS, MAX_STARTUP_RANGES, MAX_TIME_INDEX, MAX_WAVEFORM,
     },
     units::leaf_count,
     wire::{
@@ -20,7 +20,7 @@ use shared::{
         Hello, Hints, HintsReply, Holdings, LinkMetric, LinkReport, NoFresh, Open, PathKind, PathOffer,
         PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, PutHints, Refuse, RefuseReason,
         Register, Registered, Reject, RejectReason, RelayAnswer, RelayGrant, RelayUse, Request, RequestPath,
-        Role, Seed, Signature, Token, WantedChunk, Welcome,
+        Role, Seed, Signature, Token, WantedBranch, WantedChunk, Welcome,
     },
 };
 
@@ -169,18 +169,29 @@ fn any_have_or_data() -> impl Strategy<Value = Frame> {
         any_chunk(),
         1..=LEAF_BYTES,
         vec(any::<[[u8; 32]; 2]>(), 0..=MAX_PROOF_NODES),
+        vec(any::<[[u8; 32]; 2]>(), 0..=MAX_BRANCH_PAIRS),
         any::<u8>(),
     )
-        .prop_map(|(id, leaves, last_leaf_bytes, proof, fill)| {
+        .prop_map(|(id, leaves, last_leaf_bytes, proof, branch, fill)| {
             let payload_bytes = u64::from(leaves.count - 1) * LEAF_BYTES + last_leaf_bytes;
-            Frame::data(Data { id, leaves, proof }, Bytes::from(vec![fill; payload_bytes as usize]))
+            Frame::data(Data { id, leaves, proof, branch }, Bytes::from(vec![fill; payload_bytes as usize]))
         });
     prop_oneof![have, data]
 }
 
+fn any_branch() -> impl Strategy<Value = WantedBranch> {
+    prop_oneof![Just(WantedBranch::None), Just(WantedBranch::Own), Just(WantedBranch::Next)]
+}
+
 fn any_peer() -> impl Strategy<Value = Frame> {
-    let wanted = (any::<u32>(), any_chunk(), any::<i32>(), any::<u8>()).prop_map(
-        |(id, leaves, deadline_ms, proof_skip)| WantedChunk { id, leaves, deadline_ms, proof_skip },
+    let wanted = (any::<u32>(), any_chunk(), any::<i32>(), any::<u8>(), any_branch()).prop_map(
+        |(id, leaves, deadline_ms, proof_skip, branch)| WantedChunk {
+            id,
+            leaves,
+            deadline_ms,
+            proof_skip,
+            branch,
+        },
     );
     let reason = prop_oneof![
         Just(RefuseReason::NotHere),
@@ -209,15 +220,28 @@ fn any_peer() -> impl Strategy<Value = Frame> {
         .into()),
         (
             any_content(),
-            any::<[u32; 3]>(),
+            any::<[u32; 4]>(),
             option::of(any::<u32>()),
             0..=MAX_CHUNK_LEAVES.ilog2(),
-            any::<u16>()
+            any::<u16>(),
+            any_branch(),
         )
-            .prop_map(|(content_id, [id, epoch, from_leaf], forced_leaf, log, idle_in_ms)| {
-                Token { content_id, id, epoch, from_leaf, forced_leaf, chunk_leaves: 1 << log, idle_in_ms }
+            .prop_map(
+                |(content_id, [id, epoch, from_leaf, proven_to], forced_leaf, log, idle_in_ms, branch)| {
+                    Token {
+                        content_id,
+                        id,
+                        epoch,
+                        from_leaf,
+                        forced_leaf,
+                        chunk_leaves: 1 << log,
+                        idle_in_ms,
+                        proven_to,
+                        branch,
+                    }
                     .into()
-            }),
+                }
+            ),
         (any::<u32>(), any_chunk()).prop_map(|(id, leaves)| Assigned { id, leaves }.into()),
         any::<u32>().prop_map(|id| NoFresh { id }.into()),
     ]

@@ -11,7 +11,7 @@ use shared::{
         Hello, Hints, HintsReply, Holdings, LinkMetric, LinkReport, NoFresh, Open, PathKind, PathOffer,
         PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, PutHints, Refuse, RefuseReason,
         Register, Registered, Reject, RejectReason, RelayAnswer, RelayGrant, RelayUse, Request, RequestPath,
-        Role, Seed, Signature, Token, WantedChunk, Welcome,
+        Role, Seed, Signature, Token, WantedBranch, WantedChunk, Welcome,
     },
 };
 
@@ -171,8 +171,20 @@ fn peer() -> Vec<Frame> {
             epoch: 3,
             starting: true,
             chunks: vec![
-                WantedChunk { id: 21, leaves: LeafRange::new(16, 4), deadline_ms: -250, proof_skip: 2 },
-                WantedChunk { id: 22, leaves: LeafRange::new(20, 4), deadline_ms: 1_000, proof_skip: 0 },
+                WantedChunk {
+                    id: 21,
+                    leaves: LeafRange::new(16, 4),
+                    deadline_ms: -250,
+                    proof_skip: 2,
+                    branch: WantedBranch::None,
+                },
+                WantedChunk {
+                    id: 22,
+                    leaves: LeafRange::new(20, 4),
+                    deadline_ms: 1_000,
+                    proof_skip: 0,
+                    branch: WantedBranch::Next,
+                },
             ],
         }
         .into(),
@@ -183,6 +195,7 @@ fn peer() -> Vec<Frame> {
                 id: 22,
                 leaves: LeafRange::new(305, 1),
                 proof: vec![[[0x01; 32], [0x02; 32]], [[0x03; 32], [0x04; 32]]],
+                branch: vec![[[0x05; 32], [0x06; 32]]],
             },
             Bytes::from_static(b"the short last leaf"),
         ),
@@ -195,6 +208,8 @@ fn peer() -> Vec<Frame> {
             forced_leaf: Some(40),
             chunk_leaves: 8,
             idle_in_ms: 700,
+            proven_to: 48,
+            branch: WantedBranch::Own,
         }
         .into(),
         Assigned { id: 23, leaves: LeafRange::new(40, 8) }.into(),

@@ -57,7 +57,8 @@ impl Uploader {
             leaves,
             bytes,
             deadline_ms: now_ms,
-            proof_skip: 0,
+            proof_skip: wanted.proof_skip(leaves),
+            branch: wanted.branch(leaves),
             starting: false,
         };
         self.links.get_mut(&link_id)?.begin(&queued);

@@ -7,7 +7,7 @@ use crate::{
     ids::ContentId,
     limits::{MAX_OPEN_CONTENTS, MAX_PAYLOAD_BYTES},
     units::LeafRange,
-    wire::RequestId,
+    wire::{RequestId, WantedBranch},
 };
 
 /// What a neighbour that gives nothing needs is served as if it were needed so much later, and counts so many times in fair shares: others
@@ -25,6 +25,7 @@ pub(super) struct Queued {
     pub(super) bytes: u64,
     pub(super) deadline_ms: u64,
     pub(super) proof_skip: u8,
+    pub(super) branch: WantedBranch,
     /// The viewer starts, seeks or stalls.
     pub(super) starting: bool,
 }

@@ -36,7 +36,7 @@ use crate::{
     ids::ContentId,
     limits::{MAX_PAYLOAD_BYTES, MAX_QUEUED_REQUESTS},
     units::LeafRange,
-    wire::{RefuseReason, RequestId, WantedChunk},
+    wire::{RefuseReason, RequestId, WantedBranch, WantedChunk},
 };
 
 /// Names a link within one uploader: a number its owner gives each session, never given twice.
@@ -60,6 +60,8 @@ pub enum UploaderOutput {
         leaves: LeafRange,
         /// Levels of the proof to leave out.
         proof_skip: u8,
+        /// The branch to send along.
+        branch: WantedBranch,
     },
     /// Send a Refuse.
     Refuse {
@@ -72,7 +74,7 @@ pub enum UploaderOutput {
         /// Why.
         reason: RefuseReason,
     },
-    /// Send an Assigned at once; the Serve that brings the chunk follows. A token says nothing of proofs the viewer has.
+    /// Send an Assigned at once; the Serve that brings the chunk follows.
     Assigned {
         /// To whom.
         link: LinkId,
@@ -254,6 +256,7 @@ impl Uploader {
                 bytes,
                 deadline_ms: now_ms.saturating_add_signed(i64::from(chunk.deadline_ms)),
                 proof_skip: chunk.proof_skip,
+                branch: chunk.branch,
                 starting,
             });
         }
@@ -420,6 +423,7 @@ impl Uploader {
                 id: queued.id,
                 leaves: queued.leaves,
                 proof_skip: queued.proof_skip,
+                branch: queued.branch,
             });
         }
         if self.links_in_use().all(|(_, link)| link.queue.is_empty()) {

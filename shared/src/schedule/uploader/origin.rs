@@ -19,7 +19,7 @@ use crate::{
     ids::ContentId,
     limits::{LEAF_BYTES, MAX_CHUNK_LEAVES, MAX_OPEN_CONTENTS},
     units::{LeafIndex, LeafRange},
-    wire::RequestId,
+    wire::{RequestId, WantedBranch},
 };
 
 /// What nobody has goes first if it is needed within this, or if a viewer starts, within that.
@@ -52,6 +52,27 @@ pub struct FreshWanted {
     pub chunk_leaves: u8,
     /// When its own uplink will have nothing to do.
     pub idle_in_ms: u16,
+    /// The first leaf from `from_leaf` on whose path it has not.
+    pub proven_to: LeafIndex,
+    /// Which branch it wants along with the chunk.
+    pub branch: WantedBranch,
+}
+
+impl FreshWanted {
+    /// What of the proof of a chunk it has: all or nothing is known.
+    pub(super) const fn proof_skip(&self, leaves: LeafRange) -> u8 {
+        if self.has_path_to(leaves) { u8::MAX } else { 0 }
+    }
+
+    /// What is to come along with a chunk; not what it turns out to have.
+    pub(super) const fn branch(&self, leaves: LeafRange) -> WantedBranch {
+        let is_there = matches!(self.branch, WantedBranch::Own) && self.has_path_to(leaves);
+        if is_there { WantedBranch::None } else { self.branch }
+    }
+
+    const fn has_path_to(&self, leaves: LeafRange) -> bool {
+        leaves.first >= self.from_leaf && leaves.first < self.proven_to
+    }
 }
 
 /// How urgent a request is to an origin; less goes first.

@@ -9,7 +9,7 @@ const CONTENT: ContentId = ContentId([1; 32]);
 const SIZE_BYTES: u64 = 1 << 30;
 
 fn chunk(id: RequestId, deadline_ms: i32) -> WantedChunk {
-    WantedChunk { id, leaves: LeafRange::new(id, 1), deadline_ms, proof_skip: 0 }
+    WantedChunk { id, leaves: LeafRange::new(id, 1), deadline_ms, proof_skip: 0, branch: WantedBranch::None }
 }
 
 /// Serves at once whatever is to be served; returns the requests served, in order.
@@ -163,7 +163,13 @@ fn a_fast_uplink_gets_a_large_window() {
         let chunks: Vec<_> = (0..64)
             .map(|_| {
                 id += 1;
-                WantedChunk { id, leaves: LeafRange::new(64 * id, 64), deadline_ms: 0, proof_skip: 0 }
+                WantedChunk {
+                    id,
+                    leaves: LeafRange::new(64 * id, 64),
+                    deadline_ms: 0,
+                    proof_skip: 0,
+                    branch: WantedBranch::None,
+                }
             })
             .collect();
         uploader.request(now_ms, 1, CONTENT, SIZE_BYTES, 0, false, &chunks);
@@ -265,15 +271,6 @@ fn the_token_of_whose_uplink_idles_first_is_answered_first() {
     // Fills what may be on its way.
     uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &[900, 901, 902].map(|id| chunk(id, 0)));
     serve_all(&mut uploader, 0);
-    let token = |id, idle_in_ms| FreshWanted {
-        id,
-        content_id: CONTENT,
-        epoch: 0,
-        from_leaf: 0,
-        forced_leaf: None,
-        chunk_leaves: 1,
-        idle_in_ms,
-    };
     uploader.token(0, 2, token(20, 800));
     uploader.token(100, 3, token(30, 100));
     let mut assigned = Vec::new();
@@ -290,6 +287,41 @@ fn the_token_of_whose_uplink_idles_first_is_answered_first() {
         }
     }
     assert_eq!(assigned, [30, 20]);
+}
+
+#[test]
+fn what_a_token_brings_is_proven_as_far_as_the_viewer_has_not_its_path() {
+    let mut uploader = joined(&[1]);
+    uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
+    let wanted = |id, from_leaf, branch| FreshWanted { from_leaf, proven_to: 1, branch, ..token(id, 0) };
+    let mut served = Vec::new();
+    let asked = [(10, 0, WantedBranch::Own), (11, 0, WantedBranch::Next), (12, 1, WantedBranch::Own)];
+    for (id, from_leaf, branch) in asked {
+        uploader.token(id.into(), 1, wanted(id, from_leaf, branch));
+        while let Some(output) = uploader.poll_output() {
+            if let UploaderOutput::Serve { link, id, leaves, proof_skip, branch, .. } = output {
+                served.push((id, leaves.first, proof_skip, branch));
+                uploader.read_done(id.into(), link, id, None);
+            }
+        }
+    }
+    let expected =
+        [(10, 0, u8::MAX, WantedBranch::None), (11, 1, 0, WantedBranch::Next), (12, 2, 0, WantedBranch::Own)];
+    assert_eq!(served, expected);
+}
+
+fn token(id: RequestId, idle_in_ms: u16) -> FreshWanted {
+    FreshWanted {
+        id,
+        content_id: CONTENT,
+        epoch: 0,
+        from_leaf: 0,
+        forced_leaf: None,
+        chunk_leaves: 1,
+        idle_in_ms,
+        proven_to: 0,
+        branch: WantedBranch::None,
+    }
 }
 
 #[test]

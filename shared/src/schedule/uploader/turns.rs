@@ -116,7 +116,7 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::ContentId;
+    use crate::{ids::ContentId, wire::WantedBranch};
 
     #[test]
     fn what_is_needed_at_once_goes_first_then_who_was_given_least_then_who_idles_first() {
@@ -177,6 +177,8 @@ mod tests {
             forced_leaf: None,
             chunk_leaves: 1,
             idle_in_ms,
+            proven_to: 0,
+            branch: WantedBranch::None,
         }
     }
 }

@@ -446,7 +446,7 @@ impl Viewer {
     }
 
     /// Whether a reader has not read enough yet for its player to begin, or has run dry.
-    fn is_starting(&self) -> bool {
+    pub fn is_starting(&self) -> bool {
         self.readers.values().any(|reader| reader.dry_since_ms.is_some() || self.has_yet_to_begin(reader))
     }
 
