@@ -31,44 +31,30 @@ pub(super) enum Event {
     Happen(usize),
 }
 
-/// All that is planned.
+/// All that is planned. The heap moves its entries about all the time, so it holds no more than when they are and where the rest is.
 #[derive(Debug, Default)]
 pub(super) struct Events {
-    heap: BinaryHeap<Reverse<Planned>>,
+    heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    planned: Vec<Option<(u32, Event)>>,
+    free: Vec<usize>,
     next: u64,
 }
 
 impl Events {
     pub(super) fn push(&mut self, at_us: u64, node: u32, event: Event) {
         self.next += 1;
-        self.heap.push(Reverse(Planned { at: (at_us, self.next), node, event }));
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.planned.push(None);
+            self.planned.len() - 1
+        });
+        self.planned[place] = Some((node, event));
+        self.heap.push(Reverse((at_us, self.next, place)));
     }
 
     pub(super) fn pop(&mut self) -> Option<(u64, u32, Event)> {
-        self.heap.pop().map(|Reverse(planned)| (planned.at.0, planned.node, planned.event))
-    }
-}
-
-#[derive(Debug)]
-struct Planned {
-    at: (u64, u64),
-    node: u32,
-    event: Event,
-}
-
-impl PartialEq for Planned {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-impl Eq for Planned {}
-impl PartialOrd for Planned {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Planned {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.at.cmp(&other.at)
+        let Reverse((at_us, _, place)) = self.heap.pop()?;
+        let (node, event) = self.planned[place].take()?;
+        self.free.push(place);
+        Some((at_us, node, event))
     }
 }
