@@ -49,7 +49,7 @@ use self::{
     timeline::Timeline,
     tokens::Tokens,
 };
-use super::Deadline;
+use super::{Deadline, numbered::Numbered};
 use crate::{
     leaf_set::LeafSet,
     limits::MAX_READERS,
@@ -101,7 +101,7 @@ pub struct Viewer {
     flights: Flights,
     /// How often the request for a chunk was moved, by its first leaf.
     moves: BTreeMap<LeafIndex, u8>,
-    sources: BTreeMap<SourceId, Source>,
+    sources: Numbered<SourceId, Source>,
     banned: BTreeSet<SourceId>,
     readers: BTreeMap<ReaderId, Reader>,
     outputs: VecDeque<ViewerOutput>,
@@ -143,7 +143,7 @@ impl Viewer {
             verifying: Vec::new(),
             flights: Flights::default(),
             moves: BTreeMap::new(),
-            sources: BTreeMap::new(),
+            sources: Numbered::default(),
             banned: BTreeSet::new(),
             readers: BTreeMap::new(),
             outputs: VecDeque::new(),
