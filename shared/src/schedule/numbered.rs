@@ -63,6 +63,11 @@ impl<K: Ord + Copy, V> Numbered<K, V> {
         self.numbers.binary_search(number).ok().map(|at| &mut self.values[at])
     }
 
+    /// The one in a place, counted in the order of their numbers. Of use while none comes or goes.
+    pub(crate) fn at(&self, place: usize) -> Option<(K, &V)> {
+        Some((*self.numbers.get(place)?, self.values.get(place)?))
+    }
+
     /// All, in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> + Clone {
         self.numbers.iter().zip(&self.values)
@@ -108,6 +113,8 @@ mod tests {
             numbered.iter_mut().for_each(|(_, value)| *value /= 2);
             model.values_mut().for_each(|value| *value /= 2);
             prop_assert!(numbered.iter().eq(model.iter()) && numbered.values().eq(model.values()));
+            let places = (0..=model.len()).map_while(|place| numbered.at(place));
+            prop_assert!(places.eq(model.iter().map(|(number, value)| (*number, value))));
         }
     }
 }

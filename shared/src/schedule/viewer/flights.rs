@@ -103,6 +103,10 @@ impl Flights {
         self.by_id.is_empty()
     }
 
+    pub(super) const fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (RequestId, &Flight)> {
         self.by_id.iter().map(|(id, flight)| (*id, flight))
     }
