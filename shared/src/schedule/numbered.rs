@@ -6,7 +6,7 @@
 //! Invariant: numbers grow strictly, and a value has the place of its number.
 
 /// See the file's header.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Numbered<K, V> {
     numbers: Vec<K>,
     values: Vec<V>,
@@ -68,6 +68,11 @@ impl<K: Ord + Copy, V> Numbered<K, V> {
         Some((*self.numbers.get(place)?, self.values.get(place)?))
     }
 
+    /// Looks at some in the order of their numbers.
+    pub(crate) const fn walk(&self) -> Walk<'_, K, V> {
+        Walk { map: self, place: 0 }
+    }
+
     /// All, in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> + Clone {
         self.numbers.iter().zip(&self.values)
@@ -84,6 +89,28 @@ impl<K: Ord + Copy, V> Numbered<K, V> {
     }
 }
 
+/// Goes from one to another in the order of numbers: who looks at many of few has hardly a step to go, and of many it skips most.
+#[derive(Debug)]
+pub(crate) struct Walk<'a, K, V> {
+    map: &'a Numbered<K, V>,
+    place: usize,
+}
+
+impl<'a, K: Ord + Copy, V> Walk<'a, K, V> {
+    /// The one of that number, which is greater than all that were asked for before.
+    pub(crate) fn on_to(&mut self, number: &K) -> Option<&'a V> {
+        let left = self.map.numbers.get(self.place..)?;
+        let mut reach = 1;
+        while left.get(reach - 1).is_some_and(|other| other < number) {
+            reach *= 2;
+        }
+        let (passed, reach) = (reach / 2, reach.min(left.len()));
+        self.place += passed + left[passed..reach].partition_point(|other| other < number);
+        let is_there = self.map.numbers.get(self.place) == Some(number);
+        self.map.values.get(self.place).filter(|_| is_there)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -94,7 +121,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_behaves_like_a_tree(steps in prop::collection::vec((any::<bool>(), 0u32..20, any::<u8>()), 0..80)) {
+        fn it_behaves_like_a_tree(
+            steps in prop::collection::vec((any::<bool>(), 0u32..20, any::<u8>()), 0..80),
+            stride in 1u32..9,
+        ) {
             let (mut numbered, mut model) = (Numbered::default(), BTreeMap::new());
             for (put, number, value) in steps {
                 if put {
@@ -113,6 +143,10 @@ mod tests {
             numbered.iter_mut().for_each(|(_, value)| *value /= 2);
             model.values_mut().for_each(|value| *value /= 2);
             prop_assert!(numbered.iter().eq(model.iter()) && numbered.values().eq(model.values()));
+            let mut walk = numbered.walk();
+            let asked = (0..20u32).filter(|number| number % stride == 0);
+            let met = asked.clone().map(|number| walk.on_to(&number));
+            prop_assert!(met.eq(asked.map(|number| model.get(&number))));
             let places = (0..=model.len()).map_while(|place| numbered.at(place));
             prop_assert!(places.eq(model.iter().map(|(number, value)| (*number, value))));
         }

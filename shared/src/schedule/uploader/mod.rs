@@ -381,7 +381,8 @@ impl Uploader {
 
     /// The links that have something queued or under way, in the order of their numbers.
     fn links_in_use(&self) -> impl Iterator<Item = (&LinkId, &Link)> {
-        self.in_use.iter().filter_map(|id| Some((id, self.links.get(id)?)))
+        let mut walk = self.links.walk();
+        self.in_use.iter().filter_map(move |id| Some((id, walk.on_to(id)?)))
     }
 
     /// A link is not idle any more.
@@ -403,9 +404,9 @@ impl Uploader {
 
     /// Serves while the send window, the upload limit and somebody's credit allow.
     fn pump(&mut self, now_ms: u64) {
-        let (links, mut rtt_ms) = (&self.links, 0);
+        let (mut links, mut rtt_ms) = (self.links.walk(), 0);
         self.in_use.retain(|id| {
-            let link = links.get(id).filter(|link| !link.is_idle());
+            let link = links.on_to(id).filter(|link| !link.is_idle());
             rtt_ms = link.map_or(rtt_ms, |link| rtt_ms.max(link.rtt_ms));
             link.is_some()
         });
