@@ -18,6 +18,7 @@ use std::sync::{
 use crate::wire::RequestId;
 
 pub mod announcer;
+mod numbered;
 pub mod rate;
 pub mod uploader;
 pub mod viewer;

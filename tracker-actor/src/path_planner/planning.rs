@@ -72,10 +72,8 @@ impl PathPlannerState {
         let uplink = |node: &NodeId| self.nodes.get(node).map_or_else(Uplink::default, Node::as_supply);
         let receiver = self.sharing.demand(known.receiver, (key, node), demand, uplink);
         let shares = self.sharing.shares(receiver, known.told_shares());
-        let (told, sources): (Vec<Told>, Vec<PlannedSource>) = chosen
-            .iter()
-            .filter_map(|candidate| self.planned(viewing, candidate, shares.of(&candidate.node)))
-            .unzip();
+        let told = |candidate: &Candidate| self.told(viewing, candidate, shares.of(&candidate.node));
+        let told: Vec<Told> = chosen.iter().filter_map(told).collect();
         let is_news = is_answer || is_news(&known.plan, &told);
         let are_shares_news = self.sharing.are_news(receiver, known.told_shares(), &shares);
         let shares_due_ms = known.told_ms + SHARE_SPACING_MS;
@@ -86,7 +84,7 @@ impl PathPlannerState {
             }
         }
         if is_news || are_shares_news && now_ms >= shares_due_ms {
-            self.tell_plan(now_ms, key, (node, session), told, sources);
+            self.tell_plan(now_ms, key, (node, session), &chosen, told);
         } else if are_shares_news {
             self.look_again_at(shares_due_ms, key, node);
         }
@@ -97,9 +95,10 @@ impl PathPlannerState {
         now_ms: u64,
         key: FileKey,
         (node, session): (NodeId, SessionId),
+        chosen: &[Candidate],
         told: Vec<Told>,
-        sources: Vec<PlannedSource>,
     ) {
+        let sources = self.planned(&node, chosen, &told);
         let (origin_reserve_bps, sustainable_bps) = self.rates(now_ms, key);
         for told in &told {
             if let Some(named) = self.nodes.get_mut(&told.node) {
@@ -254,38 +253,41 @@ impl PathPlannerState {
             && near.iter().filter(is_near).count() >= PLAN_NEIGHBOURS / 2
     }
 
-    fn planned(
-        &self,
-        viewing: &Node,
-        candidate: &Candidate,
-        share_bps: u64,
-    ) -> Option<(Told, PlannedSource)> {
+    /// A source as it is remembered that it was told.
+    fn told(&self, viewing: &Node, candidate: &Candidate, share_bps: u64) -> Option<Told> {
         let known = self.nodes.get(&candidate.node)?;
-        // A client reaches the origin where it reaches the tracker; no address says so.
-        let has_addresses = candidate.path.kind == PathKind::Direct && candidate.role != Role::Origin;
-        let told = Told {
+        Some(Told {
             node: candidate.node,
             role: candidate.role,
             path: candidate.path.kind,
             rate_bps: candidate.path.measured_bps,
             complete: candidate.complete,
             uploads: candidate.uploads,
-            addresses: if has_addresses { viewing.registered + known.registered } else { 0 },
+            addresses: if has_addresses(candidate) { viewing.registered + known.registered } else { 0 },
             share_bps,
-        };
-        let addresses = has_addresses.then(|| addresses_for(viewing.observed, &known.addresses));
-        let planned = PlannedSource {
-            node: candidate.node,
-            role: candidate.role,
-            addresses: addresses.unwrap_or_default(),
-            path: candidate.path.kind,
-            rate_bps: candidate.path.measured_bps,
-            rtt_us: candidate.path.rtt_us,
-            complete: candidate.complete,
-            uploads: candidate.uploads,
-            share_bps,
-        };
-        Some((told, planned))
+        })
+    }
+
+    /// Sources as they are told, of those that were chosen.
+    fn planned(&self, viewer: &NodeId, chosen: &[Candidate], told: &[Told]) -> Vec<PlannedSource> {
+        let Some(viewing) = self.nodes.get(viewer) else { return Vec::new() };
+        let known = chosen.iter().filter_map(|candidate| Some((candidate, self.nodes.get(&candidate.node)?)));
+        let planned = known.zip(told).map(|((candidate, known), told)| {
+            let addresses =
+                has_addresses(candidate).then(|| addresses_for(viewing.observed, &known.addresses));
+            PlannedSource {
+                node: candidate.node,
+                role: candidate.role,
+                addresses: addresses.unwrap_or_default(),
+                path: candidate.path.kind,
+                rate_bps: candidate.path.measured_bps,
+                rtt_us: candidate.path.rtt_us,
+                complete: candidate.complete,
+                uploads: candidate.uploads,
+                share_bps: told.share_bps,
+            }
+        });
+        planned.collect()
     }
 
     /// The origin's share for this swarm and the rate it can carry; summed up anew now and then, for uplinks change slowly.
@@ -381,6 +383,11 @@ fn demand(swarm: &Swarm, node: &NodeId, viewing: &Node, chosen: &[Candidate]) ->
 fn relayed_bps(source: &Candidate) -> Option<u64> {
     let is_relayed = source.path.kind == PathKind::Relayed;
     is_relayed.then(|| source.path.expected_bps.checked_ilog2().map_or(0, |log| 1 << log))
+}
+
+/// A client reaches the origin where it reaches the tracker; no address says so.
+fn has_addresses(candidate: &Candidate) -> bool {
+    candidate.path.kind == PathKind::Direct && candidate.role != Role::Origin
 }
 
 fn is_complete(swarm: &Swarm, node: &NodeId) -> bool {

@@ -62,7 +62,7 @@ impl Uploader {
             starting: false,
         };
         self.links.get_mut(&link_id)?.begin(&queued);
-        self.in_use.insert(link_id);
+        self.begin_use(link_id);
         self.outputs.push_back(UploaderOutput::Assigned { link: link_id, id: wanted.id, leaves });
         Some((link_id, queued))
     }
@@ -73,8 +73,9 @@ impl Uploader {
         let origin = &self.origin;
         let ahead = origin.ahead();
         let mut best = None;
-        for (id, link) in self.links_in_use().filter(|_| origin.is_in_demand()) {
-            for (at, queued) in link.queue.iter().enumerate() {
+        let open = self.links_in_use().filter(|(_, link)| link.is_open(now_ms, patience_ms));
+        for (id, link) in open.filter(|_| origin.is_in_demand()) {
+            for (at, queued) in link.queue().iter().enumerate() {
                 if !link.can_take(now_ms, queued.bytes, patience_ms) {
                     continue;
                 }
@@ -104,17 +105,17 @@ impl Uploader {
         let by_deadline = |link: &Link, queued: &Queued| (is_repeat(queued), link.due_ms(queued));
         let (link, at, due_ms) = self.first_in_fair_shares(now_ms, patience_ms, by_deadline)?;
         let soon_ms = now_ms + AT_ONCE_MS;
-        let queued = || self.links_in_use().flat_map(|(_, link)| &link.queue);
+        let queued = || self.links_in_use().flat_map(|(_, link)| link.queue());
         let do_all_start = || queued().all(|queued| queued.starting);
         if self.in_use.len() <= MANY as usize || due_ms <= soon_ms && !do_all_start() {
             return Some((link, at));
         }
         let mut waiting = BTreeMap::new();
         for queued in queued() {
-            *waiting.entry((queued.content_id, queued.leaves)).or_insert(0) += 1;
+            *waiting.entry((queued.leaves, queued.content_id)).or_insert(0) += 1;
         }
         let many =
-            |queued: &Queued| waiting.get(&(queued.content_id, queued.leaves)).copied().unwrap_or(0u32);
+            |queued: &Queued| waiting.get(&(queued.leaves, queued.content_id)).copied().unwrap_or(0u32);
         let by_rarity = |link: &Link, queued: &Queued| {
             let (due_ms, many) = (link.due_ms(queued), many(queued));
             let is_at_once = due_ms <= soon_ms;
@@ -135,13 +136,15 @@ impl Uploader {
         patience_ms: u64,
         key: impl Fn(&Link, &Queued) -> K,
     ) -> Option<(LinkId, usize, u64)> {
-        let candidates = self.links_in_use().filter_map(|(id, link)| {
+        let open = self.links_in_use().filter(|(_, link)| link.is_open(now_ms, patience_ms));
+        let candidates = open.filter_map(|(id, link)| {
             let (at, queued) = link.first_by(&key)?;
             link.can_take(now_ms, queued.bytes, patience_ms).then_some((*id, link, at, queued))
         });
-        let candidates: Vec<_> = candidates.collect();
-        let least = candidates.iter().map(|(_, link, ..)| link.served_bytes).min()?;
-        candidates
+        let mut waiting = Vec::with_capacity(self.in_use.len());
+        waiting.extend(candidates);
+        let least = waiting.iter().map(|(_, link, ..)| link.served_bytes).min()?;
+        waiting
             .into_iter()
             .filter(|(_, link, ..)| link.served_bytes <= least + FAIR_SLACK_BYTES)
             .min_by_key(|(id, link, _, queued)| (key(link, queued), *id))

@@ -45,8 +45,12 @@ pub(super) struct Reading {
 /// One link.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) queue: Vec<Queued>,
-    pub(super) reading: BTreeMap<RequestId, Reading>,
+    /// What waits, and the bytes of all that.
+    queue: Vec<Queued>,
+    queued_bytes: u64,
+    /// What is being read, and the bytes of all that.
+    reading: BTreeMap<RequestId, Reading>,
+    reading_bytes: u64,
     /// Payload given to the link and not yet taken by its socket.
     pub(super) queued_out_bytes: u64,
     /// Payload given to the link since it is up, and what of that the viewer says has arrived.
@@ -75,7 +79,9 @@ impl Link {
     pub(super) fn new(served_bytes: u64) -> Self {
         Self {
             queue: Vec::new(),
+            queued_bytes: 0,
             reading: BTreeMap::new(),
+            reading_bytes: 0,
             queued_out_bytes: 0,
             handed_bytes: 0,
             received_bytes: 0,
@@ -92,7 +98,12 @@ impl Link {
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    /// What waits.
+    pub(super) fn queue(&self) -> &[Queued] {
+        &self.queue
+    }
+
+    pub(super) const fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.under_way_bytes() == 0
     }
 
@@ -102,16 +113,16 @@ impl Link {
     }
 
     /// The same with what is being read for it.
-    pub(super) fn under_way_bytes(&self) -> u64 {
-        self.unheard_bytes() + self.reading_bytes()
+    pub(super) const fn under_way_bytes(&self) -> u64 {
+        self.unheard_bytes() + self.reading_bytes
     }
 
-    pub(super) fn reading_bytes(&self) -> u64 {
-        self.reading.values().map(|reading| reading.bytes).sum()
+    pub(super) const fn reading_bytes(&self) -> u64 {
+        self.reading_bytes
     }
 
-    pub(super) fn queued_bytes(&self) -> u64 {
-        self.queue.iter().map(|queued| queued.bytes).sum()
+    pub(super) const fn queued_bytes(&self) -> u64 {
+        self.queued_bytes
     }
 
     /// Whether nothing has arrived for `patience_ms` and a round trip.
@@ -129,7 +140,7 @@ impl Link {
     fn has_room(&self) -> bool {
         let under_way = self.under_way_bytes();
         under_way == 0
-            || self.queued_out_bytes + self.reading_bytes() < 2 * MAX_PAYLOAD_BYTES as u64
+            || self.queued_out_bytes + self.reading_bytes < 2 * MAX_PAYLOAD_BYTES as u64
                 && under_way < self.pace.window_bytes(self.rtt_ms)
     }
 
@@ -145,9 +156,12 @@ impl Link {
 
     /// Whether a chunk of `bytes` may be handed to it now.
     pub(super) fn can_take(&self, now_ms: u64, bytes: u64, patience_ms: u64) -> bool {
-        self.sent_bytes + bytes <= self.granted_bytes
-            && !self.is_stuck(now_ms, patience_ms)
-            && self.has_room()
+        self.sent_bytes + bytes <= self.granted_bytes && self.is_open(now_ms, patience_ms)
+    }
+
+    /// Whether anything may be handed to it now that its credit covers.
+    pub(super) fn is_open(&self, now_ms: u64, patience_ms: u64) -> bool {
+        !self.is_stuck(now_ms, patience_ms) && self.has_room()
     }
 
     /// A chunk is given to its socket.
@@ -187,9 +201,22 @@ impl Link {
         queued.deadline_ms + if self.is_idler { IDLER_WAITS_MS } else { 0 }
     }
 
+    /// A request waits from now on.
+    pub(super) fn enqueue(&mut self, queued: Queued) {
+        self.queued_bytes += queued.bytes;
+        self.queue.push(queued);
+    }
+
+    /// Takes a request out of the queue.
+    pub(super) fn dequeue(&mut self, at: usize) -> Queued {
+        let queued = self.queue.remove(at);
+        self.queued_bytes -= queued.bytes;
+        queued
+    }
+
     /// Takes a request out of the queue and charges it.
     pub(super) fn start(&mut self, at: usize) -> Queued {
-        let queued = self.queue.remove(at);
+        let queued = self.dequeue(at);
         self.begin(&queued);
         queued
     }
@@ -207,7 +234,21 @@ impl Link {
             bytes: queued.bytes,
             is_void: false,
         };
-        self.reading.insert(queued.id, reading);
+        self.reading_bytes += queued.bytes;
+        let replaced = self.reading.insert(queued.id, reading);
+        self.reading_bytes -= replaced.map_or(0, |replaced| replaced.bytes);
+    }
+
+    /// What is being read under an id.
+    pub(super) fn reading(&self, id: RequestId) -> Option<&Reading> {
+        self.reading.get(&id)
+    }
+
+    /// It is being read no longer.
+    pub(super) fn has_read(&mut self, id: RequestId) -> Option<Reading> {
+        let reading = self.reading.remove(&id)?;
+        self.reading_bytes -= reading.bytes;
+        Some(reading)
     }
 
     /// Drops what the viewer no longer wants, and names it; what is being read is dropped when it has been read.
@@ -219,6 +260,7 @@ impl Link {
         self.queue.retain(|queued| {
             let is_dropped = is_void(queued.id, &queued.content_id, queued.epoch);
             dropped.extend(is_dropped.then_some((queued.id, queued.content_id)));
+            self.queued_bytes -= if is_dropped { queued.bytes } else { 0 };
             !is_dropped
         });
         for (id, reading) in &mut self.reading {

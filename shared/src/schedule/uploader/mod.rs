@@ -23,7 +23,7 @@ mod origin;
 mod pace;
 mod turns;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 pub use self::origin::FreshWanted;
 use self::{
@@ -31,7 +31,7 @@ use self::{
     origin::Origin,
     pace::{Pace, UNHEARD_BYTES, UploadLimit},
 };
-use super::Deadline;
+use super::{Deadline, numbered::Numbered};
 use crate::{
     ids::ContentId,
     limits::{MAX_PAYLOAD_BYTES, MAX_QUEUED_REQUESTS},
@@ -95,9 +95,9 @@ pub enum UploaderOutput {
 /// All uploads of a node.
 #[derive(Debug)]
 pub struct Uploader {
-    links: BTreeMap<LinkId, Link>,
-    /// The links that are not idle, and perhaps some that have become so: whoever serves thousands looks at these alone.
-    in_use: BTreeSet<LinkId>,
+    links: Numbered<LinkId, Link>,
+    /// The links that are not idle, and perhaps some that have become so, in order: whoever serves thousands looks at these alone.
+    in_use: Vec<LinkId>,
     outputs: VecDeque<UploaderOutput>,
     pace: Pace,
     limit: UploadLimit,
@@ -111,8 +111,8 @@ impl Uploader {
     /// An uploader without links. A limit of 0 is none.
     pub fn new(upload_limit_bps: u64) -> Self {
         Self {
-            links: BTreeMap::new(),
-            in_use: BTreeSet::new(),
+            links: Numbered::default(),
+            in_use: Vec::new(),
             outputs: VecDeque::new(),
             pace: Pace::default(),
             limit: UploadLimit::new(upload_limit_bps),
@@ -170,8 +170,9 @@ impl Uploader {
 
     /// A link is up.
     pub fn link_joined(&mut self, link: LinkId) {
-        let fair_bytes = self.fair_bytes;
-        self.links.entry(link).or_insert_with(|| Link::new(fair_bytes));
+        if !self.links.contains_key(&link) {
+            self.links.insert(link, Link::new(self.fair_bytes));
+        }
     }
 
     /// A link is gone, with everything it asked for.
@@ -183,7 +184,7 @@ impl Uploader {
 
     /// Which links are idlers: neighbours that do not serve what they announce. The others are none, or none any more.
     pub fn idlers(&mut self, is_idler: impl Fn(LinkId) -> bool) {
-        for (id, link) in &mut self.links {
+        for (id, link) in self.links.iter_mut() {
             link.is_idler = is_idler(*id);
         }
     }
@@ -239,7 +240,7 @@ impl Uploader {
         }
         for chunk in chunks {
             let bytes = chunk.leaves.len_bytes(size_bytes);
-            if state.queue.len() >= MAX_QUEUED_REQUESTS || bytes > MAX_PAYLOAD_BYTES as u64 || bytes == 0 {
+            if state.queue().len() >= MAX_QUEUED_REQUESTS || bytes > MAX_PAYLOAD_BYTES as u64 || bytes == 0 {
                 let reason = if bytes == 0 { RefuseReason::NotAChunk } else { RefuseReason::Busy(busy_ms) };
                 self.outputs.push_back(UploaderOutput::Refuse { link, content_id, id: chunk.id, reason });
                 continue;
@@ -248,7 +249,7 @@ impl Uploader {
                 continue;
             }
             self.origin.wants(link, &content_id, chunk.leaves);
-            state.queue.push(Queued {
+            state.enqueue(Queued {
                 id: chunk.id,
                 content_id,
                 epoch,
@@ -260,7 +261,7 @@ impl Uploader {
                 starting,
             });
         }
-        self.in_use.insert(link);
+        self.begin_use(link);
         self.pump(now_ms);
     }
 
@@ -302,7 +303,7 @@ impl Uploader {
 
     /// Whether the chunk of a Serve is still to be sent; if so the owner may hand it to its link before it calls [`Self::read_done`].
     pub fn is_wanted(&self, link: LinkId, id: RequestId) -> bool {
-        let reading = self.links.get(&link).and_then(|link| link.reading.get(&id));
+        let reading = self.links.get(&link).and_then(|link| link.reading(id));
         reading.is_some_and(|reading| !reading.is_void)
     }
 
@@ -316,7 +317,7 @@ impl Uploader {
         failed: Option<RefuseReason>,
     ) -> bool {
         let Some(state) = self.links.get_mut(&link) else { return false };
-        let Some(reading) = state.reading.remove(&id) else { return false };
+        let Some(reading) = state.has_read(id) else { return false };
         let is_sent = !reading.is_void && failed.is_none();
         if is_sent {
             self.pace.handed(now_ms, reading.bytes);
@@ -350,7 +351,7 @@ impl Uploader {
 
     /// When [`Self::handle_timeout`] is due: the upload limit frees bytes, or a link turns out to be stuck.
     pub fn poll_timeout(&self, now_ms: u64) -> Option<Deadline> {
-        if self.links_in_use().all(|(_, link)| link.queue.is_empty()) {
+        if self.links_in_use().all(|(_, link)| link.queue().is_empty()) {
             return None;
         }
         let patience_ms = self.patience_ms();
@@ -383,7 +384,15 @@ impl Uploader {
 
     /// The links that have something queued or under way, in the order of their numbers.
     fn links_in_use(&self) -> impl Iterator<Item = (&LinkId, &Link)> {
-        self.in_use.iter().filter_map(|id| self.links.get_key_value(id))
+        let mut walk = self.links.walk();
+        self.in_use.iter().filter_map(move |id| Some((id, walk.on_to(id)?)))
+    }
+
+    /// A link is not idle any more.
+    fn begin_use(&mut self, link: LinkId) {
+        if let Err(at) = self.in_use.binary_search(&link) {
+            self.in_use.insert(at, link);
+        }
     }
 
     fn patience_ms(&self) -> u64 {
@@ -398,14 +407,19 @@ impl Uploader {
 
     /// Serves while the send window, the upload limit and somebody's credit allow.
     fn pump(&mut self, now_ms: u64) {
-        let links = &self.links;
-        self.in_use.retain(|id| links.get(id).is_some_and(|link| !link.is_idle()));
+        let (mut links, mut rtt_ms) = (self.links.walk(), 0);
+        self.in_use.retain(|id| {
+            let link = links.on_to(id).filter(|link| !link.is_idle());
+            rtt_ms = link.map_or(rtt_ms, |link| rtt_ms.max(link.rtt_ms));
+            link.is_some()
+        });
         self.origin.advance(now_ms, self.uplink_bps());
-        let rtt_ms = self.longest_rtt_ms();
         let (patience_ms, window_bytes) = (self.pace.patience_ms(rtt_ms), self.pace.window_bytes(rtt_ms));
-        let links = self.links_in_use().filter(|(_, link)| !link.is_stuck(now_ms, patience_ms));
-        let mut under_way: u64 = links.map(|(_, link)| link.under_way_bytes()).sum();
-        let mut reading: u64 = self.links_in_use().map(|(_, link)| link.reading_bytes()).sum();
+        let (mut under_way, mut reading) = (0, 0);
+        for (_, link) in self.links_in_use() {
+            under_way += if link.is_stuck(now_ms, patience_ms) { 0 } else { link.under_way_bytes() };
+            reading += link.reading_bytes();
+        }
         loop {
             let is_open = under_way < window_bytes
                 || under_way < window_bytes + UNHEARD_BYTES && self.pace.is_about_to_idle(now_ms, reading);
@@ -426,7 +440,7 @@ impl Uploader {
                 branch: queued.branch,
             });
         }
-        if self.links_in_use().all(|(_, link)| link.queue.is_empty()) {
+        if self.links_in_use().all(|(_, link)| link.queue().is_empty()) {
             self.pace.had_room();
         }
     }

@@ -1,5 +1,7 @@
 //! The upload core against a small world of links that drain at given rates.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -65,10 +67,10 @@ fn twelve() -> Uploader {
 
 /// Everything that waits, in the order in which it would be served: the leaves and the request.
 fn order(uploader: &mut Uploader) -> Vec<(LeafIndex, RequestId)> {
-    uploader.links.values_mut().for_each(|link| link.granted_bytes = u64::MAX);
+    uploader.links.iter_mut().for_each(|(_, link)| link.granted_bytes = u64::MAX);
     let mut next = || {
         let (link, at) = uploader.most_urgent(0, 1_000, |_| false)?;
-        let queued = uploader.links.get_mut(&link)?.queue.remove(at);
+        let queued = uploader.links.get_mut(&link)?.dequeue(at);
         Some((queued.leaves.first, queued.id))
     };
     std::iter::from_fn(&mut next).collect()

@@ -47,6 +47,11 @@ impl Scarcity {
 }
 
 impl Viewer {
+    /// Whether other viewers are about, who would ask the origin for the same.
+    pub(super) fn is_crowd(&self) -> bool {
+        self.sources.values().any(|source| !source.traits.is_origin && !source.have.is_full())
+    }
+
     /// Whether there is a crowd, and seeds have not shown that they could feed everybody. Of several peers that share the file each viewer
     /// spares its own; the others are peers to it that happen to have everything. In a large swarm most viewers know no seed.
     pub(super) fn scarcity(&self) -> Option<Scarcity> {
@@ -54,13 +59,16 @@ impl Viewer {
             return None;
         }
         let media = self.timeline.bytes_in(1_000) as f64 / 1_000.0;
-        let seeds = || self.sources.iter().filter(|(_, source)| source.is_seed && !source.is_idler());
+        let seeds = || {
+            let seeds = self.overview.seeds().filter_map(|id| Some((id, self.sources.get(&id)?)));
+            seeds.filter(|(_, source)| !source.is_idler())
+        };
         let seeded: f64 = seeds().filter_map(|(_, source)| source.measured_bytes_per_ms()).sum();
         if seeded >= SPARE_FACTOR * media {
             return None;
         }
-        let spared = seeds().min_by_key(|(id, source)| (!source.traits.is_origin, self.hash(**id)));
-        let spared = spared.map(|(id, _)| *id);
+        let spared = seeds().min_by_key(|(id, source)| (!source.traits.is_origin, self.hash(*id)));
+        let spared = spared.map(|(id, _)| id);
         (spared.is_some() || self.is_large_swarm()).then_some(Scarcity { spared })
     }
 
@@ -113,15 +121,14 @@ impl Viewer {
         round: &Round,
     ) -> Option<(f64, SourceId)> {
         let deadline_ms = self.now_ms.saturating_add_signed(slack_ms);
-        let arrival = |source: &Source| source.arrival_ms(self.now_ms, LEAF_BYTES, deadline_ms, round.usual);
-        let holders =
-            self.sources.iter().filter(|(id, source)| !scarcity.spares(**id) && source.have.has(leaf));
+        let arrival = |source: &Source| {
+            source.arrival_ms(self.now_ms, LEAF_BYTES, deadline_ms, round.known.usual(self))
+        };
         let most_out = |source: &Source| if source.is_proven() { MAX_REQUESTS_OUT } else { MAX_UNPROVEN_OUT };
-        let usable = holders.clone().filter(|(_, source)| source.is_usable(self.now_ms));
-        let best = usable
-            .filter(|(_, source)| source.outstanding() < most_out(source))
-            .map(|(id, source)| (self.crowd_wait_ms(source), *id))
-            .min_by(|a, b| a.0.total_cmp(&b.0));
+        let may_give = |source: &Source| source.have.has(leaf) && source.outstanding() < most_out(source);
+        let soonest = || round.known.soonest(self, scarcity).find(|(.., source)| may_give(source));
+        let may_be_had = self.overview.may_be_had(leaf, scarcity.spared);
+        let best = if may_be_had { soonest().map(|(ms, id, _)| (ms, id)) } else { None };
         let starting = self.is_starting();
         let (direct, few) = (round.direct, if starting { DIRECT_STARTING } else { DIRECT });
         let by_origin = |most: usize| {
@@ -138,7 +145,10 @@ impl Viewer {
             Some((ms, _)) if has_left_over && is_slow(ms) && has_time(ms) && direct < few => by_origin(few),
             Some(best) => (round.room_bytes > 0).then_some(best),
             None if slack_ms < DIRECT_SLACK_MS => by_origin(DIRECT + 2),
-            None if has_left_over && slack_ms < DIRECT_HELD_SLACK_MS && holders.count() > 0 => {
+            None if has_left_over
+                && slack_ms < DIRECT_HELD_SLACK_MS
+                && self.sources.iter().any(|(id, source)| !scarcity.spares(*id) && source.have.has(leaf)) =>
+            {
                 by_origin(DIRECT + 2)
             }
             None => None,

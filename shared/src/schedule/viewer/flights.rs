@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::types::SourceId;
 use crate::{
+    schedule::numbered::Numbered,
     units::{LeafIndex, LeafRange},
     wire::RequestId,
 };
@@ -32,7 +33,7 @@ pub(super) struct Flight {
 
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    by_id: BTreeMap<RequestId, Flight>,
+    by_id: Numbered<RequestId, Flight>,
     by_leaf: BTreeMap<LeafIndex, Vec<RequestId>>,
     taken_back: BTreeMap<RequestId, (SourceId, LeafRange)>,
 }
@@ -98,8 +99,12 @@ impl Flights {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.by_id.is_empty()
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.by_id.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (RequestId, &Flight)> {

@@ -18,7 +18,11 @@ impl Viewer {
             return;
         }
         self.source_left(now_ms, source);
-        self.sources.insert(source, Source::new(self.now_ms, traits, self.leaf_count));
+        let joined = Source::new(self.now_ms, traits, self.leaf_count);
+        if joined.is_seed {
+            self.overview.seeded(source);
+        }
+        self.sources.insert(source, joined);
     }
 
     /// What the path to a source carries, as measured or planned anew; 0 leaves a value as it is.
@@ -50,9 +54,8 @@ impl Viewer {
     /// The link to a source is gone: what was asked of it is asked of others at once.
     pub fn source_left(&mut self, now_ms: u64, source: SourceId) {
         self.touch(now_ms);
-        if self.sources.remove(&source).is_none() {
-            return;
-        }
+        let Some(left) = self.sources.remove(&source) else { return };
+        self.overview.left(source, &left);
         for id in self.flights.ids_at(source) {
             self.drop_flight(id);
         }
@@ -79,14 +82,21 @@ impl Viewer {
         let Some(known) = self.sources.get_mut(&source) else { return };
         known.announce_backlog(now_ms, backlog_ms);
         if reset {
+            if !known.have.is_empty() {
+                self.overview.lost();
+            }
             known.have.clear();
             known.is_seed |= complete;
         }
-        if complete {
-            known.have.insert(LeafRange::new(0, u32::MAX));
+        if known.is_seed {
+            self.overview.seeded(source);
         }
-        for range in ranges {
+        let whole = complete.then_some(LeafRange::new(0, u32::MAX));
+        for range in whole.iter().chain(ranges) {
             known.have.insert(*range);
+            if !known.is_seed {
+                self.overview.gained(*range);
+            }
         }
         if reset {
             self.take_back_what_is_lost(source);
@@ -183,6 +193,7 @@ impl Viewer {
                 Some(flight),
             ) => {
                 known.have.remove(flight.leaves);
+                self.overview.lost();
                 known.refused(now_ms);
             }
             (_, None) => {}

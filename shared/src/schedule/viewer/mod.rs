@@ -22,7 +22,9 @@
 mod crowd;
 mod flights;
 mod intake;
+mod known;
 mod observe;
+mod overview;
 mod plan;
 mod reader;
 mod repair;
@@ -43,13 +45,15 @@ pub use self::types::{
 };
 use self::{
     flights::Flights,
+    known::Known,
+    overview::Overview,
     reader::Reader,
     room::Trouble,
     source::{DEFAULT_BYTES_PER_MS, Source},
     timeline::Timeline,
     tokens::Tokens,
 };
-use super::Deadline;
+use super::{Deadline, numbered::Numbered};
 use crate::{
     leaf_set::LeafSet,
     limits::MAX_READERS,
@@ -101,7 +105,8 @@ pub struct Viewer {
     flights: Flights,
     /// How often the request for a chunk was moved, by its first leaf.
     moves: BTreeMap<LeafIndex, u8>,
-    sources: BTreeMap<SourceId, Source>,
+    sources: Numbered<SourceId, Source>,
+    overview: Overview,
     banned: BTreeSet<SourceId>,
     readers: BTreeMap<ReaderId, Reader>,
     outputs: VecDeque<ViewerOutput>,
@@ -143,7 +148,8 @@ impl Viewer {
             verifying: Vec::new(),
             flights: Flights::default(),
             moves: BTreeMap::new(),
-            sources: BTreeMap::new(),
+            sources: Numbered::default(),
+            overview: Overview::new(leaf_count),
             banned: BTreeSet::new(),
             readers: BTreeMap::new(),
             outputs: VecDeque::new(),
@@ -254,12 +260,13 @@ impl Viewer {
     pub fn poll_output(&mut self) -> Option<ViewerOutput> {
         if self.outputs.is_empty() && self.dirty {
             self.dirty = false;
+            let mut known = Known::default();
             if self.now_ms >= self.next_repair_ms {
                 self.next_repair_ms = self.now_ms + BLOCKED_TICK_MS;
                 self.count_stalls();
-                self.repair();
+                known = self.repair();
             }
-            self.plan();
+            self.plan(known);
         }
         if self.config.tokens && self.outputs.is_empty() && self.trouble.is_none() {
             self.ask_for_fresh();

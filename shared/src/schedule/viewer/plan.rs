@@ -13,6 +13,7 @@ use super::{
     BLOCKED_TICK_MS, ChunkRequest, SourceId, Viewer, ViewerOutput,
     crowd::{DIRECT, Scarcity},
     flights::Flight,
+    known::Known,
     reader::Reader,
     source::{SLOW_FACTOR, Share, Source, is_in_time},
 };
@@ -63,7 +64,7 @@ pub(super) enum Zone {
 
 /// One planning.
 pub(super) struct Round {
-    pub(super) usual: f64,
+    pub(super) known: Known,
     near_floor_bytes: u64,
     share: Share,
     is_crowd: bool,
@@ -100,13 +101,14 @@ enum Asked {
 
 impl Viewer {
     /// Fills the pipelines of all sources.
-    pub(super) fn plan(&mut self) {
+    pub(super) fn plan(&mut self, known: Known) {
         self.unmet = false;
         let tries_in_trouble = self.tries_in_trouble();
         if tries_in_trouble == Some(0) || self.is_store_behind() {
             (self.unmet, self.is_full) = (true, true);
             return;
         }
+        self.look_over();
         let usable = self.sources.values().filter(|source| source.is_usable(self.now_ms)).count() as u64;
         let is_crowd = self.is_crowd();
         let media_ms = if self.is_large_swarm() { LARGE_NEAR_MEDIA_MS } else { NEAR_MEDIA_MS };
@@ -115,7 +117,7 @@ impl Viewer {
         let spared = scarce.and_then(|scarcity| scarcity.spared);
         let usual_tries = if scarce.is_some() { MAX_CROWD_TRIES } else { MAX_TRIES };
         let mut round = Round {
-            usual: self.usual_bytes_per_ms(),
+            known,
             near_floor_bytes: near_bytes / usable.max(1),
             share: Share::of(usable.max(1)),
             is_crowd,
@@ -156,8 +158,8 @@ impl Viewer {
                 Asked::Wait => leaf + 1,
             };
         }
-        self.unmet |= regions.iter().any(|region| self.is_missing_in(region.next..region.end));
-        self.unmet |= self.near_regions().iter().any(|region| self.is_missing_in(region.next..region.end));
+        let is_missing = |region: &Region| self.is_missing_in(region.next..region.end);
+        self.unmet = regions.iter().any(is_missing) || self.near_regions().iter().any(is_missing);
     }
 
     fn plan_far(&mut self, round: &mut Round) {
@@ -240,6 +242,7 @@ impl Viewer {
         let Some((expected_ms, id)) = self.choose(leaf, slack_ms, zone, round) else { return Asked::Wait };
         let Some(leaves) = self.chunk_for(id, range, round) else { return Asked::Wait };
         let request = self.fly(id, leaves, slack_ms, expected_ms as u64, false);
+        round.known.asked(self, id);
         if round.scarce.is_some_and(|scarcity| scarcity.spares(id)) {
             round.direct += 1;
         } else {
@@ -256,13 +259,14 @@ impl Viewer {
         }
         let deadline_ms = self.now_ms.saturating_add_signed(slack_ms);
         let keeps_to_shares = zone != Zone::Background && self.keeps_to_shares(leaf, slack_ms, round);
+        let usual = round.known.usual(self);
         let holders = || {
             self.sources
                 .iter()
                 .filter(|(_, source)| source.have.has(leaf) && source.is_usable(self.now_ms))
                 .filter(|(_, source)| !(keeps_to_shares && source.is_used_up(self.now_ms)))
                 .map(|(id, source)| {
-                    (source.arrival_ms(self.now_ms, LEAF_BYTES, deadline_ms, round.usual), *id, source)
+                    (source.arrival_ms(self.now_ms, LEAF_BYTES, deadline_ms, usual), *id, source)
                 })
         };
         let least = |origins_too: bool| {
@@ -308,7 +312,7 @@ impl Viewer {
             .unwrap_or(MAX_CHUNK_LEAVES);
         let suits = match round.scarce {
             Some(_) => self.crowd_leaves(),
-            None => source.chunk_leaves(round.usual, round.share),
+            None => source.chunk_leaves(round.known.usual(self), round.share),
         };
         let most = suits.min(distance).ilog2().min(leaf.trailing_zeros());
         (0..=most).rev().map(|log| LeafRange::new(leaf, (1 << log).min(self.leaf_count - leaf))).find(
@@ -430,6 +434,11 @@ impl Viewer {
         let mut from = range.start;
         loop {
             let leaf = self.taken.first_missing(from).filter(|leaf| *leaf < range.end)?;
+            let had = self.overview.first_to_be_had(leaf..range.end)?;
+            if had > leaf {
+                from = had;
+                continue;
+            }
             let mut next = None;
             for source in self.sources.values().filter(|source| source.is_usable(self.now_ms)) {
                 if source.have.has(leaf) {
@@ -459,20 +468,16 @@ impl Viewer {
     }
 
     pub(super) fn has_room(&self, source: &Source, zone: Zone, round: &Round) -> bool {
+        let usual = round.known.usual(self);
         let depth = match zone {
-            Zone::Near => source.depth_bytes(NEAR_AHEAD_MS, round.near_floor_bytes, round.usual, round.share),
-            Zone::Far | Zone::Background => source.depth_bytes(FAR_AHEAD_MS, 0, round.usual, round.share),
+            Zone::Near => source.depth_bytes(NEAR_AHEAD_MS, round.near_floor_bytes, usual, round.share),
+            Zone::Far | Zone::Background => source.depth_bytes(FAR_AHEAD_MS, 0, usual, round.share),
         };
         source.outstanding_bytes < depth && source.outstanding() < MAX_REQUESTS_OUT
     }
 
     fn holders(&self, leaf: LeafIndex) -> usize {
         self.sources.values().filter(|source| source.have.has(leaf)).count()
-    }
-
-    /// Whether other viewers are about, who would ask the origin for the same.
-    pub(super) fn is_crowd(&self) -> bool {
-        self.sources.values().any(|source| !source.traits.is_origin && !source.have.is_full())
     }
 
     /// Spreads viewers with different salts over equally rare pieces, and over seeds.

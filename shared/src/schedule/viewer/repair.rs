@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ChunkRequest, SourceId, Viewer, crowd::Scarcity, flights::Flight, source::Source};
+use super::{ChunkRequest, SourceId, Viewer, crowd::Scarcity, flights::Flight, known::Known, source::Source};
 use crate::wire::RequestId;
 
 /// Requests looked at in one run, and how many of them may move.
@@ -52,41 +52,51 @@ const HEDGE_FACTOR: f64 = 1.5;
 const HEDGE_SHARE: u64 = 64;
 const HEDGE_FREE_BYTES: u64 = 128 << 10;
 
-type Asks = BTreeMap<SourceId, Vec<ChunkRequest>>;
+/// One run: what is known, and what is asked.
+struct Run {
+    scarce: Option<Scarcity>,
+    known: Known,
+    asks: BTreeMap<SourceId, Vec<ChunkRequest>>,
+}
+
+impl Run {
+    fn new(scarce: Option<Scarcity>) -> Self {
+        Self { scarce, known: Known::default(), asks: BTreeMap::new() }
+    }
+}
 
 impl Viewer {
-    /// Looks at what is out, a few times a second.
-    pub(super) fn repair(&mut self) {
+    /// Looks at what is out, a few times a second. What it leaves known.
+    pub(super) fn repair(&mut self) -> Known {
         self.snub_the_silent();
         self.give_up_the_lost();
         let now_ms = self.now_ms;
-        let mut late: Vec<(u64, RequestId)> = self
-            .flights
-            .iter()
-            .filter(|(_, flight)| now_ms.saturating_sub(flight.sent_ms) >= HEDGE_AFTER_MS)
-            .map(|(id, flight)| (flight.deadline_ms, id))
-            .collect();
+        let is_late = |flight: &Flight| now_ms.saturating_sub(flight.sent_ms) >= HEDGE_AFTER_MS;
+        let mut late = Vec::with_capacity(self.flights.len());
+        let flights = self.flights.iter().filter(|(_, flight)| is_late(flight));
+        late.extend(flights.map(|(id, flight)| (flight.deadline_ms, id)));
         late.sort_unstable();
         late.truncate(MAX_LOOKED_AT);
-        let (mut asks, mut moved) = (Asks::new(), 0);
-        let scarce = self.scarcity();
-        if scarce.is_none() {
-            self.relieve_the_origin(&mut asks);
-            self.ask_again_for_the_last(&mut asks);
+        let (mut run, mut moved) = (Run::new(self.scarcity()), 0);
+        if run.scarce.is_none() {
+            self.relieve_the_origin(&mut run);
+            self.ask_again_for_the_last(&mut run);
         }
         for (_, id) in late {
             let Some(flight) = self.flights.get(id).copied() else { continue };
-            if moved < MAX_MOVES_PER_RUN && self.relocate(id, &flight, scarce, &mut asks) {
+            if moved < MAX_MOVES_PER_RUN && self.relocate(id, &flight, &mut run) {
                 moved += 1;
-            } else if scarce.is_none() {
-                self.hedge(id, &flight, &mut asks);
+                run.known.forget_soonest();
+            } else if run.scarce.is_none() {
+                self.hedge(id, &flight, &mut run);
             }
         }
-        self.emit(asks);
+        self.emit(run.asks);
+        run.known
     }
 
     /// What waits at an origin and has come to a peer meanwhile is asked of the peer: an origin's uplink is for what nobody else has.
-    fn relieve_the_origin(&mut self, asks: &mut Asks) {
+    fn relieve_the_origin(&mut self, run: &mut Run) {
         let now_ms = self.now_ms;
         let at_origin: Vec<(RequestId, Flight)> = self
             .flights
@@ -99,11 +109,11 @@ impl Viewer {
             .take(MAX_LOOKED_AT)
             .collect();
         for (id, flight) in at_origin {
-            let Some((ms, other)) = self.best_other(&flight, false, None) else { continue };
             let slack_ms = flight.deadline_ms.saturating_sub(now_ms);
-            if ms <= slack_ms.max(RELIEVE_MS) as f64 {
+            let is_soon = |ms| ms <= slack_ms.max(RELIEVE_MS) as f64;
+            if let Some((ms, other)) = self.best_other(&flight, false, run, is_soon) {
                 self.cancel(vec![id]);
-                self.ask_other(other, &flight, ms, false, asks);
+                self.ask_other(other, &flight, ms, false, run);
             }
         }
     }
@@ -131,6 +141,9 @@ impl Viewer {
             self.cancel(ids);
         }
         // Whatever it was asked before is lost; once nothing is outstanding, planning gives it one chunk.
+        if !self.sources.values().any(|source| source.may_prove_itself(now_ms)) {
+            return;
+        }
         let retried: Vec<RequestId> = self
             .flights
             .iter()
@@ -155,8 +168,8 @@ impl Viewer {
             .flights
             .iter()
             .filter(|(_, flight)| {
-                let patience_ms = LOST_AFTER_MS << self.back_off(flight);
-                now_ms.saturating_sub(flight.sent_ms) > patience_ms
+                let waited_ms = now_ms.saturating_sub(flight.sent_ms);
+                waited_ms > LOST_AFTER_MS && waited_ms > LOST_AFTER_MS << self.back_off(flight)
             })
             .map(|(id, _)| id)
             .collect();
@@ -170,7 +183,7 @@ impl Viewer {
 
     /// A source that lost a chunk goes on with the next, and repair has time. Behind the last chunk nothing comes, and a lone source would be
     /// found silent only after seconds.
-    fn ask_again_for_the_last(&mut self, asks: &mut Asks) {
+    fn ask_again_for_the_last(&mut self, run: &mut Run) {
         let lost: Vec<(RequestId, Flight)> = self
             .flights
             .iter()
@@ -180,7 +193,7 @@ impl Viewer {
         for (id, flight) in lost {
             if self.may_come_twice(flight.bytes) {
                 self.tally.hedged_bytes += flight.bytes;
-                self.take_to(flight.source, flight.expected_ms as f64, id, &flight, asks);
+                self.take_to(flight.source, flight.expected_ms as f64, id, &flight, run);
             }
         }
     }
@@ -204,7 +217,7 @@ impl Viewer {
     }
 
     /// Asks a second source for what a reader needs very soon and is late.
-    fn hedge(&mut self, id: RequestId, flight: &Flight, asks: &mut Asks) {
+    fn hedge(&mut self, id: RequestId, flight: &Flight, run: &mut Run) {
         let waited_ms = self.now_ms.saturating_sub(flight.sent_ms);
         let is_proven = self.sources.get(&flight.source).is_some_and(Source::is_proven);
         let patience_ms = if is_proven { flight.expected_ms * 3 / 2 } else { 0 };
@@ -213,34 +226,30 @@ impl Viewer {
         if flight.hedged || !is_late || !is_urgent || !self.may_come_twice(flight.bytes) {
             return;
         }
-        let Some((ms, other)) = self.best_other(flight, false, None) else { return };
-        if ms <= 2.0 * waited_ms as f64 && HEDGE_FACTOR * ms < self.still_ms(flight, false) {
+        let still_ms = self.still_ms(flight, run);
+        let is_soon = |ms| ms <= 2.0 * waited_ms as f64 && HEDGE_FACTOR * ms < still_ms;
+        if let Some((ms, other)) = self.best_other(flight, false, run, is_soon) {
             self.tally.hedged_bytes += flight.bytes;
             self.flights.mark_hedged(id);
-            self.ask_other(other, flight, ms, true, asks);
+            self.ask_other(other, flight, ms, true, run);
         }
     }
 
     /// Takes a request back and asks another source. Whether it did.
-    fn relocate(
-        &mut self,
-        id: RequestId,
-        flight: &Flight,
-        scarce: Option<Scarcity>,
-        asks: &mut Asks,
-    ) -> bool {
-        let is_scarce = scarce.is_some();
+    fn relocate(&mut self, id: RequestId, flight: &Flight, run: &mut Run) -> bool {
+        let is_scarce = run.scarce.is_some();
         let waited_ms = self.now_ms.saturating_sub(flight.sent_ms);
         if let Some(since_ms) = flight.leaving_since_ms {
-            return self.leave_without_word(id, flight, since_ms, scarce, asks);
+            return self.leave_without_word(id, flight, since_ms, run);
         }
-        if flight.hedged || waited_ms < MOVE_AFTER_MS << self.back_off(flight) {
+        let is_young = || waited_ms < MOVE_AFTER_MS || waited_ms < MOVE_AFTER_MS << self.back_off(flight);
+        if flight.hedged || is_young() {
             return false;
         }
-        let still_ms = self.still_ms(flight, is_scarce);
+        let still_ms = self.still_ms(flight, run);
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
-        if scarce.is_some_and(|scarcity| scarcity.spares(flight.source)) {
-            return self.leave_the_origin(id, flight, scarce);
+        if run.scarce.is_some_and(|scarcity| scarcity.spares(flight.source)) {
+            return self.leave_the_origin(id, flight, run);
         }
         let Some(source) = self.sources.get(&flight.source) else { return false };
         let (is_proven, silent_ms) = (source.is_proven(), source.silent_ms(self.now_ms));
@@ -253,23 +262,21 @@ impl Viewer {
         // What a source is sending comes anyway: that is a matter of duplicates, but while a reader waits to start. One that never sent
         // anything may never do.
         let is_hopeless = is_silent || !is_proven && silent_ms > UNPROVEN_MS;
-        let has_begun = source.has_begun(flight.deadline_ms, id);
-        if has_begun && !is_hopeless && !is_scarce && !self.is_starting() {
+        let comes_anyway = !is_hopeless && !is_scarce && source.has_begun(flight.deadline_ms, id);
+        if comes_anyway && !self.is_starting() {
             return false;
         }
         let is_last_resort = has_waited_long
             && flight.deadline_ms < self.now_ms + LAST_RESORT_SLACK_MS
             && (is_silent || !is_scarce);
-        let Some((ms, other)) = self.best_other(flight, is_last_resort, scarce) else { return false };
-        if MOVE_FACTOR * ms + 100.0 >= still_ms {
-            return false;
-        }
+        let is_worth = |ms| MOVE_FACTOR * ms + 100.0 < still_ms;
+        let Some((ms, other)) = self.best_other(flight, is_last_resort, run, is_worth) else { return false };
         let has_time = is_scarce || slack_ms > ASK_FIRST_SLACK_MS;
         if is_hopeless && let Some(source) = self.sources.get_mut(&flight.source) {
             source.asked_in_vain(self.now_ms);
         }
         if is_hopeless || !has_time {
-            self.take_to(other, ms, id, flight, asks);
+            self.take_to(other, ms, id, flight, run);
         } else {
             self.leave(id, flight);
         }
@@ -278,9 +285,9 @@ impl Viewer {
 
     /// What an origin sends twice is what it has left over, and no deadline can rely on that: a peer is asked while it can still make it. In
     /// a large swarm nothing is left over.
-    fn leave_the_origin(&mut self, id: RequestId, flight: &Flight, scarce: Option<Scarcity>) -> bool {
+    fn leave_the_origin(&mut self, id: RequestId, flight: &Flight, run: &Run) -> bool {
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
-        let Some((ms, _)) = self.best_other(flight, false, scarce) else { return false };
+        let Some((ms, _)) = self.best_other(flight, false, run, |_| true) else { return false };
         let may_wait = slack_ms > ms + JUST_IN_TIME_MS || ms > QUICK_MS;
         if may_wait && !self.is_large_swarm() {
             return false;
@@ -296,26 +303,19 @@ impl Viewer {
     }
 
     /// A source that was asked to give a request up says nothing for long: it is asked of another nevertheless.
-    fn leave_without_word(
-        &mut self,
-        id: RequestId,
-        flight: &Flight,
-        since_ms: u64,
-        scarce: Option<Scarcity>,
-        asks: &mut Asks,
-    ) -> bool {
+    fn leave_without_word(&mut self, id: RequestId, flight: &Flight, since_ms: u64, run: &mut Run) -> bool {
         if self.now_ms < since_ms + LEAVE_PATIENCE_MS {
             return false;
         }
-        let Some((ms, other)) = self.best_other(flight, false, scarce) else { return false };
-        self.take_to(other, ms, id, flight, asks);
+        let Some((ms, other)) = self.best_other(flight, false, run, |_| true) else { return false };
+        self.take_to(other, ms, id, flight, run);
         true
     }
 
-    fn take_to(&mut self, other: SourceId, ms: f64, id: RequestId, flight: &Flight, asks: &mut Asks) {
+    fn take_to(&mut self, other: SourceId, ms: f64, id: RequestId, flight: &Flight, run: &mut Run) {
         self.count_move(flight.leaves.first);
         self.cancel(vec![id]);
-        self.ask_other(other, flight, ms, false, asks);
+        self.ask_other(other, flight, ms, false, run);
     }
 
     /// A source has given a request up, as it was asked: another is asked now, or whoever planning finds.
@@ -324,74 +324,70 @@ impl Viewer {
         if self.taken.intersects(flight.leaves) {
             return;
         }
-        let mut asks = Asks::new();
-        if let Some((ms, other)) = self.best_other(flight, false, self.scarcity())
+        let mut run = Run::new(self.scarcity());
+        if let Some((ms, other)) = self.best_other(flight, false, &run, |_| true)
             && other != flight.source
         {
-            self.ask_other(other, flight, ms, false, &mut asks);
+            self.ask_other(other, flight, ms, false, &mut run);
         }
-        self.emit(asks);
+        self.emit(run.asks);
     }
 
     /// How long a flight is going to take where it is: by what is queued there before it, and no less than its waiting so far suggests.
     /// In a crowd peers serve what is needed first; how long a request has waited says little there, and measured rates less.
-    fn still_ms(&self, flight: &Flight, is_scarce: bool) -> f64 {
+    fn still_ms(&self, flight: &Flight, run: &Run) -> f64 {
         let Some(source) = self.sources.get(&flight.source) else { return f64::MAX };
         let waited_ms = self.now_ms.saturating_sub(flight.sent_ms) as f64;
         let announced_ms = source.aged_backlog_ms(self.now_ms) as f64;
-        if is_scarce {
+        if run.scarce.is_some() {
             return announced_ms.max(waited_ms * 0.5);
         }
         let suggested_ms = waited_ms * if source.is_proven() { 0.5 } else { 2.0 };
-        let queued_ms = source.remaining_ms(self.now_ms, flight.deadline_ms, self.usual_bytes_per_ms());
+        let queued_ms = source.remaining_ms(self.now_ms, flight.deadline_ms, run.known.usual(self));
         queued_ms.max(announced_ms).max(suggested_ms)
     }
 
-    /// The best other source for a flight's leaves; none when some of them came another way, late, and are not to be asked again.
+    /// The best other source for a flight's leaves, if it takes no longer than `is_soon` says; none when some of them came another way, late,
+    /// and are not to be asked again.
     fn best_other(
         &self,
         flight: &Flight,
         origins_too: bool,
-        scarce: Option<Scarcity>,
+        run: &Run,
+        is_soon: impl Fn(f64) -> bool,
     ) -> Option<(f64, SourceId)> {
         if self.held.intersects(flight.leaves) {
             return None;
         }
-        let usual = self.usual_bytes_per_ms();
-        let spared = scarce.and_then(|scarcity| scarcity.spared);
-        let already: Vec<SourceId> =
-            self.flights.overlapping(flight.leaves).map(|(_, other)| other.source).collect();
-        self.sources
-            .iter()
-            .filter(|(id, source)| {
-                !already.contains(id) && source.is_usable(self.now_ms) && source.have.contains(flight.leaves)
-            })
-            .filter(|(id, source)| {
-                self.is_peer(spared, **id, source)
-                    || (origins_too && self.direct_requests(**id) < MAX_LAST_RESORTS)
-            })
-            .map(|(id, source)| {
-                let ms = if scarce.is_some() && self.is_peer(spared, *id, source) {
-                    self.crowd_wait_ms(source)
-                } else {
-                    source.arrival_ms(self.now_ms, flight.bytes, flight.deadline_ms, usual)
-                };
-                (ms, *id)
-            })
-            .min_by(|a, b| a.0.total_cmp(&b.0))
+        let is_asked =
+            |id: SourceId| self.flights.overlapping(flight.leaves).any(|(_, other)| other.source == id);
+        let has_it = |source: &Source| source.have.contains(flight.leaves);
+        let arrival_ms = |source: &Source| {
+            source.arrival_ms(self.now_ms, flight.bytes, flight.deadline_ms, run.known.usual(self))
+        };
+        let spared = run.scarce.and_then(|scarcity| scarcity.spared);
+        let is_peer = |id: SourceId, source: &Source| self.is_peer(spared, id, source);
+        let others = self.sources.iter().filter(|(id, source)| {
+            let may_be_asked = if is_peer(**id, source) { run.scarce.is_none() } else { origins_too };
+            may_be_asked && source.is_usable(self.now_ms) && has_it(source) && !is_asked(**id)
+        });
+        let others = others
+            .filter(|(id, source)| is_peer(**id, source) || self.direct_requests(**id) < MAX_LAST_RESORTS)
+            .map(|(id, source)| (arrival_ms(source), *id));
+        // Of a crowd it is known who is soonest.
+        let crowd = run.scarce.and_then(|scarcity| {
+            let soon = run.known.soonest(self, scarcity).take_while(|(ms, ..)| is_soon(*ms));
+            let mut holders = soon.filter(|(_, id, source)| is_peer(*id, source) && has_it(source));
+            holders.find(|(_, id, _)| !is_asked(*id)).map(|(ms, id, _)| (ms, id))
+        });
+        let best = crowd.into_iter().chain(others).min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        best.filter(|(ms, _)| is_soon(*ms))
     }
 
-    fn ask_other(
-        &mut self,
-        other: SourceId,
-        flight: &Flight,
-        expected_ms: f64,
-        hedged: bool,
-        asks: &mut Asks,
-    ) {
+    fn ask_other(&mut self, other: SourceId, flight: &Flight, expected_ms: f64, hedged: bool, run: &mut Run) {
         let slack_ms = flight.deadline_ms as i64 - self.now_ms as i64;
         let request = self.fly(other, flight.leaves, slack_ms, expected_ms as u64, hedged);
-        asks.entry(other).or_default().push(request);
+        run.asks.entry(other).or_default().push(request);
     }
 
     fn back_off(&self, flight: &Flight) -> u8 {

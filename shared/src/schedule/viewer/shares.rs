@@ -27,8 +27,8 @@ impl Viewer {
         }
         let deadline_ms = self.now_ms.saturating_add_signed(slack_ms);
         let left = self.sources.values().filter(|source| source.have.has(leaf) && self.is_left(source));
-        let arrivals =
-            left.map(|source| source.arrival_ms(self.now_ms, LEAF_BYTES, deadline_ms, round.usual));
+        let usual = round.known.usual(self);
+        let arrivals = left.map(|source| source.arrival_ms(self.now_ms, LEAF_BYTES, deadline_ms, usual));
         arrivals.min_by(f64::total_cmp).is_some_and(|ms| is_in_time(ms, slack_ms))
     }
 

@@ -336,7 +336,7 @@ impl Source {
 
     /// How long it has been silent beyond what is usual, with something outstanding.
     pub(super) fn suspicious_ms(&self, now_ms: u64) -> u64 {
-        if self.outstanding.is_empty() {
+        if self.outstanding.is_empty() || self.silent_ms(now_ms) <= PATIENCE_MS {
             return 0;
         }
         let measured = self.measured_bytes_per_ms();

@@ -49,7 +49,7 @@ impl Timeline {
         let after = self.points.partition_point(|point| point.1 <= byte).clamp(1, self.points.len() - 1);
         let ((ms0, byte0), (ms1, byte1)) = (self.points[after - 1], self.points[after]);
         let within = byte.clamp(byte0, byte1) - byte0;
-        ms0 + (u128::from(within) * u128::from(ms1 - ms0) / u128::from(byte1 - byte0)) as u64
+        ms0 + scaled(within, ms1 - ms0, byte1 - byte0)
     }
 
     /// The first byte that is needed at `ms`.
@@ -57,7 +57,7 @@ impl Timeline {
         let after = self.points.partition_point(|point| point.0 <= ms).clamp(1, self.points.len() - 1);
         let ((ms0, byte0), (ms1, byte1)) = (self.points[after - 1], self.points[after]);
         let within = ms.clamp(ms0, ms1) - ms0;
-        byte0 + (u128::from(within) * u128::from(byte1 - byte0) / u128::from(ms1 - ms0)) as u64
+        byte0 + scaled(within, byte1 - byte0, ms1 - ms0)
     }
 
     /// Length of the media.
@@ -68,12 +68,20 @@ impl Timeline {
     /// Mean bytes of `ms` of media, at least one.
     pub(super) fn bytes_in(&self, ms: u64) -> u64 {
         let (duration_ms, size_bytes) = self.points[self.points.len() - 1];
-        ((u128::from(ms) * u128::from(size_bytes) / u128::from(duration_ms)) as u64).max(1)
+        scaled(ms, size_bytes, duration_ms).max(1)
     }
 
     /// The index points in use, for drawing; empty when time is only estimated.
     pub(super) fn index(&self) -> &[(u32, u64)] {
         &self.index
+    }
+}
+
+/// `part * whole / of`; a product that fits is divided many times faster than one that does not.
+fn scaled(part: u64, whole: u64, of: u64) -> u64 {
+    match part.checked_mul(whole) {
+        Some(product) => product / of,
+        None => (u128::from(part) * u128::from(whole) / u128::from(of)) as u64,
     }
 }
 
