@@ -261,6 +261,23 @@ fn waste_stays_small_with_unequal_sources() {
 }
 
 #[test]
+fn hardly_anything_comes_twice_where_supply_is_just_enough() {
+    let size = 24 * MIB;
+    // Together 1.15 times the media's rate; the slowest needs a second for a chunk.
+    let sources = (1..=8).map(|n| WorldSource::complete(size, 16 * n, 4)).collect();
+    let mut world = streaming(size, sources);
+    let played = world.play(1, 0, RATE_BPS, 45_000);
+    let view = world.viewer.snapshot(world.now_ms);
+    assert_eq!(played.stalled_ms, 0, "{played:?}");
+    assert!(
+        view.wasted_bytes * 150 <= view.received_bytes,
+        "{} of {}",
+        view.wasted_bytes,
+        view.received_bytes
+    );
+}
+
+#[test]
 fn the_origin_is_spared_where_peers_are_as_good() {
     let size = 40 * MIB;
     let origin = WorldSource { is_origin: true, ..WorldSource::complete(size, 5_000, 20) };

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use shared::{
     LeafRange,
     schedule::{
+        announcer::Notice,
         uploader::LinkId,
         viewer::{Arrival, ChunkRequest, Viewer},
     },
@@ -146,8 +147,8 @@ impl World {
             let is_told_all = viewer.is_complete();
             let known: Vec<LinkId> =
                 viewer.viewers_with(leaves).filter(|_| !is_told_all).map(LinkId::from).collect();
-            let is_told = |link| !known.contains(&link);
-            node.announcer.gained(now_ms, &CONTENT, leaves, known.len(), is_told);
+            let idle: Vec<LinkId> = viewer.idle_seeds().map(LinkId::from).collect();
+            node.announcer.gained(now_ms, &CONTENT, leaves, |link| Notice::of(&link, &known, &idle));
         }
         let is_whole = viewer.is_complete();
         if !is_known {

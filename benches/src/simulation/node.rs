@@ -20,8 +20,8 @@ use shared::{
 use super::{ledger::Ledger, player::Player, scenario::Role, uplink::Uplink};
 
 /// Ethernet, IPv4 and TCP with timestamps, and what one segment carries on an Ethernet.
-const HEADER_BYTES: u64 = 66;
-const SEGMENT_BYTES: u64 = 1_448;
+pub(super) const HEADER_BYTES: u64 = 66;
+pub(super) const SEGMENT_BYTES: u64 = 1_448;
 /// What a player reads of a WAV file before it plays, as probed.
 const STARTUP_BYTES: u64 = 11 * shared::limits::LEAF_BYTES;
 /// How often a node's uploader is told who gives nothing.
@@ -43,9 +43,9 @@ pub(super) enum Message {
 }
 
 impl Message {
-    /// What it costs on the wire, unless it is data: a packet of its own, as measured on real links.
-    pub(super) fn control_bytes(&self) -> u64 {
-        let message_bytes = match self {
+    /// Bytes of the message, unless it is data; as measured on real links.
+    pub(super) fn message_bytes(&self) -> u64 {
+        match self {
             Self::Request { chunks, .. } => 47 + 11 * chunks.len() as u64,
             Self::Cancel { ids, .. } => 13 + 4 * ids.len() as u64,
             Self::Have { ranges, .. } => 50 + 4 * ranges.len() as u64,
@@ -53,18 +53,7 @@ impl Message {
             Self::Flush(_) | Self::Refuse { .. } => 50,
             Self::Credit { .. } => 28,
             Self::Assigned { .. } | Self::NoFresh(_) => 15,
-            Self::Data { .. } => return 0,
-        };
-        HEADER_BYTES + message_bytes
-    }
-
-    /// What the receiver sends back on TCP's behalf: an acknowledgement for every second segment, and for every small frame, as measured on
-    /// real links: hardly any finds data to ride with.
-    pub(super) fn ack_bytes(&self, size_bytes: u64) -> u64 {
-        if let Self::Data { leaves, .. } = self {
-            HEADER_BYTES * leaves.len_bytes(size_bytes) / SEGMENT_BYTES / 2
-        } else {
-            HEADER_BYTES
+            Self::Data { .. } => 0,
         }
     }
 }
@@ -74,6 +63,8 @@ impl Message {
 pub(super) struct Peer {
     /// When the last frame from it was here; frames of one link keep their order.
     pub(super) last_arrival_us: u64,
+    /// When the last small frame to it left: what is said to it at that moment leaves with that.
+    pub(super) said_us: Option<u64>,
     pub(super) received_bytes: u64,
     /// What it may send, as it was told.
     pub(super) granted_bytes: u64,

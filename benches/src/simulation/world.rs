@@ -17,7 +17,7 @@ use shared::{
 use super::{
     cast::Cast,
     events::{Event, Events},
-    node::{Content, Message, Node},
+    node::{Content, HEADER_BYTES, Message, Node, SEGMENT_BYTES},
     scenario::{Scenario, Stays},
     tracker::Tracker,
     uplink::{OVERHEAD, Outgoing},
@@ -315,7 +315,8 @@ impl World {
         let now_ms = self.now_ms();
         let node = &mut self.nodes[n as usize];
         if let Some(Outgoing { to, id, leaves, .. }) = node.uplink.end_turn() {
-            self.carry(n, to, self.now_us, Message::Data { id, leaves });
+            let ack_bytes = HEADER_BYTES * leaves.len_bytes(self.content.size_bytes) / SEGMENT_BYTES / 2;
+            self.carry(n, to, self.now_us, ack_bytes, Message::Data { id, leaves });
         }
         self.serve(n);
         let node = &mut self.nodes[n as usize];
@@ -325,26 +326,27 @@ impl World {
         }
     }
 
-    /// A small frame goes out at once; its bytes delay the data behind it.
+    /// A small frame goes out at once; its bytes delay the data behind it. It is a packet of its own, which is acknowledged, unless another
+    /// leaves for the same neighbour at this moment: a request mostly leaves with the word of what came.
     pub(super) fn send(&mut self, from: u32, to: u32, message: Message) {
-        let sent_us = self.nodes[from as usize].uplink.control(self.now_us, message.control_bytes());
-        self.carry(from, to, sent_us, message);
+        let node = &mut self.nodes[from as usize];
+        let said_us = node.links.get_mut(&to).and_then(|peer| peer.said_us.replace(self.now_us));
+        let header_bytes = if said_us == Some(self.now_us) { 0 } else { HEADER_BYTES };
+        let sent_us = node.uplink.control(self.now_us, message.message_bytes() + header_bytes);
+        self.carry(from, to, sent_us, header_bytes, message);
     }
 
-    /// A frame that has left crosses the network and the receiver's downlink.
-    fn carry(&mut self, from: u32, to: u32, sent_us: u64, message: Message) {
+    /// A frame that has left crosses the network and the receiver's downlink. The receiver sends `ack_bytes` back on TCP's behalf: an
+    /// acknowledgement for every second segment of data, and for every packet of small frames, as measured on real links.
+    fn carry(&mut self, from: u32, to: u32, sent_us: u64, ack_bytes: u64, message: Message) {
         let jitter_us = self.scenario.jitter_ms * 1_000;
         let jitter_us = if jitter_us > 0 { self.rng.random_range(0..jitter_us) } else { 0 };
-        let bytes = if let Message::Data { leaves, .. } = &message {
-            leaves.len_bytes(self.content.size_bytes) as f64 * OVERHEAD
-        } else {
-            message.control_bytes() as f64
-        };
         let node = &mut self.nodes[to as usize];
         let Some(peer) = node.links.get_mut(&from).filter(|_| node.is_up) else { return };
-        node.uplink.control(self.now_us, message.ack_bytes(self.content.size_bytes));
+        node.uplink.control(self.now_us, ack_bytes);
         let here_us = sent_us + self.scenario.rtt_ms * 500 + jitter_us;
-        let here_us = if matches!(message, Message::Data { .. }) {
+        let here_us = if let Message::Data { leaves, .. } = &message {
+            let bytes = leaves.len_bytes(self.content.size_bytes) as f64 * OVERHEAD;
             node.down_free_us = node.down_free_us.max(here_us) + (bytes / node.down_bytes_per_us) as u64;
             node.down_free_us
         } else {

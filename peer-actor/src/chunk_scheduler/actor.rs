@@ -157,8 +157,9 @@ impl ChunkSchedulerActor {
             Ok(ranges) => {
                 stream.viewer.verified(now_ms, stored.source, stored.leaves);
                 for leaves in ranges {
-                    let (content, known) = (stored.content.clone(), stream.viewers_with(leaves));
-                    mailbox::post(&self.routes.gained, LeavesGained { content, leaves, known });
+                    let (known, idle) = (stream.viewers_with(leaves), stream.idle_seeds());
+                    let content = stored.content.clone();
+                    mailbox::post(&self.routes.gained, LeavesGained { content, leaves, known, idle });
                 }
             }
             Err(IngestError::AlreadyHeld) => stream.viewer.verified(now_ms, stored.source, stored.leaves),

@@ -90,4 +90,6 @@ pub struct LeavesGained {
     pub leaves: shared::LeafRange,
     /// Viewers that have them already.
     pub known: Vec<NodeId>,
+    /// Seeds that have nobody else to serve.
+    pub idle: Vec<NodeId>,
 }

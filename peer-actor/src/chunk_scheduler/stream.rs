@@ -184,7 +184,12 @@ impl Stream {
 
     /// Viewers that are known to have all of `leaves`.
     pub(crate) fn viewers_with(&self, leaves: LeafRange) -> Vec<NodeId> {
-        self.viewer.viewers_with(leaves).filter_map(|source| self.nodes.get(&source).copied()).collect()
+        self.viewer.viewers_with(leaves).filter_map(|source| self.node(source)).collect()
+    }
+
+    /// Seeds that have nobody else to serve, as far as is known.
+    pub(crate) fn idle_seeds(&self) -> Vec<NodeId> {
+        self.viewer.idle_seeds().filter_map(|source| self.node(source)).collect()
     }
 
     /// The link to a node has ended. What it gave is remembered.

@@ -12,6 +12,7 @@ use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler,
 use shared::wire::{Frame, HandshakeMessage, LinkMessage, Message, PeerMessage};
 
 use super::{
+    credit::patience,
     messages::{AdmitSession, CloseSession, SessionEvent, SessionFrame, SessionId},
     state::{Audience, CloseReason, LocalNode, Remote, SessionOutput, SessionState, Side},
 };
@@ -168,8 +169,13 @@ impl SessionActor {
     }
 
     fn send(&self, frame: Frame) {
+        let patience = if let Message::Link(LinkMessage::Credit(news)) = &frame.message {
+            patience(news)
+        } else {
+            Duration::ZERO
+        };
         // A full queue means the other end does not read; silence will end the session.
-        if self.link.try_send(frame).is_err() {
+        if self.link.try_send_within(patience, frame).is_err() {
             tracing::debug!(session = self.id.0, "upkeep frame dropped: the link is full");
         }
     }

@@ -4,6 +4,8 @@
 //! Invariant: a grant never shrinks, and never runs ahead of what came by more than [`MAX_CREDIT_BYTES`]; what came is told within
 //! [`TELL_US`]. Pure.
 
+use std::time::Duration;
+
 use shared::{
     limits::{INITIAL_CREDIT_BYTES, MAX_CREDIT_BYTES},
     wire,
@@ -19,6 +21,18 @@ const STALE_US: u64 = 1_000_000;
 const TELL_US: u64 = 5_000;
 /// So much is told at once in any case: a sender on a fast link has only a few of these on their way.
 const TELL_BYTES: u64 = 256 * 1024;
+
+/// What came is told with what is said next, mostly a request for more, unless that takes longer than this: a packet costs several times what
+/// it says. Senders have ten times as much for what both ends take to get round to it.
+const PATIENCE: Duration = Duration::from_millis(5);
+/// At first a sender has little on its way and learns from each arrival what the link carries.
+const YOUNG_BYTES: u64 = 256 * 1024;
+
+/// How long `news` may wait for something else to be said: not at all on a link that is young, or so fast that its window has grown.
+pub(super) fn patience(news: &wire::Credit) -> Duration {
+    let is_fast = news.granted_bytes - news.received_bytes > INITIAL_CREDIT_BYTES;
+    if is_fast || news.received_bytes < YOUNG_BYTES { Duration::ZERO } else { PATIENCE }
+}
 
 /// The receiver's side of the credit of one link.
 #[derive(Debug)]
@@ -155,6 +169,16 @@ mod tests {
             assert!(news.granted_bytes <= news.received_bytes + MAX_CREDIT_BYTES);
         }
         assert_eq!(credit.received(0, 2 * MAX_CREDIT_BYTES, 0), Err(Overdrawn));
+    }
+
+    #[test]
+    fn what_a_slow_link_brought_may_be_told_later_and_what_a_young_or_fast_one_did_may_not() {
+        let news = |received_bytes, window_bytes| {
+            patience(&wire::Credit { granted_bytes: received_bytes + window_bytes, received_bytes, at_ms: 0 })
+        };
+        assert_eq!(news(YOUNG_BYTES, INITIAL_CREDIT_BYTES), PATIENCE);
+        assert_eq!(news(YOUNG_BYTES - 1, INITIAL_CREDIT_BYTES), Duration::ZERO);
+        assert_eq!(news(YOUNG_BYTES, INITIAL_CREDIT_BYTES + 1), Duration::ZERO);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -89,10 +90,15 @@ struct Shared {
 impl LinkHandle {
     /// Queues a frame. Its payload is shared, not copied.
     pub fn try_send(&self, frame: impl Into<Frame>) -> Result<(), LinkFull> {
+        self.try_send_within(Duration::ZERO, frame)
+    }
+
+    /// Queues a frame that leaves with the next one, or when it has waited for `patience`.
+    pub fn try_send_within(&self, patience: Duration, frame: impl Into<Frame>) -> Result<(), LinkFull> {
         let Frame { message, payload } = frame.into();
         let mut head = BytesMut::with_capacity(HEAD_BYTES);
         wire::encode_head(&message, &mut head);
-        self.try_send_encoded(head.freeze(), payload)
+        self.queue(Outgoing::message(head.freeze(), payload).patient(patience))
     }
 
     /// Queues a frame whose head is encoded already.

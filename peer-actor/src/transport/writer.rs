@@ -37,17 +37,24 @@ pub(crate) struct Outgoing {
     opcode: u8,
     head: Bytes,
     payload: Bytes,
+    /// How long it may wait for another to leave with.
+    patience: Duration,
 }
 
 impl Outgoing {
     /// A binary message: `head`, then `payload`.
     pub(crate) const fn message(head: Bytes, payload: Bytes) -> Self {
-        Self { opcode: BINARY, head, payload }
+        Self { opcode: BINARY, head, payload, patience: Duration::ZERO }
     }
 
     /// The answer to a ping of the WebSocket itself.
     pub(crate) const fn pong(text: Bytes) -> Self {
-        Self { opcode: PONG, head: text, payload: Bytes::new() }
+        Self { opcode: PONG, head: text, payload: Bytes::new(), patience: Duration::ZERO }
+    }
+
+    /// The same message, which may wait so long for another to leave with.
+    pub(crate) fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Bytes of the message, without the WebSocket's own.
@@ -85,7 +92,7 @@ async fn pump(
     let mut unsent = UnsentBound::new(clock::now_us());
     let mut untold_bytes = 0;
     while let Some(first) = queue.recv().await {
-        batch.push(first);
+        batch.gather(first, &mut queue).await;
         while !batch.pieces.is_empty() {
             while batch.bytes < COALESCE_BYTES
                 && let Ok(next) = queue.try_recv()
@@ -131,6 +138,23 @@ struct Piece {
 }
 
 impl Batch {
+    /// Takes messages until one may wait no longer. A packet of its own and what acknowledges it cost several times what a small one says.
+    async fn gather(&mut self, first: Outgoing, queue: &mut mpsc::Receiver<Outgoing>) {
+        let mut patience = first.patience;
+        let mut next = Some(first);
+        let begun_us = clock::now_us();
+        while let Some(message) = next.take() {
+            let waited = Duration::from_micros(clock::now_us() - begun_us);
+            patience = patience.min(waited + message.patience);
+            self.push(message);
+            if waited < patience
+                && let Ok(came) = tokio::time::timeout(patience - waited, queue.recv()).await
+            {
+                next = came;
+            }
+        }
+    }
+
     fn push(&mut self, message: Outgoing) {
         let masks = self.masks.as_mut();
         for piece in framed(message, masks) {
@@ -172,7 +196,7 @@ impl Batch {
 
 /// A message as pieces of the stream.
 fn framed(message: Outgoing, masks: Option<&mut Masks>) -> impl Iterator<Item = Piece> {
-    let Outgoing { opcode, head, payload } = message;
+    let Outgoing { opcode, head, payload, .. } = message;
     let mut front = BytesMut::with_capacity(MAX_OWN_BYTES + head.len());
     let mask_bit = if masks.is_some() { MASKED } else { 0 };
     front.put_u8(opcode);
@@ -307,6 +331,26 @@ mod tests {
             assert!(batch.pieces.is_empty());
             assert_eq!(counted, expected);
         }
+    }
+
+    #[actix_rt::test]
+    async fn what_may_wait_leaves_with_what_may_not() {
+        let small = |patience_ms| {
+            Outgoing::message(Bytes::from_static(b"x"), Bytes::new())
+                .patient(Duration::from_millis(patience_ms))
+        };
+        let (way_in, mut queue) = mpsc::channel(8);
+        let gathered = async |queue: &mut mpsc::Receiver<Outgoing>| {
+            let mut batch = Batch::default();
+            let first = queue.recv().await.unwrap();
+            batch.gather(first, queue).await;
+            batch.pieces.len()
+        };
+        for patience_ms in [10_000, 20_000, 0, 20] {
+            way_in.try_send(small(patience_ms)).unwrap();
+        }
+        assert_eq!(gathered(&mut queue).await, 3);
+        assert_eq!(gathered(&mut queue).await, 1, "nothing comes");
     }
 
     #[test]

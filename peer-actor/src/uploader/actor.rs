@@ -12,7 +12,7 @@ use shared::{
     ContentId, LeafRange, MediaKind,
     content::geometry::is_chunk,
     schedule::{
-        announcer::Announcer,
+        announcer::{Announcer, Notice},
         uploader::{FreshWanted, LinkId, Uploader, UploaderOutput},
     },
     wire::{
@@ -445,12 +445,11 @@ impl Handler<LeavesGained> for UploaderActor {
     fn handle(&mut self, gained: LeavesGained, _: &mut Self::Context) {
         // Who has it needs not be told, unless that everything is here.
         let known = if gained.content.is_complete() { &[][..] } else { &gained.known };
-        let is_told = |session| {
-            let remote = self.links.get(&SessionId(session)).map(|(_, remote)| remote.node);
-            remote.is_none_or(|node| !known.contains(&node))
+        let notice = |session| {
+            let (_, remote) = self.links.get(&SessionId(session))?;
+            Notice::of(&remote.node, known, &gained.idle)
         };
-        let (now_ms, content_id) = (clock::now_ms(), gained.content.content_id());
-        self.announcer.gained(now_ms, &content_id, gained.leaves, known.len(), is_told);
+        self.announcer.gained(clock::now_ms(), &gained.content.content_id(), gained.leaves, notice);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who asked to hear what is held of which content, and what they have not been told yet.
 //!
 //! What no neighbour is known to have is told soon, since whoever hears of it first passes it on; the rest is told with that, or later: it is
-//! a choice more for those who lack it, and near the limit of a swarm its frame would be in the way of data.
+//! a choice more for those who lack it, and near the limit of a swarm its frame would be in the way of data. A seed that serves nobody else
+//! is told last of all: it counts copies for viewers that are yet to come.
 //!
 //! Invariant: each gained leaf is told once to each subscriber, unless that has it itself.
 
@@ -12,6 +13,38 @@ use crate::{ids::ContentId, limits::MAX_OPEN_CONTENTS, units::LeafRange};
 
 /// What a neighbour has already is told after this many times the delay of what none has.
 const COMMON_DELAYS: u64 = 8;
+/// What is of no use yet is told after so many: a seed counts what it sent as being on its way for three times as long.
+const LAST_DELAYS: u64 = 16;
+
+/// When somebody is told what is gained, soonest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Notice {
+    /// No neighbour is known to have it.
+    Soon,
+    /// Some neighbour has it already.
+    Later,
+    /// It lacks nothing itself, and nobody else plays the content.
+    Last,
+}
+
+impl Notice {
+    /// What is due to `who`, where `known` have it already and `idle` have no use for it yet; none to those who have it.
+    pub fn of<T: PartialEq>(who: &T, known: &[T], idle: &[T]) -> Option<Self> {
+        if known.contains(who) {
+            return None;
+        }
+        let others = if known.is_empty() { Self::Soon } else { Self::Later };
+        Some(if idle.contains(who) { Self::Last } else { others })
+    }
+
+    const fn delays(self) -> u64 {
+        match self {
+            Self::Soon => 1,
+            Self::Later => COMMON_DELAYS,
+            Self::Last => LAST_DELAYS,
+        }
+    }
+}
 
 /// What subscribers are still to be told.
 #[derive(Debug)]
@@ -62,19 +95,17 @@ impl Announcer {
         });
     }
 
-    /// Leaves are newly held that `holders` neighbours are known to have; of use to those for whom `is_told` says so.
+    /// Leaves are newly held; `notice` says when each neighbour is told, if at all.
     pub fn gained(
         &mut self,
         now_ms: u64,
         content_id: &ContentId,
         leaves: LeafRange,
-        holders: usize,
-        is_told: impl Fn(LinkId) -> bool,
+        notice: impl Fn(LinkId) -> Option<Notice>,
     ) {
-        let delays = if holders == 0 { 1 } else { COMMON_DELAYS };
-        let due_ms = now_ms + delays * self.soon_ms;
-        let subscribers = self.pending.get_mut(content_id).into_iter().flatten();
-        for (_, news) in subscribers.filter(|(link, _)| is_told(**link)) {
+        for (link, news) in self.pending.get_mut(content_id).into_iter().flatten() {
+            let Some(notice) = notice(*link) else { continue };
+            let due_ms = now_ms + notice.delays() * self.soon_ms;
             news.due_ms = if news.ranges.is_empty() { due_ms } else { news.due_ms.min(due_ms) };
             news.ranges.push(leaves);
         }
@@ -138,10 +169,10 @@ mod tests {
     #[test]
     fn every_subscriber_is_told_every_gained_leaf_once() {
         let mut announcer = announcer();
-        announcer.gained(0, &CONTENT, LeafRange::new(4, 2), 0, |_| true);
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), 0, |_| true);
+        announcer.gained(0, &CONTENT, LeafRange::new(4, 2), |_| Some(Notice::Soon));
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), |_| Some(Notice::Soon));
         announcer.subscribe(TWO, CONTENT);
-        announcer.gained(0, &CONTENT, LeafRange::new(2, 1), 0, |_| true);
+        announcer.gained(0, &CONTENT, LeafRange::new(2, 1), |_| Some(Notice::Soon));
         assert!(announcer.take(SOON_MS - 1).is_empty());
         let whole = vec![LeafRange::new(0, 3), LeafRange::new(4, 2)];
         assert_eq!(
@@ -154,21 +185,34 @@ mod tests {
     #[test]
     fn what_is_common_waits_for_what_is_not() {
         let mut announcer = announcer();
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), 1, |_| true);
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), |_| Some(Notice::Later));
         assert!(announcer.take(COMMON_DELAYS * SOON_MS - 1).is_empty());
-        announcer.gained(100, &CONTENT, LeafRange::new(7, 1), 0, |_| true);
+        announcer.gained(100, &CONTENT, LeafRange::new(7, 1), |_| Some(Notice::Soon));
         let told = announcer.take(100 + SOON_MS);
         assert_eq!(told, vec![(ONE, CONTENT, vec![LeafRange::new(0, 1), LeafRange::new(7, 1)])]);
-        announcer.gained(1_000, &CONTENT, LeafRange::new(9, 1), 1, |_| true);
+        announcer.gained(1_000, &CONTENT, LeafRange::new(9, 1), |_| Some(Notice::Later));
         assert_eq!(announcer.take(1_000 + COMMON_DELAYS * SOON_MS).len(), 1);
+    }
+
+    #[test]
+    fn who_has_no_use_for_it_yet_is_told_last() {
+        let mut announcer = announcer();
+        announcer.subscribe(TWO, CONTENT);
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), |link| Notice::of(&link, &[3], &[ONE]));
+        assert_eq!(
+            announcer.take(LAST_DELAYS * SOON_MS - 1),
+            vec![(TWO, CONTENT, vec![LeafRange::new(0, 1)])]
+        );
+        assert_eq!(announcer.take(LAST_DELAYS * SOON_MS), vec![(ONE, CONTENT, vec![LeafRange::new(0, 1)])]);
     }
 
     #[test]
     fn who_has_it_is_not_told() {
         let mut announcer = announcer();
         announcer.subscribe(TWO, CONTENT);
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), 0, |link| link != ONE);
-        assert_eq!(announcer.take(SOON_MS), vec![(TWO, CONTENT, vec![LeafRange::new(0, 2)])]);
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), |link| Notice::of(&link, &[ONE], &[]));
+        assert_eq!(announcer.take(COMMON_DELAYS * SOON_MS), vec![(TWO, CONTENT, vec![LeafRange::new(0, 2)])]);
+        assert!(announcer.take(u64::MAX).is_empty());
     }
 
     #[test]
@@ -177,7 +221,7 @@ mod tests {
         announcer.subscribe(TWO, CONTENT);
         announcer.forget(ONE);
         announcer.unsubscribe(TWO, &CONTENT);
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), 0, |_| true);
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), |_| Some(Notice::Soon));
         assert!(announcer.take(u64::MAX).is_empty());
         assert!(announcer.subscribers(&CONTENT).is_empty());
     }

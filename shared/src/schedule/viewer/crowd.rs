@@ -161,6 +161,12 @@ impl Viewer {
         viewers.filter(move |(_, source)| source.have.contains(leaves)).map(|(id, _)| *id)
     }
 
+    /// Seeds, where this node is known to be the only viewer: what it gains is of no use to anybody yet.
+    pub fn idle_seeds(&self) -> impl Iterator<Item = SourceId> {
+        let seeds = self.sources.iter().filter(|(_, source)| self.swarm_viewers == 1 && source.is_seed);
+        seeds.map(|(id, _)| *id)
+    }
+
     pub(super) fn bytes_at_peers(&self, spared: Option<SourceId>) -> u64 {
         let peers = self.sources.iter().filter(|(id, source)| self.is_peer(spared, **id, source));
         peers.map(|(_, source)| source.outstanding_bytes).sum()

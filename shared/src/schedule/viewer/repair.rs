@@ -5,7 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{ChunkRequest, SourceId, Viewer, crowd::Scarcity, flights::Flight, known::Known, source::Source};
+use super::{
+    ChunkRequest, SourceId, Viewer,
+    crowd::Scarcity,
+    flights::Flight,
+    known::Known,
+    source::{Source, is_in_time},
+};
 use crate::wire::RequestId;
 
 /// Requests looked at in one run, and how many of them may move.
@@ -223,7 +229,10 @@ impl Viewer {
         let patience_ms = if is_proven { flight.expected_ms * 3 / 2 } else { 0 };
         let is_late = waited_ms >= patience_ms.max(HEDGE_AFTER_MS);
         let is_urgent = flight.deadline_ms < self.now_ms + HEDGE_SLACK_MS;
-        if flight.hedged || !is_late || !is_urgent || !self.may_come_twice(flight.bytes) {
+        if flight.hedged || !is_late || !is_urgent || self.is_coming_in_time(flight) {
+            return;
+        }
+        if !self.may_come_twice(flight.bytes) {
             return;
         }
         let still_ms = self.still_ms(flight, run);
@@ -233,6 +242,16 @@ impl Viewer {
             self.flights.mark_hedged(id);
             self.ask_other(other, flight, ms, true, run);
         }
+    }
+
+    /// Whether a source that delivers as it is used to will have sent a flight in time, however long that has waited.
+    fn is_coming_in_time(&self, flight: &Flight) -> bool {
+        let Some(source) = self.sources.get(&flight.source) else { return false };
+        let usual = self.usual_bytes_per_ms();
+        let still_ms = source.remaining_ms(self.now_ms, flight.deadline_ms, usual);
+        source.is_proven()
+            && source.suspicious_ms(self.now_ms) == 0
+            && is_in_time(still_ms, flight.deadline_ms as i64 - self.now_ms as i64)
     }
 
     /// Takes a request back and asks another source. Whether it did.
@@ -261,7 +280,10 @@ impl Viewer {
         let is_silent = silent_ms > LAST_RESORT_WAITED_MS;
         // What a source is sending comes anyway: that is a matter of duplicates, but while a reader waits to start. One that never sent
         // anything may never do.
-        let is_hopeless = is_silent || !is_proven && silent_ms > UNPROVEN_MS;
+        // A slow one needs longer for its first chunk, and has it while there is time.
+        let has_until_ms = if is_scarce { 0 } else { (flight.expected_ms * 3 / 2).min(slack_ms as u64) };
+        let unproven_ms = UNPROVEN_MS.max(has_until_ms);
+        let is_hopeless = is_silent || !is_proven && silent_ms > unproven_ms;
         let comes_anyway = !is_hopeless && !is_scarce && source.has_begun(flight.deadline_ms, id);
         if comes_anyway && !self.is_starting() {
             return false;

@@ -305,29 +305,40 @@ impl Source {
         measured.or_else(|| self.hint_bytes_per_ms()).unwrap_or(usual).max(1.0)
     }
 
-    /// When `bytes` asked for now and needed at `deadline_ms` would be here, in milliseconds from now: behind what is needed sooner.
+    /// When `bytes` asked for now and needed at `deadline_ms` would be here, in milliseconds from now: behind what is needed sooner, and
+    /// what has begun.
     pub(super) fn arrival_ms(&self, now_ms: u64, bytes: u64, deadline_ms: u64, usual: f64) -> f64 {
-        self.rtt_ms() + self.aged_backlog_ms(now_ms) as f64 + self.queue_ms(now_ms, bytes, deadline_ms, usual)
+        let ahead = self.sooner_bytes(deadline_ms).max(self.outstanding_bytes.min(self.begun_bytes()));
+        let queue_ms = self.time_for_ms(now_ms, ahead + bytes, usual);
+        self.rtt_ms() + self.aged_backlog_ms(now_ms) as f64 + queue_ms
     }
 
     /// When a request that is out, needed at `deadline_ms`, will be here.
     pub(super) fn remaining_ms(&self, now_ms: u64, deadline_ms: u64, usual: f64) -> f64 {
         // What it has been sending since it delivered last is nearly here.
         let sending_ms = self.silent_ms(now_ms) as f64 - self.suspicious_ms(now_ms) as f64 - self.rtt_ms();
-        (self.queue_ms(now_ms, 0, deadline_ms, usual) - sending_ms.max(0.0)).max(0.0)
+        let queue_ms = self.time_for_ms(now_ms, self.sooner_bytes(deadline_ms), usual);
+        (queue_ms - sending_ms.max(0.0)).max(0.0)
     }
 
     /// Whether it is probably sending a request already, so that it comes whatever is said: it is among the first by deadline.
     pub(super) fn has_begun(&self, deadline_ms: u64, id: RequestId) -> bool {
         let before: u64 = self.outstanding.range(..(deadline_ms, id)).map(|(_, bytes)| bytes).sum();
-        let rate = self.measured_bytes_per_ms().unwrap_or(0.0);
-        before < BEGUN_BYTES.max((rate * BEGUN_MS) as u64)
+        before < self.begun_bytes()
     }
 
-    fn queue_ms(&self, now_ms: u64, bytes: u64, deadline_ms: u64, usual: f64) -> f64 {
-        let ahead: u64 =
-            self.outstanding.range(..=(deadline_ms, RequestId::MAX)).map(|(_, bytes)| bytes).sum();
-        (ahead + bytes) as f64 / self.bytes_per_ms(usual) + self.suspicious_ms(now_ms) as f64
+    fn begun_bytes(&self) -> u64 {
+        let rate = self.measured_bytes_per_ms().unwrap_or(0.0);
+        BEGUN_BYTES.max((rate * BEGUN_MS) as u64)
+    }
+
+    /// What is outstanding and needed by `deadline_ms`.
+    fn sooner_bytes(&self, deadline_ms: u64) -> u64 {
+        self.outstanding.range(..=(deadline_ms, RequestId::MAX)).map(|(_, bytes)| bytes).sum()
+    }
+
+    fn time_for_ms(&self, now_ms: u64, bytes: u64, usual: f64) -> f64 {
+        bytes as f64 / self.bytes_per_ms(usual) + self.suspicious_ms(now_ms) as f64
     }
 
     pub(super) fn aged_backlog_ms(&self, now_ms: u64) -> u64 {
