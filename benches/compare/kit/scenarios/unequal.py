@@ -1,5 +1,6 @@
 """Eight sources of unequal uplinks, together 1.15 times the bitrate; every ten seconds one dies and another takes its place."""
 
+import contextlib
 import threading
 import time
 
@@ -48,9 +49,8 @@ class Unequal(Scenario):
         reader.start()
         deaths = threading.Thread(target=self._kill, args=(running, file, sources, programs, reader), daemon=True)
         deaths.start()
-        reader.join()
+        own = self._counters_until_read(running, viewer, file, reader)
         received = lab.net.traffic()["viewer"][0] - received
-        own = running.counters(viewer, file)
         deaths.join()
         if reader.startup_s is None:
             raise RuntimeError(reader.error or "it never began to play")
@@ -64,6 +64,16 @@ class Unequal(Scenario):
         if own:
             result["own_wasted"] = own["wasted_bytes"] / played
         return result
+
+    @staticmethod
+    def _counters_until_read(running, viewer, file, reader):
+        """A stream that is read to its end long before it is played is closed, and its counters with it."""
+        own = None
+        while reader.is_alive():
+            reader.join(1)
+            with contextlib.suppress(OSError):
+                own = running.counters(viewer, file) or own
+        return own
 
     @staticmethod
     def _kill(running, file, sources, programs, reader):
