@@ -10,10 +10,6 @@ use shared::{LeafRange, wire::RequestId};
 pub(super) const OVERHEAD: f64 = 1.045;
 /// What one connection sends before the next has its turn.
 const TURN_BYTES: u64 = 3_000;
-/// Turns of each connection that wait in the queue before the wire already, and a small frame behind them: Linux lets every socket have
-/// two buffers there ("TCP small queues").
-const QUEUED_TURNS: u64 = 2;
-
 /// A chunk on its way out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outgoing {
@@ -70,8 +66,8 @@ impl Uplink {
         let takes_us = (bytes as f64 / self.bytes_per_us.max(1e-6)) as u64;
         if self.wire.is_some() {
             self.debt_bytes += bytes;
-            let queued_bytes = (1 + self.turns.len() as u64) * QUEUED_TURNS * TURN_BYTES;
-            return now_us + takes_us + (queued_bytes as f64 / self.bytes_per_us.max(1e-6)) as u64;
+            // Data is paced, so that little more than a turn waits in the queue before it.
+            return now_us + takes_us + (TURN_BYTES as f64 / self.bytes_per_us.max(1e-6)) as u64;
         }
         self.control_free_us = self.control_free_us.max(now_us) + takes_us;
         self.control_free_us

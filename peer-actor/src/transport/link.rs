@@ -13,6 +13,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use shared::{
     limits::{LINK_OUTBOUND_BYTES, LINK_OUTBOUND_FRAMES},
+    schedule::uploader::Pacing,
     wire::{self, DecodeError, Frame, HandshakeMessage, Message},
 };
 use thiserror::Error;
@@ -90,15 +91,17 @@ struct Shared {
 impl LinkHandle {
     /// Queues a frame. Its payload is shared, not copied.
     pub fn try_send(&self, frame: impl Into<Frame>) -> Result<(), LinkFull> {
-        self.try_send_within(Duration::ZERO, frame)
+        self.queue(outgoing(frame))
     }
 
-    /// Queues a frame that leaves with the next one, or when it has waited for `patience`.
+    /// The same for one that leaves with the next, or when it has waited for `patience`.
     pub fn try_send_within(&self, patience: Duration, frame: impl Into<Frame>) -> Result<(), LinkFull> {
-        let Frame { message, payload } = frame.into();
-        let mut head = BytesMut::with_capacity(HEAD_BYTES);
-        wire::encode_head(&message, &mut head);
-        self.queue(Outgoing::message(head.freeze(), payload).patient(patience))
+        self.queue(outgoing(frame).patient(patience))
+    }
+
+    /// The same for one that is to leave at a pace. What is sent after it, and has none, overtakes it while it waits for its time.
+    pub fn try_send_paced(&self, pacing: Option<Pacing>, frame: impl Into<Frame>) -> Result<(), LinkFull> {
+        self.queue(outgoing(frame).paced(pacing))
     }
 
     /// Queues a frame whose head is encoded already.
@@ -175,6 +178,13 @@ impl LinkHandle {
             notified.await;
         }
     }
+}
+
+fn outgoing(frame: impl Into<Frame>) -> Outgoing {
+    let Frame { message, payload } = frame.into();
+    let mut head = BytesMut::with_capacity(HEAD_BYTES);
+    wire::encode_head(&message, &mut head);
+    Outgoing::message(head.freeze(), payload)
 }
 
 impl fmt::Debug for LinkHandle {

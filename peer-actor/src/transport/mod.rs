@@ -18,6 +18,7 @@ mod gate;
 mod greeting;
 mod guard;
 mod link;
+mod paced;
 mod reader;
 mod server;
 mod socket;

@@ -1,10 +1,10 @@
 //! Socket options every link wants.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use shared::limits::{MAX_SOCKET_UNSENT_BYTES, SOCKET_UNSENT_BYTES};
 use socket2::{SockRef, Socket};
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 
 /// No waiting for small frames, and little unsent data in the kernel, so that a flush is effective.
 pub(crate) fn tune(socket: SockRef<'_>) {
@@ -12,6 +12,20 @@ pub(crate) fn tune(socket: SockRef<'_>) {
         tracing::debug!(%error, "cannot switch off Nagle's algorithm");
     }
     bound_unsent(socket, SOCKET_UNSENT_BYTES);
+}
+
+/// Writes once without waiting. Where more follows in a moment, what is written is not marked as if it were all: who gets it would acknowledge
+/// each piece.
+pub(super) fn write(socket: &TcpStream, slices: &[IoSlice<'_>], more_follows: bool) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    if more_follows {
+        use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        return socket.try_io(Interest::WRITABLE, || {
+            Ok(sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?)
+        });
+    }
+    socket.try_write_vectored(slices)
 }
 
 /// Sets how much the kernel may hold unsent.

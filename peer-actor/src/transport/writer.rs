@@ -3,7 +3,7 @@
 //! A payload is handed to the kernel where it lies. Only a dialler, whose frames the RFC wants masked, copies what it sends; data mostly
 //! flows the other way, since viewers dial their sources.
 //!
-//! Invariant: frames leave whole and in order, and only through here: on an accepted link the WebSocket actor itself never writes.
+//! Invariant: frames leave whole, in order but for those that have a pace ([`super::paced`]), and only through here: on an accepted link the WebSocket actor itself never writes.
 
 use std::{
     collections::VecDeque,
@@ -12,10 +12,15 @@ use std::{
 };
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use shared::schedule::uploader::Pacing;
 use socket2::SockRef;
 use tokio::{net::TcpStream, sync::mpsc};
 
-use super::{link::LinkHandle, socket::UnsentBound};
+use super::{
+    link::LinkHandle,
+    paced::Paced,
+    socket::{self, UnsentBound},
+};
 use crate::{buffers::Buffer, clock, identity::random_bytes};
 
 /// Messages are gathered up to this many bytes before the kernel is given them.
@@ -39,22 +44,28 @@ pub(crate) struct Outgoing {
     payload: Bytes,
     /// How long it may wait for another to leave with.
     patience: Duration,
+    pacing: Option<Pacing>,
 }
 
 impl Outgoing {
     /// A binary message: `head`, then `payload`.
     pub(crate) const fn message(head: Bytes, payload: Bytes) -> Self {
-        Self { opcode: BINARY, head, payload, patience: Duration::ZERO }
+        Self { opcode: BINARY, head, payload, patience: Duration::ZERO, pacing: None }
     }
 
-    /// The answer to a ping of the WebSocket itself.
-    pub(crate) const fn pong(text: Bytes) -> Self {
-        Self { opcode: PONG, head: text, payload: Bytes::new(), patience: Duration::ZERO }
+    /// The same message, to leave at its own pace.
+    pub(crate) fn paced(self, pacing: Option<Pacing>) -> Self {
+        Self { pacing, ..self }
     }
 
     /// The same message, which may wait so long for another to leave with.
     pub(crate) fn patient(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The answer to a ping of the WebSocket itself.
+    pub(crate) fn pong(text: Bytes) -> Self {
+        Self { opcode: PONG, ..Self::message(text, Bytes::new()) }
     }
 
     /// Bytes of the message, without the WebSocket's own.
@@ -88,21 +99,33 @@ async fn pump(
     masks: Option<Masks>,
     is_sent: impl Fn(usize),
 ) {
-    let mut batch = Batch { masks, ..Batch::default() };
+    let mut way = WayOut::new(socket, masks);
     let mut unsent = UnsentBound::new(clock::now_us());
     let mut untold_bytes = 0;
-    while let Some(first) = queue.recv().await {
-        batch.gather(first, &mut queue).await;
-        while !batch.pieces.is_empty() {
-            while batch.bytes < COALESCE_BYTES
-                && let Ok(next) = queue.try_recv()
-            {
-                batch.push(next);
+    loop {
+        while way.has_room()
+            && let Ok(next) = queue.try_recv()
+        {
+            way.take_in(clock::now_us(), next);
+        }
+        match way.step(clock::now_us()) {
+            Step::Wait(wait) => {
+                if untold_bytes > 0 {
+                    is_sent(std::mem::take(&mut untold_bytes));
+                }
+                tokio::select! {
+                    next = queue.recv(), if way.has_room() => match next {
+                        Some(next) => way.take_in(clock::now_us(), next),
+                        None => return,
+                    },
+                    () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+                }
             }
-            match batch.write_to(socket) {
-                Ok(taken_bytes) => {
-                    untold_bytes += taken_bytes;
-                    unsent.taken(taken_bytes);
+            Step::Write(most) => match way.batch.write_to(socket, most) {
+                Ok(taken) => {
+                    untold_bytes += taken.of_messages;
+                    unsent.taken(taken.of_messages);
+                    way.paced.given(taken.bytes, way.batch.pieces.is_empty());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     unsent.adjust(clock::now_us(), SockRef::from(socket));
@@ -114,10 +137,71 @@ async fn pump(
                     }
                 }
                 Err(error) => return tracing::debug!(%error, "the socket takes no more"),
-            }
-            if untold_bytes >= TELL_BYTES || batch.pieces.is_empty() {
-                is_sent(std::mem::take(&mut untold_bytes));
-            }
+            },
+        }
+        if untold_bytes >= TELL_BYTES {
+            is_sent(std::mem::take(&mut untold_bytes));
+        }
+    }
+}
+
+/// What is on its way to the kernel: frames that may leave together, and those that leave at a pace.
+#[derive(Debug)]
+struct WayOut {
+    batch: Batch,
+    /// When the batch leaves, if nothing else comes to leave with.
+    leave_us: u64,
+    paced: Paced,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Give the kernel so many bytes at the most.
+    Write(usize),
+    /// Wait for another message, and so long at the most.
+    Wait(Option<Duration>),
+}
+
+impl WayOut {
+    fn new(socket: &TcpStream, masks: Option<Masks>) -> Self {
+        let batch = Batch { masks, ..Batch::default() };
+        Self { batch, leave_us: 0, paced: Paced::new(SockRef::from(socket)) }
+    }
+
+    /// Whether another message may be taken in; one that leaves at a pace is finished first.
+    const fn has_room(&self) -> bool {
+        self.batch.bytes < COALESCE_BYTES && !self.paced.is_leaving()
+    }
+
+    fn take_in(&mut self, now_us: u64, message: Outgoing) {
+        if let Some(pacing) = message.pacing {
+            return self.paced.keep(pacing, message);
+        }
+        // A packet of its own and what acknowledges it cost several times what a small message says.
+        let leave_us = now_us + message.patience.as_micros() as u64;
+        self.leave_us = if self.batch.pieces.is_empty() { leave_us } else { self.leave_us.min(leave_us) };
+        self.batch.push(message);
+    }
+
+    fn step(&mut self, now_us: u64) -> Step {
+        if self.batch.pieces.is_empty()
+            && let Some(message) = self.paced.begin(now_us)
+        {
+            self.batch.push(message);
+        }
+        let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(now_us));
+        let due_us = self.paced.due_us();
+        if self.batch.pieces.is_empty() {
+            return Step::Wait(due_us.map(until));
+        }
+        let allowed_bytes = self.paced.allowed_bytes(now_us);
+        let leave_us =
+            if self.paced.is_leaving() { 0 } else { self.leave_us.min(due_us.unwrap_or(u64::MAX)) };
+        match allowed_bytes {
+            0 => Step::Wait(due_us.map(until)),
+            _ if now_us < leave_us => Step::Wait(Some(until(leave_us))),
+            most => Step::Write(most),
         }
     }
 }
@@ -137,24 +221,15 @@ struct Piece {
     own_bytes: usize,
 }
 
-impl Batch {
-    /// Takes messages until one may wait no longer. A packet of its own and what acknowledges it cost several times what a small one says.
-    async fn gather(&mut self, first: Outgoing, queue: &mut mpsc::Receiver<Outgoing>) {
-        let mut patience = first.patience;
-        let mut next = Some(first);
-        let begun_us = clock::now_us();
-        while let Some(message) = next.take() {
-            let waited = Duration::from_micros(clock::now_us() - begun_us);
-            patience = patience.min(waited + message.patience);
-            self.push(message);
-            if waited < patience
-                && let Ok(came) = tokio::time::timeout(patience - waited, queue.recv()).await
-            {
-                next = came;
-            }
-        }
-    }
+/// What the kernel took.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    bytes: usize,
+    /// Without the WebSocket's own.
+    of_messages: usize,
+}
 
+impl Batch {
     fn push(&mut self, message: Outgoing) {
         let masks = self.masks.as_mut();
         for piece in framed(message, masks) {
@@ -163,19 +238,26 @@ impl Batch {
         }
     }
 
-    /// Writes once; how many bytes of messages, without the WebSocket's own, the kernel took.
-    fn write_to(&mut self, socket: &TcpStream) -> io::Result<usize> {
+    /// Writes once, `most` bytes at the most.
+    fn write_to(&mut self, socket: &TcpStream, most: usize) -> io::Result<Taken> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = self.pieces.len().min(MAX_SLICES);
+        let (mut count, mut left) = (0, most);
         for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-            *slice = IoSlice::new(&piece.bytes);
+            let bytes = piece.bytes.len().min(left);
+            *slice = IoSlice::new(&piece.bytes[..bytes]);
+            (count, left) = (count + 1, left - bytes);
+            if left == 0 {
+                break;
+            }
         }
-        match socket.try_write_vectored(&slices[..count])? {
+        let more_follows = left == 0 && self.bytes > most;
+        match socket::write(socket, &slices[..count], more_follows)? {
             0 => Err(io::ErrorKind::WriteZero.into()),
-            taken => Ok(self.advance(taken)),
+            bytes => Ok(Taken { bytes, of_messages: self.advance(bytes) }),
         }
     }
 
+    /// The kernel took so many bytes; how many of them are of messages.
     fn advance(&mut self, mut taken: usize) -> usize {
         self.bytes -= taken;
         let mut of_messages = 0;
@@ -333,24 +415,47 @@ mod tests {
         }
     }
 
+    /// What a way out does at a time: how many messages leave, or how long it waits.
+    async fn way_out() -> WayOut {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        WayOut::new(&socket, None)
+    }
+
+    fn small(patience_ms: u64) -> Outgoing {
+        Outgoing::message(Bytes::from_static(b"x"), Bytes::new()).patient(Duration::from_millis(patience_ms))
+    }
+
     #[actix_rt::test]
     async fn what_may_wait_leaves_with_what_may_not() {
-        let small = |patience_ms| {
-            Outgoing::message(Bytes::from_static(b"x"), Bytes::new())
-                .patient(Duration::from_millis(patience_ms))
-        };
-        let (way_in, mut queue) = mpsc::channel(8);
-        let gathered = async |queue: &mut mpsc::Receiver<Outgoing>| {
-            let mut batch = Batch::default();
-            let first = queue.recv().await.unwrap();
-            batch.gather(first, queue).await;
-            batch.pieces.len()
-        };
-        for patience_ms in [10_000, 20_000, 0, 20] {
-            way_in.try_send(small(patience_ms)).unwrap();
+        let mut way = way_out().await;
+        for patience_ms in [10, 20] {
+            way.take_in(0, small(patience_ms));
         }
-        assert_eq!(gathered(&mut queue).await, 3);
-        assert_eq!(gathered(&mut queue).await, 1, "nothing comes");
+        assert_eq!(way.step(4_000), Step::Wait(Some(Duration::from_millis(6))));
+        way.take_in(5_000, small(0));
+        assert_eq!((way.step(5_000), way.batch.pieces.len()), (Step::Write(usize::MAX), 3));
+        way.batch.advance(way.batch.bytes);
+        way.take_in(6_000, small(20));
+        assert_eq!(way.step(6_000), Step::Wait(Some(Duration::from_millis(20))), "its own patience counts");
+        assert_eq!(way.step(26_000), Step::Write(usize::MAX), "nothing came");
+    }
+
+    #[actix_rt::test]
+    async fn what_may_wait_leaves_before_what_has_a_pace_and_nothing_leaves_in_between() {
+        let mut way = way_out().await;
+        let pacing = Some(Pacing { start_ms: 5, bytes_per_ms: 100 });
+        way.take_in(0, Outgoing::message(Bytes::new(), vec![0; 100_000].into()).paced(pacing));
+        way.take_in(0, small(100));
+        assert_eq!(way.step(0), Step::Wait(Some(Duration::from_millis(5))));
+        assert_eq!((way.step(5_000), way.batch.pieces.len()), (Step::Write(usize::MAX), 1));
+        way.batch.advance(way.batch.bytes);
+        let Step::Write(slice) = way.step(5_000) else { panic!("its time has come") };
+        assert!(slice < 100_000 && !way.has_room());
+        way.batch.advance(slice);
+        way.paced.given(slice, false);
+        let Step::Wait(Some(wait)) = way.step(5_000) else { panic!("a slice has left") };
+        assert_eq!(wait.as_millis() as usize, slice / 100);
     }
 
     #[test]

@@ -25,12 +25,12 @@ mod turns;
 
 use std::collections::VecDeque;
 
-pub use self::origin::FreshWanted;
 use self::{
     link::{Link, Queued},
     origin::Origin,
     pace::{Pace, UNHEARD_BYTES, UploadLimit},
 };
+pub use self::{origin::FreshWanted, pace::Pacing};
 use super::{Deadline, numbered::Numbered};
 use crate::{
     ids::ContentId,
@@ -374,6 +374,11 @@ impl Uploader {
         let queued_bytes: u64 =
             self.links_in_use().map(|(_, link)| link.queued_bytes() + link.under_way_bytes()).sum();
         self.pace.time_for_ms(queued_bytes).max(self.limit.time_for_ms(queued_bytes))
+    }
+
+    /// When a chunk that is handed over now should leave, and how fast.
+    pub fn pacing(&self, now_ms: u64) -> Option<Pacing> {
+        self.pace.pacing(now_ms)
     }
 
     /// What the uplink carried while it was busy, or 0 when unknown; never more than the upload limit.

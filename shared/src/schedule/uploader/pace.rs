@@ -30,6 +30,13 @@ const AHEAD_MS: f64 = 80.0;
 pub(super) const UNHEARD_BYTES: u64 = 2 * LEAF_BYTES;
 /// How long a quick word is remembered, twice that at the most.
 const REMEMBERED_MS: u64 = 30_000;
+/// A chunk begins to leave when what is before it has so little left: a clock ticks in milliseconds, and estimates are only that.
+const LEAD_MS: f64 = 15.0;
+/// It leaves so much faster than the uplink is thought to be, which may turn out to carry more.
+const PACED_GAIN: f64 = 1.5;
+/// Nothing is paced before arrivals of this long have told a rate, nor on an uplink of more than 40 Mbit/s: there nothing waits for long.
+const SETTLED_MS: f64 = 300.0;
+const PACED_BYTES_PER_MS: f64 = 5_000.0;
 /// No word is taken to be later.
 const LATEST_MS: u64 = 2_000;
 /// The burst an upload limit allows is worth this much time.
@@ -77,6 +84,16 @@ impl Pace {
         if let Some(rate) = self.measured_bytes_per_ms() {
             self.clear_ms = self.clear_ms.max(now_ms as f64) + bytes as f64 / rate;
         }
+    }
+
+    /// When a chunk that is handed over now should leave, and how fast. What waits with the node is in nobody's way; what the kernel is
+    /// given waits in one queue with all that is said on any link.
+    pub(super) fn pacing(&self, now_ms: u64) -> Option<Pacing> {
+        let rate = self.measured_bytes_per_ms()?;
+        let is_known = self.ms >= SETTLED_MS && rate <= PACED_BYTES_PER_MS;
+        let left_ms = (self.clear_ms - now_ms as f64).max(0.0) / PACED_GAIN - LEAD_MS;
+        let start_ms = now_ms + left_ms.max(0.0) as u64;
+        is_known.then(|| Pacing { start_ms, bytes_per_ms: (rate * PACED_GAIN).ceil() as u32 })
     }
 
     /// Whether nearly all that was handed over has left by what is known of the rate, whatever has been heard of it; `reading_bytes` are
@@ -153,6 +170,15 @@ impl Pace {
         let rate = self.bytes_per_ms().unwrap_or(UNMEASURED_BYTES_PER_MS);
         (bytes as f64 / rate.max(0.001)).min(60_000.0) as u32
     }
+}
+
+/// When a chunk should leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pacing {
+    /// Not before this.
+    pub start_ms: u64,
+    /// And not faster than this.
+    pub bytes_per_ms: u32,
 }
 
 /// What a viewer says of chunks that came.
