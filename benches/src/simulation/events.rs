@@ -2,13 +2,15 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
+use shared::schedule::viewer::Swarm;
+
 use super::node::Message;
 
 #[derive(Debug)]
 pub(super) enum Event {
     Join,
-    /// The node knows how many play the content, its neighbours, and what it may take of each.
-    Meet(u32, Vec<(u32, u64)>),
+    /// The node knows of the swarm, its neighbours, and what it may take of each.
+    Meet(Swarm, Vec<(u32, u64)>),
     Leave,
     /// A neighbour's silence is noticed.
     Gone(u32),

@@ -3,7 +3,11 @@
 use std::rc::Rc;
 
 use rand::{RngExt as _, seq::SliceRandom as _};
-use shared::{ContentId, LeafRange, schedule::viewer::SourceTraits, wire::PathKind};
+use shared::{
+    ContentId, LeafRange,
+    schedule::viewer::{SourceTraits, Swarm},
+    wire::PathKind,
+};
 
 use super::{
     events::Event,
@@ -69,12 +73,12 @@ impl World {
     }
 
     /// A plan has come: links come up, both ways, and shares count from now on.
-    pub(super) fn follow(&mut self, n: u32, viewers: u32, plan: &[(u32, u64)]) {
+    pub(super) fn follow(&mut self, n: u32, swarm: Swarm, plan: &[(u32, u64)]) {
         let others: Vec<u32> = plan.iter().map(|(other, _)| *other).collect();
         self.meet(n, &others);
         let (now_ms, keeps_to_shares) = (self.now_ms(), self.scenario.shares);
         if let Some(viewer) = &mut self.nodes[n as usize].viewer {
-            viewer.swarm_viewers(now_ms, viewers);
+            viewer.told_of_swarm(now_ms, swarm);
         }
         for (other, share_bps) in plan.iter().filter(|_| keeps_to_shares) {
             let node = &mut self.nodes[n as usize];

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use shared::{
     ContentId, MediaKind, NodeId,
+    schedule::viewer::Swarm,
     wire::{FindPeers, Holdings, LinkMetric, LinkReport, PathKind, Register, Role, TrackerMessage},
 };
 use tracker_actor::{
@@ -175,8 +176,9 @@ impl World {
             viewer.planned = others;
             self.tracker.plans += 1;
             self.tracker.sustainable_bps = plan.sustainable_bps;
+            let swarm = Swarm { viewers: plan.viewers, sustainable_bps: plan.sustainable_bps };
             // An answer has the question's way behind it, and each neighbour is a round trip away.
-            self.plan(self.now_us + 2 * one_way_us, n, Event::Meet(plan.viewers, told));
+            self.plan(self.now_us + 2 * one_way_us, n, Event::Meet(swarm, told));
         }
         if let Some(due) = self.tracker.planner.poll_timeout() {
             let due_ms = due.at_us.div_ceil(1_000).max(self.now_ms() + 1);

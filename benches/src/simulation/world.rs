@@ -134,7 +134,7 @@ impl World {
             return;
         }
         match event {
-            Event::Meet(viewers, plan) => self.follow(n, viewers, &plan),
+            Event::Meet(swarm, plan) => self.follow(n, swarm, &plan),
             Event::Gone(other) => self.part(n, other),
             Event::Arrive(from, message) => self.arrive(n, from, message),
             Event::Wake => self.wake(n),
@@ -241,7 +241,16 @@ impl World {
                 ledger.land_all(to);
                 (Message::Flush(epoch), Ok(()))
             }
-            ViewerOutput::Token { id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms, .. } => {
+            ViewerOutput::Token {
+                id,
+                epoch,
+                from_leaf,
+                forced_leaf,
+                chunk_leaves,
+                idle_in_ms,
+                leaf_ms,
+                ..
+            } => {
                 let content_id = content_of(&self.scenario, n);
                 let wanted = FreshWanted {
                     id,
@@ -251,6 +260,7 @@ impl World {
                     forced_leaf,
                     chunk_leaves,
                     idle_in_ms,
+                    leaf_ms,
                     proven_to: 0,
                     branch: WantedBranch::None,
                 };

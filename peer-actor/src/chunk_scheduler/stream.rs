@@ -13,7 +13,7 @@ use shared::{
     limits::{LEAF_BYTES, MAX_READERS},
     schedule::{
         RequestIds,
-        viewer::{Arrival, SourceId, SourceTraits, Viewer, ViewerConfig, ViewerOutput},
+        viewer::{Arrival, SourceId, SourceTraits, Swarm, Viewer, ViewerConfig, ViewerOutput},
     },
     snapshot::{NetworkFile, PeerSnapshot, StreamSnapshot},
     wire::{self, Frame, PathKind, Plan, RequestId, Role, WantedBranch, WantedChunk},
@@ -160,7 +160,8 @@ impl Stream {
         for (node, source) in &self.sources {
             self.viewer.source_share(now_ms, *source, share_bps(Some(&plan), node));
         }
-        self.viewer.swarm_viewers(now_ms, plan.viewers);
+        let swarm = Swarm { viewers: plan.viewers, sustainable_bps: plan.sustainable_bps };
+        self.viewer.told_of_swarm(now_ms, swarm);
         self.plan = Some(plan);
     }
 
@@ -332,7 +333,16 @@ impl Stream {
             ViewerOutput::Flush { source, epoch } => {
                 (source, wire::Flush { content_id, epoch: *epoch }.into())
             }
-            ViewerOutput::Token { source, id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms } => {
+            ViewerOutput::Token {
+                source,
+                id,
+                epoch,
+                from_leaf,
+                forced_leaf,
+                chunk_leaves,
+                idle_in_ms,
+                leaf_ms,
+            } => {
                 let proven_to = self.content.proven_to(*from_leaf);
                 // What nobody has is mostly what comes next.
                 let next = LeafRange::new(proven_to, (*chunk_leaves).into());
@@ -349,6 +359,7 @@ impl Stream {
                     forced_leaf: *forced_leaf,
                     chunk_leaves: *chunk_leaves,
                     idle_in_ms: *idle_in_ms,
+                    leaf_ms: *leaf_ms,
                     proven_to,
                     branch,
                 };

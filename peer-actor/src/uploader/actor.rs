@@ -189,6 +189,7 @@ impl UploaderActor {
             forced_leaf: token.forced_leaf,
             chunk_leaves: token.chunk_leaves,
             idle_in_ms: token.idle_in_ms,
+            leaf_ms: token.leaf_ms,
             proven_to: token.proven_to,
             branch: token.branch,
         };

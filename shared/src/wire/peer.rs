@@ -182,6 +182,8 @@ pub struct Token {
     pub chunk_leaves: u8,
     /// When the viewer's own uplink will have nothing to do: whose idles first is served first.
     pub idle_in_ms: u16,
+    /// How long that uplink takes for a leaf: who can pass on more is given more.
+    pub leaf_ms: u16,
     /// The first leaf from `from_leaf` on whose path the viewer has not; a chunk before it comes without a proof.
     pub proven_to: u32,
     /// What is to prove chunks that will be asked for later.

@@ -223,11 +223,18 @@ fn any_peer() -> impl Strategy<Value = Frame> {
             any::<[u32; 4]>(),
             option::of(any::<u32>()),
             0..=MAX_CHUNK_LEAVES.ilog2(),
-            any::<u16>(),
+            any::<[u16; 2]>(),
             any_branch(),
         )
             .prop_map(
-                |(content_id, [id, epoch, from_leaf, proven_to], forced_leaf, log, idle_in_ms, branch)| {
+                |(
+                    content_id,
+                    [id, epoch, from_leaf, proven_to],
+                    forced_leaf,
+                    log,
+                    [idle_in_ms, leaf_ms],
+                    branch,
+                )| {
                     Token {
                         content_id,
                         id,
@@ -236,6 +243,7 @@ fn any_peer() -> impl Strategy<Value = Frame> {
                         forced_leaf,
                         chunk_leaves: 1 << log,
                         idle_in_ms,
+                        leaf_ms,
                         proven_to,
                         branch,
                     }

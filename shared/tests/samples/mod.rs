@@ -208,6 +208,7 @@ fn peer() -> Vec<Frame> {
             forced_leaf: Some(40),
             chunk_leaves: 8,
             idle_in_ms: 700,
+            leaf_ms: 110,
             proven_to: 48,
             branch: WantedBranch::Own,
         }

@@ -52,6 +52,8 @@ pub struct FreshWanted {
     pub chunk_leaves: u8,
     /// When its own uplink will have nothing to do.
     pub idle_in_ms: u16,
+    /// How long its uplink takes for a leaf.
+    pub leaf_ms: u16,
     /// The first leaf from `from_leaf` on whose path it has not.
     pub proven_to: LeafIndex,
     /// Which branch it wants along with the chunk.

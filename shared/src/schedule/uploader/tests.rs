@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{limits::LEAF_BYTES, units::LeafIndex};
 
+mod tokens;
+
 const CONTENT: ContentId = ContentId([1; 32]);
 const SIZE_BYTES: u64 = 1 << 30;
 
@@ -45,17 +47,23 @@ fn joined(links: &[LinkId]) -> Uploader {
 
 #[test]
 fn the_earliest_deadline_goes_first() {
-    let mut uploader = joined(&[1, 2]);
+    let mut uploader = joined(&[1, 2, 3]);
+    // Fills what may be on its way.
+    uploader.request(0, 3, CONTENT, SIZE_BYTES, 0, false, &[900, 901].map(|id| chunk(id, 0)));
+    serve_all(&mut uploader, 0);
     uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &[chunk(1, 900), chunk(2, 100)]);
     uploader.request(0, 2, CONTENT, SIZE_BYTES, 0, false, &[chunk(3, 500)]);
+    assert_eq!(served_until(&mut uploader, 400), [2, 3, 1]);
+}
+
+/// What is served while all that is sent arrives at once.
+fn served_until(uploader: &mut Uploader, end_ms: u64) -> Vec<RequestId> {
     let mut order = Vec::new();
-    for now_ms in 0..200 {
-        order.extend(serve_all(&mut uploader, now_ms));
-        arrived(&mut uploader, now_ms, 1, 0);
-        arrived(&mut uploader, now_ms, 2, 0);
+    for now_ms in 1..end_ms {
+        (1..=3).for_each(|link| arrived(uploader, now_ms, link, 0));
+        order.extend(serve_all(uploader, now_ms).into_iter().map(|(_, id)| id));
     }
-    order.sort_by_key(|(_, id)| [9, 2, 0, 1][*id as usize]);
-    assert_eq!(order.iter().map(|(_, id)| *id).collect::<Vec<_>>(), [2, 3, 1]);
+    order
 }
 
 /// Twelve links, to which nothing is granted yet, so that what they ask for waits.
@@ -264,66 +272,6 @@ fn what_is_taken_back_is_answered_unless_it_has_begun() {
     let withdrawn =
         UploaderOutput::Refuse { link: 1, content_id: CONTENT, id: 4, reason: RefuseReason::Withdrawn };
     assert_eq!(answers, [withdrawn]);
-}
-
-#[test]
-fn the_token_of_whose_uplink_idles_first_is_answered_first() {
-    let mut uploader = joined(&[1, 2, 3]);
-    uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
-    // Fills what may be on its way.
-    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &[900, 901, 902].map(|id| chunk(id, 0)));
-    serve_all(&mut uploader, 0);
-    uploader.token(0, 2, token(20, 800));
-    uploader.token(100, 3, token(30, 100));
-    let mut assigned = Vec::new();
-    for now_ms in 101..400 {
-        (1..=3).for_each(|link| arrived(&mut uploader, now_ms, link, 0));
-        while let Some(output) = uploader.poll_output() {
-            match output {
-                UploaderOutput::Assigned { id, .. } => assigned.push(id),
-                UploaderOutput::Serve { link, id, .. } => {
-                    uploader.read_done(now_ms, link, id, None);
-                }
-                UploaderOutput::Refuse { .. } | UploaderOutput::NoFresh { .. } => {}
-            }
-        }
-    }
-    assert_eq!(assigned, [30, 20]);
-}
-
-#[test]
-fn what_a_token_brings_is_proven_as_far_as_the_viewer_has_not_its_path() {
-    let mut uploader = joined(&[1]);
-    uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
-    let wanted = |id, from_leaf, branch| FreshWanted { from_leaf, proven_to: 1, branch, ..token(id, 0) };
-    let mut served = Vec::new();
-    let asked = [(10, 0, WantedBranch::Own), (11, 0, WantedBranch::Next), (12, 1, WantedBranch::Own)];
-    for (id, from_leaf, branch) in asked {
-        uploader.token(id.into(), 1, wanted(id, from_leaf, branch));
-        while let Some(output) = uploader.poll_output() {
-            if let UploaderOutput::Serve { link, id, leaves, proof_skip, branch, .. } = output {
-                served.push((id, leaves.first, proof_skip, branch));
-                uploader.read_done(id.into(), link, id, None);
-            }
-        }
-    }
-    let expected =
-        [(10, 0, u8::MAX, WantedBranch::None), (11, 1, 0, WantedBranch::Next), (12, 2, 0, WantedBranch::Own)];
-    assert_eq!(served, expected);
-}
-
-fn token(id: RequestId, idle_in_ms: u16) -> FreshWanted {
-    FreshWanted {
-        id,
-        content_id: CONTENT,
-        epoch: 0,
-        from_leaf: 0,
-        forced_leaf: None,
-        chunk_leaves: 1,
-        idle_in_ms,
-        proven_to: 0,
-        branch: WantedBranch::None,
-    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tokens that wait at a seed, in the order in which they are answered.
 //!
-//! What a viewer needs at once and nobody has goes first. Then come those whose uplinks are about to idle, whoever was given the fewest
-//! first copies before the others, and whose idles first of these: all first copies in the hands of one would pass through its uplink
+//! What a viewer needs at once and nobody has goes first. Then come those whose uplinks are about to idle, whoever was given the
+//! least to pass on before the others, and whose idles first of these: all first copies in the hands of one would pass through its uplink
 //! alone. Whoever asks anew begins a little behind who had the last turn (start-time fair queueing, Goyal, Vin and Cheng 1996), so that who
 //! wanted nothing for long is not given everything.
 //!
@@ -15,8 +15,9 @@ use crate::{schedule::IDLE_SOON_MS, wire::RequestId};
 /// Tokens one link may have waiting, and all together.
 const MAX_LINK_TOKENS: usize = 8;
 const MAX_TOKENS: usize = 4_096;
-/// Whoever asks anew is given so many first copies before those who had the last turn are given more.
-const HEAD_START: u64 = 3;
+/// Whoever asks anew is given so much to pass on before those who had the last turn are given more, in milliseconds of its uplink: three leaves
+/// of one of 1 Mbit/s.
+const HEAD_START_MS: u64 = 400;
 
 /// A token that waits.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +27,7 @@ pub(super) struct Waiting {
     /// When the viewer's uplink will have nothing to do.
     idle_ms: u64,
     is_forced: bool,
-    /// What the link has been given.
+    /// How long the link's uplink takes for what it has been given.
     turn: u64,
 }
 
@@ -64,7 +65,7 @@ impl Turns {
         }
         let given = self.given.entry(link).or_default();
         if of_link == 0 {
-            *given = (*given).max(self.last_turn.saturating_sub(HEAD_START));
+            *given = (*given).max(self.last_turn.saturating_sub(HEAD_START_MS));
         }
         let (turn, idle_ms) = (*given, now_ms + u64::from(wanted.idle_in_ms));
         self.place(Waiting { link, wanted, idle_ms, is_forced, turn });
@@ -97,11 +98,12 @@ impl Turns {
 
     /// This one is answered with a chunk: its link's others wait behind those of who was given less.
     pub(super) fn serve(&mut self, name: (LinkId, RequestId)) {
-        self.waiting.retain(|token| token.name() != name);
+        let took = self.waiting.extract_if(.., |token| token.name() == name);
+        let took_ms = took.map(|token| u64::from(token.wanted.leaf_ms.max(1))).sum::<u64>();
         let link = name.0;
         let given = self.given.entry(link).or_default();
         self.last_turn = self.last_turn.max(*given);
-        *given += 1;
+        *given += took_ms;
         let turn = *given;
         let others: Vec<Waiting> = self.waiting.extract_if(.., |token| token.link == link).collect();
         others.into_iter().for_each(|token| self.place(Waiting { turn, ..token }));
@@ -177,6 +179,7 @@ mod tests {
             forced_leaf: None,
             chunk_leaves: 1,
             idle_in_ms,
+            leaf_ms: 131,
             proven_to: 0,
             branch: WantedBranch::None,
         }

@@ -3,7 +3,7 @@
 //! Each input restores the invariants of the folder at once and leaves decisions to the next `poll_output`. Inputs about unknown,
 //! departed or banned sources are ignored: they are late, not wrong.
 
-use super::{Arrival, Source, SourceId, SourceTraits, Viewer, ViewerOutput};
+use super::{Arrival, Source, SourceId, SourceTraits, Swarm, Viewer, ViewerOutput};
 use crate::{
     limits::MAX_REQUEST_BATCH,
     units::LeafRange,
@@ -45,10 +45,10 @@ impl Viewer {
         }
     }
 
-    /// How many play the content, as the tracker says, this node included; 0 when unknown.
-    pub fn swarm_viewers(&mut self, now_ms: u64, viewers: u32) {
+    /// The tracker says this of the swarm.
+    pub fn told_of_swarm(&mut self, now_ms: u64, swarm: Swarm) {
         self.touch(now_ms);
-        self.swarm_viewers = viewers;
+        self.swarm = swarm;
     }
 
     /// The link to a source is gone: what was asked of it is asked of others at once.

@@ -27,6 +27,7 @@ mod observe;
 mod overview;
 mod plan;
 mod reader;
+mod regions;
 mod repair;
 mod room;
 mod shares;
@@ -40,7 +41,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 pub use self::types::{
-    Arrival, ChunkRequest, Needs, ReaderId, SourceId, SourceSnapshot, SourceTraits, ViewerConfig,
+    Arrival, ChunkRequest, Needs, ReaderId, SourceId, SourceSnapshot, SourceTraits, Swarm, ViewerConfig,
     ViewerOutput, ViewerSnapshot,
 };
 use self::{
@@ -94,7 +95,7 @@ pub struct Viewer {
     epoch: u32,
     starting_until_ms: u64,
     /// How many play the content, as the tracker says.
-    swarm_viewers: u32,
+    swarm: Swarm,
     keep_whole: bool,
     held: LeafSet,
     /// Held, in flight or being verified.
@@ -140,7 +141,7 @@ impl Viewer {
             now_ms: 0,
             epoch: 0,
             starting_until_ms: 0,
-            swarm_viewers: 0,
+            swarm: Swarm::default(),
             keep_whole: false,
             taken: held.clone(),
             held,

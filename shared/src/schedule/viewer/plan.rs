@@ -15,6 +15,7 @@ use super::{
     flights::Flight,
     known::Known,
     reader::Reader,
+    regions::{NEAR_MEDIA_MS, Region},
     source::{SLOW_FACTOR, Share, Source, is_in_time},
 };
 use crate::{
@@ -26,9 +27,6 @@ use crate::{
 
 /// Deadlines within this are near.
 pub(super) const NEAR_MS: u64 = 10_000;
-/// Media that may be outstanding near, over all sources together, in a crowd: there uploaders have more to do than to wait for requests,
-/// and choose by deadline among what is queued.
-const NEAR_MEDIA_MS: u64 = 2_000;
 /// The same in a swarm too large for everybody to be a neighbour, where a chunk passes through many hands: it must be asked for early.
 const LARGE_NEAR_MEDIA_MS: u64 = 6_000;
 /// What a pipeline holds beyond a round trip, near and far: enough that a late planning does not leave the link idle, and little, because
@@ -45,10 +43,6 @@ const ANY_SOURCE_SPARE_SLACK_MS: i64 = 5_000;
 const SPREAD_SLACK_MS: i64 = 3_000;
 /// What a request costs that no reader waits for.
 const BACKGROUND_SLACK_MS: i64 = 60_000;
-/// Between start-up ranges, in order of urgency.
-const STARTUP_STEP_MS: i64 = 50;
-/// The tail of a content without hints may be needed, or not.
-const GUESSED_SLACK_MS: i64 = 2_000;
 /// Candidates looked at in one planning.
 const MAX_TRIES: u32 = 512;
 const MAX_CROWD_TRIES: u32 = 128;
@@ -77,19 +71,6 @@ pub(super) struct Round {
     pub(super) direct: usize,
     tries: u32,
     asks: BTreeMap<SourceId, Vec<ChunkRequest>>,
-}
-
-/// A stretch of the near zone.
-struct Region {
-    next: LeafIndex,
-    end: LeafIndex,
-    /// The reader's media time, or how urgent a start-up range is.
-    origin: RegionOrigin,
-}
-
-enum RegionOrigin {
-    Reader { at_ms: i64 },
-    Startup { slack_ms: i64 },
 }
 
 enum Asked {
@@ -372,63 +353,6 @@ impl Viewer {
         }
     }
 
-    fn near_regions(&self) -> Vec<Region> {
-        let mut regions = Vec::new();
-        let yields_ms = self.beginner_yields_ms();
-        for reader in self.readers.values() {
-            let waits_ms = if self.has_yet_to_begin(reader) { yields_ms } else { 0 };
-            let at_ms = reader.playhead_ms() as i64 - waits_ms;
-            let window = self.window(reader);
-            let near = leaf_of(self.timeline.byte_at(self.near_until_ms(reader)));
-            let near = near.max(window.start + 1).min(window.end);
-            regions.push(Region { next: window.start, end: near, origin: RegionOrigin::Reader { at_ms } });
-        }
-        for (order, leaves) in self.startup.iter().enumerate() {
-            let is_guess = self.config.startup_ranges.is_empty() && order > 0;
-            let slack_ms = if is_guess { GUESSED_SLACK_MS } else { order as i64 * STARTUP_STEP_MS };
-            let origin = RegionOrigin::Startup { slack_ms };
-            regions.push(Region { next: leaves.first, end: leaves.end(), origin });
-        }
-        regions
-    }
-
-    /// The end of a reader's near zone as media time: what is played soon, and what is read next.
-    fn near_until_ms(&self, reader: &Reader) -> u64 {
-        (reader.playhead_ms() + NEAR_MS).max(self.timeline.ms_at(reader.position) + NEAR_MEDIA_MS)
-    }
-
-    /// The leaves that are fetched for a reader.
-    pub(super) fn window(&self, reader: &Reader) -> Range<LeafIndex> {
-        let size = self.config.size_bytes.min(reader.ends_at);
-        if reader.position >= size {
-            return self.leaf_count..self.leaf_count;
-        }
-        let by_time =
-            self.timeline.byte_at(self.timeline.ms_at(reader.position).saturating_add(self.config.window_ms));
-        let least = reader.position.saturating_add(MIN_WINDOW_BYTES);
-        let most = reader.position.saturating_add(self.config.window_bytes.max(MIN_WINDOW_BYTES));
-        let end = by_time.clamp(least, most).min(size);
-        let leaves = LeafRange::covering(&(reader.position..end));
-        leaves.leaves()
-    }
-
-    /// How long until `leaf` is needed; negative for what a reader has been waiting for.
-    fn slack_in(&self, region: &Region, leaf: LeafIndex) -> i64 {
-        let at_ms = match region.origin {
-            RegionOrigin::Startup { slack_ms } => return slack_ms,
-            RegionOrigin::Reader { at_ms } => at_ms,
-        };
-        let needed_ms = (self.timeline.ms_at(u64::from(leaf) * LEAF_BYTES) as i64 - at_ms).max(0);
-        let waited_ms = self
-            .readers
-            .values()
-            .filter(|reader| leaf_of(reader.position) == leaf)
-            .filter_map(|reader| reader.dry_since_ms)
-            .map(|since| self.now_ms.saturating_sub(since) as i64)
-            .max();
-        needed_ms - waited_ms.unwrap_or(0)
-    }
-
     /// The first leaf of `range` that is not taken and that somebody may be asked for.
     fn next_askable(&self, range: Range<LeafIndex>) -> Option<LeafIndex> {
         let mut from = range.start;
@@ -494,7 +418,5 @@ impl Viewer {
     }
 }
 
-/// What is fetched ahead of a reader at the least, however slow the media.
-const MIN_WINDOW_BYTES: u64 = 1 << 20;
 /// The most requests outstanding at one source; half of what an uploader queues for one neighbour.
 pub(super) const MAX_REQUESTS_OUT: usize = crate::limits::MAX_QUEUED_REQUESTS / 2;

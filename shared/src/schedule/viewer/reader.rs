@@ -35,8 +35,9 @@ pub(super) struct Reader {
     rests_since_ms: Option<u64>,
     /// Media it needs beyond the playhead before it plays.
     needs_ms: u64,
-    /// Where it began, as media time.
+    /// Where it began, as media time, and when.
     began_ms: u64,
+    began_at_ms: u64,
 }
 
 impl Reader {
@@ -55,6 +56,7 @@ impl Reader {
             rests_since_ms: None,
             needs_ms: BEGINS_WITH_MS,
             began_ms: timeline.ms_at(position),
+            began_at_ms: now_ms,
         }
     }
 
@@ -99,9 +101,19 @@ impl Reader {
         self.playhead_ms
     }
 
-    /// Whether it has read less than the most careful players begin with.
+    /// When it opened, or jumped.
+    pub(super) const fn began_at_ms(&self) -> u64 {
+        self.began_at_ms
+    }
+
+    /// The media time up to which the most careful players read before they begin.
+    pub(super) const fn begins_by_ms(&self) -> u64 {
+        self.began_ms + CAREFUL_MS
+    }
+
+    /// Whether it has read less than that.
     pub(super) fn is_beginning(&self, timeline: &Timeline) -> bool {
-        self.is_blocked && timeline.ms_at(self.position) < self.began_ms + CAREFUL_MS
+        self.is_blocked && timeline.ms_at(self.position) < self.begins_by_ms()
     }
 
     /// When it will have played all it has read, if it waits for more.

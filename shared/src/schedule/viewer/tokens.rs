@@ -186,6 +186,7 @@ impl Viewer {
             forced_leaf,
             chunk_leaves,
             idle_in_ms,
+            leaf_ms: (LEAF_BYTES as f64 / self.uplink_bytes_per_ms()) as u16,
         });
     }
 
@@ -228,10 +229,14 @@ impl Viewer {
         let backlog_ms =
             tokens.backlog_ms.saturating_sub(self.now_ms.saturating_sub(tokens.backlog_at_ms)) as f64;
         let neighbours = self.sources.values().filter(|source| !source.is_seed).take(ASKERS).count();
-        let rate = tokens.uplink_bytes_per_ms.unwrap_or(DEFAULT_UPLINK_BYTES_PER_MS).max(1.0);
+        let rate = self.uplink_bytes_per_ms();
         let chunks = tokens.out.len() + tokens.coming.len();
         let chunk_bytes = LEAF_BYTES as f64 * f64::from(self.crowd_leaves());
         backlog_ms + (chunks * neighbours) as f64 * chunk_bytes / rate
+    }
+
+    fn uplink_bytes_per_ms(&self) -> f64 {
+        self.tokens.uplink_bytes_per_ms.unwrap_or(DEFAULT_UPLINK_BYTES_PER_MS).max(1.0)
     }
 
     /// The first leaf that is of use: from the reader on that has least ahead of it.

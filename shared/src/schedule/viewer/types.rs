@@ -13,6 +13,15 @@ pub type SourceId = u32;
 /// Names a reader within one viewer: a number its owner gives each open reader, never given twice while the viewer lives.
 pub type ReaderId = u32;
 
+/// What the tracker says of all who play the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swarm {
+    /// How many they are, this node included; 0 when unknown.
+    pub viewers: u32,
+    /// The rate they can carry, or 0 when unknown.
+    pub sustainable_bps: u64,
+}
+
 /// What a viewer needs to know about its content.
 #[derive(Debug, Clone)]
 pub struct ViewerConfig {
@@ -129,6 +138,8 @@ pub enum ViewerOutput {
         chunk_leaves: u8,
         /// When this node's uplink will have nothing to do.
         idle_in_ms: u16,
+        /// How long it takes for a leaf.
+        leaf_ms: u16,
     },
     /// Close the link and never take the node behind it back: it served bytes that do not verify.
     Ban {

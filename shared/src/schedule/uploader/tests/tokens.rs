@@ -1,0 +1,63 @@
+//! Tokens at a seed, through the whole uploader.
+
+use super::*;
+
+#[test]
+fn the_token_of_whose_uplink_idles_first_is_answered_first() {
+    let mut uploader = joined(&[1, 2, 3]);
+    uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
+    // Fills what may be on its way.
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &[900, 901, 902].map(|id| chunk(id, 0)));
+    serve_all(&mut uploader, 0);
+    uploader.token(0, 2, token(20, 800));
+    uploader.token(100, 3, token(30, 100));
+    let mut assigned = Vec::new();
+    for now_ms in 101..400 {
+        (1..=3).for_each(|link| arrived(&mut uploader, now_ms, link, 0));
+        while let Some(output) = uploader.poll_output() {
+            match output {
+                UploaderOutput::Assigned { id, .. } => assigned.push(id),
+                UploaderOutput::Serve { link, id, .. } => {
+                    uploader.read_done(now_ms, link, id, None);
+                }
+                UploaderOutput::Refuse { .. } | UploaderOutput::NoFresh { .. } => {}
+            }
+        }
+    }
+    assert_eq!(assigned, [30, 20]);
+}
+
+#[test]
+fn what_a_token_brings_is_proven_as_far_as_the_viewer_has_not_its_path() {
+    let mut uploader = joined(&[1]);
+    uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
+    let wanted = |id, from_leaf, branch| FreshWanted { from_leaf, proven_to: 1, branch, ..token(id, 0) };
+    let mut served = Vec::new();
+    let asked = [(10, 0, WantedBranch::Own), (11, 0, WantedBranch::Next)];
+    for (id, from_leaf, branch) in asked {
+        uploader.token(id.into(), 1, wanted(id, from_leaf, branch));
+        while let Some(output) = uploader.poll_output() {
+            if let UploaderOutput::Serve { link, id, leaves, proof_skip, branch, .. } = output {
+                served.push((id, leaves.first, proof_skip, branch));
+                uploader.read_done(id.into(), link, id, None);
+            }
+        }
+    }
+    let expected = [(10, 0, u8::MAX, WantedBranch::None), (11, 1, 0, WantedBranch::Next)];
+    assert_eq!(served, expected);
+}
+
+fn token(id: RequestId, idle_in_ms: u16) -> FreshWanted {
+    FreshWanted {
+        id,
+        content_id: CONTENT,
+        epoch: 0,
+        from_leaf: 0,
+        forced_leaf: None,
+        chunk_leaves: 1,
+        idle_in_ms,
+        leaf_ms: 131,
+        proven_to: 0,
+        branch: WantedBranch::None,
+    }
+}
