@@ -453,3 +453,5 @@ impl Uploader {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod token_tests;

@@ -7,17 +7,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::{limits::LEAF_BYTES, units::LeafIndex};
 
-mod tokens;
+pub(super) const CONTENT: ContentId = ContentId([1; 32]);
+pub(super) const SIZE_BYTES: u64 = 1 << 30;
 
-const CONTENT: ContentId = ContentId([1; 32]);
-const SIZE_BYTES: u64 = 1 << 30;
-
-fn chunk(id: RequestId, deadline_ms: i32) -> WantedChunk {
+pub(super) fn chunk(id: RequestId, deadline_ms: i32) -> WantedChunk {
     WantedChunk { id, leaves: LeafRange::new(id, 1), deadline_ms, proof_skip: 0, branch: WantedBranch::None }
 }
 
 /// Serves at once whatever is to be served; returns the requests served, in order.
-fn serve_all(uploader: &mut Uploader, now_ms: u64) -> Vec<(LinkId, RequestId)> {
+pub(super) fn serve_all(uploader: &mut Uploader, now_ms: u64) -> Vec<(LinkId, RequestId)> {
     let mut served = Vec::new();
     while let Some(output) = uploader.poll_output() {
         if let UploaderOutput::Serve { link, id, .. } = output
@@ -30,13 +28,13 @@ fn serve_all(uploader: &mut Uploader, now_ms: u64) -> Vec<(LinkId, RequestId)> {
 }
 
 /// All that was handed over has arrived, but `left` bytes.
-fn arrived(uploader: &mut Uploader, now_ms: u64, link: LinkId, left: u64) {
+pub(super) fn arrived(uploader: &mut Uploader, now_ms: u64, link: LinkId, left: u64) {
     let handed_bytes = uploader.links.get(&link).map_or(0, |link| link.handed_bytes);
     uploader.drained(now_ms, link, left);
     uploader.received(now_ms, link, handed_bytes - left, now_ms as u32);
 }
 
-fn joined(links: &[LinkId]) -> Uploader {
+pub(super) fn joined(links: &[LinkId]) -> Uploader {
     let mut uploader = Uploader::new(0);
     for link in links {
         uploader.link_joined(*link);

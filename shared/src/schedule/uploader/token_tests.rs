@@ -1,6 +1,9 @@
 //! Tokens at a seed, through the whole uploader.
 
-use super::*;
+use super::{
+    tests::{CONTENT, SIZE_BYTES, arrived, chunk, joined, serve_all},
+    *,
+};
 
 #[test]
 fn the_token_of_whose_uplink_idles_first_is_answered_first() {
