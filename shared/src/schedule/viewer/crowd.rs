@@ -19,7 +19,7 @@ use crate::{
 const SPARE_FACTOR: f64 = 4.0;
 /// In a crowd, what a viewer needs to begin is due so long after it opened or jumped, all of it at once, for nobody begins with a part of
 /// it. The more viewers share what uplinks there are, and the more hands a chunk passes through, the later.
-const START_DUE_MS: u64 = 1_400;
+const START_DUE_MS: u64 = 1_200;
 const START_DUE_EACH_MS: u64 = 63;
 const START_DUE_LONGEST_MS: u64 = 4_000;
 /// In a swarm that is to carry most of what it can, later still: with four seconds, 1,000 viewers at 0.8 of their limit stalled 5 %, with twelve
