@@ -11,10 +11,10 @@ use shared::{
     schedule::{
         RequestIds,
         announcer::Announcer,
-        uploader::{FreshWanted, Uploader},
+        uploader::Uploader,
         viewer::{ChunkRequest, Viewer, ViewerConfig},
     },
-    wire::{RefuseReason, RequestId},
+    wire::{RefuseReason, RequestId, Token},
 };
 
 use super::{ledger::Ledger, player::Player, scenario::Role, uplink::Uplink};
@@ -36,7 +36,7 @@ pub(super) enum Message {
     Refuse { id: RequestId, reason: RefuseReason },
     Credit { granted_bytes: u64, received_bytes: u64, at_ms: u32 },
     Have { reset: bool, complete: bool, ranges: Rc<[LeafRange]>, backlog_ms: u32 },
-    Token(FreshWanted),
+    Token(Token),
     Assigned { id: RequestId, leaves: LeafRange },
     NoFresh(RequestId),
     Data { id: RequestId, leaves: LeafRange },

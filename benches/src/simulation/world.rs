@@ -6,10 +6,7 @@
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use shared::{
     ContentId, LeafRange,
-    schedule::{
-        uploader::{FreshWanted, UploaderOutput},
-        viewer::ViewerOutput,
-    },
+    schedule::{uploader::UploaderOutput, viewer::ViewerOutput},
     units::leaf_of,
     wire::WantedBranch,
 };
@@ -241,30 +238,9 @@ impl World {
                 ledger.land_all(to);
                 (Message::Flush(epoch), Ok(()))
             }
-            ViewerOutput::Token {
-                id,
-                epoch,
-                from_leaf,
-                forced_leaf,
-                chunk_leaves,
-                idle_in_ms,
-                leaf_ms,
-                ..
-            } => {
-                let content_id = content_of(&self.scenario, n);
-                let wanted = FreshWanted {
-                    id,
-                    content_id,
-                    epoch,
-                    from_leaf,
-                    forced_leaf,
-                    chunk_leaves,
-                    idle_in_ms,
-                    leaf_ms,
-                    proven_to: 0,
-                    branch: WantedBranch::None,
-                };
-                (Message::Token(wanted), Ok(()))
+            ViewerOutput::Token { request, .. } => {
+                let token = request.token(content_of(&self.scenario, n), 0, WantedBranch::None);
+                (Message::Token(token), Ok(()))
             }
             ViewerOutput::Ban { .. } => return self.violation(n, "bans an honest node"),
         };

@@ -333,37 +333,15 @@ impl Stream {
             ViewerOutput::Flush { source, epoch } => {
                 (source, wire::Flush { content_id, epoch: *epoch }.into())
             }
-            ViewerOutput::Token {
-                source,
-                id,
-                epoch,
-                from_leaf,
-                forced_leaf,
-                chunk_leaves,
-                idle_in_ms,
-                leaf_ms,
-            } => {
-                let proven_to = self.content.proven_to(*from_leaf);
+            ViewerOutput::Token { source, request } => {
+                let proven_to = self.content.proven_to(request.from_leaf);
                 // What nobody has is mostly what comes next.
-                let next = LeafRange::new(proven_to, (*chunk_leaves).into());
-                let branch = if forced_leaf.is_none() {
-                    self.ask_branch(now_ms, *id, next)
-                } else {
-                    WantedBranch::None
+                let next = LeafRange::new(proven_to, request.chunk_leaves.into());
+                let branch = match request.forced_leaf {
+                    None => self.ask_branch(now_ms, request.id, next),
+                    Some(_) => WantedBranch::None,
                 };
-                let token = wire::Token {
-                    content_id,
-                    id: *id,
-                    epoch: *epoch,
-                    from_leaf: *from_leaf,
-                    forced_leaf: *forced_leaf,
-                    chunk_leaves: *chunk_leaves,
-                    idle_in_ms: *idle_in_ms,
-                    leaf_ms: *leaf_ms,
-                    proven_to,
-                    branch,
-                };
-                (source, token.into())
+                (source, request.token(content_id, proven_to, branch).into())
             }
             ViewerOutput::Ban { .. } => return None,
         };

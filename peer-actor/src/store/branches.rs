@@ -3,8 +3,6 @@
 //! Invariant: a branch counts as here only after all of its pairs were verified and written, and only in the process that did so; so the
 //! files need not say it.
 
-use std::io;
-
 use shared::{
     LeafRange,
     content::{PathNode, ProofError, branch_at, path_to, prove_branch, verify_branch},
@@ -92,14 +90,7 @@ impl Content {
     /// Takes in a branch. Fails only if it does not verify: one that cannot be written is done without.
     pub fn ingest_branch(&self, branch: LeafRange, pairs: &[ProofPair]) -> Result<(), ProofError> {
         let verified = verify_branch(self.content_id(), self.size_bytes(), branch, pairs)?;
-        let written = || -> io::Result<()> {
-            self.files.write_pairs(verified.first_inner, &verified.inner)?;
-            for (index, pair) in &verified.path {
-                self.files.write_pairs(*index, std::slice::from_ref(pair))?;
-            }
-            Ok(())
-        };
-        match written() {
+        match self.files.write_verified(&verified) {
             Ok(()) => _ = write(&self.branches).insert(branch.first / BRANCH_LEAVES),
             Err(error) => {
                 debug!(content = %self.content_id().short(), %error, "a branch could not be written");

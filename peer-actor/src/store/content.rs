@@ -347,10 +347,7 @@ impl Content {
     ) -> Result<Ingested, IngestError> {
         let _writing = self.begin_writing()?;
         self.files.write_bytes_at(payload, leaves.bytes(self.size_bytes).start)?;
-        self.files.write_pairs(pairs.first_inner, &pairs.inner)?;
-        for (index, pair) in &pairs.path {
-            self.files.write_pairs(*index, std::slice::from_ref(pair))?;
-        }
+        self.files.write_verified(pairs)?;
         let ingested = {
             let mut guard = write(&self.held);
             let Held::Some(held) = &mut *guard else { return Err(IngestError::Gone) };

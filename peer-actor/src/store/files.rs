@@ -15,7 +15,10 @@ use std::{
 };
 
 use shared::{
-    ContentId, LeafSet, content::outboard_bytes, limits::MAX_CONTENT_BYTES, units::leaf_count,
+    ContentId, LeafSet,
+    content::{VerifiedPairs, geometry::PAIR_BYTES, outboard_bytes},
+    limits::MAX_CONTENT_BYTES,
+    units::leaf_count,
     wire::ProofPair,
 };
 use tracing::warn;
@@ -142,26 +145,40 @@ impl Files {
     }
 
     pub(super) fn read_pair(&self, index: u64) -> io::Result<ProofPair> {
-        let at = index * 64;
         let mut pair = [[0; 32]; 2];
-        if let Place::Shared { outboard: Outboard::Memory(pairs), .. } = &self.place {
-            let stored = pairs.get(at as usize..at as usize + 64).ok_or(io::ErrorKind::UnexpectedEof)?;
-            pair.as_flattened_mut().copy_from_slice(stored);
-        } else {
-            self.tree()?.read_exact_at(pair.as_flattened_mut(), at)?;
-        }
+        self.read_pairs_at(std::slice::from_mut(&mut pair), index)?;
         Ok(pair)
     }
 
+    /// So many pairs that lie side by side.
     pub(super) fn read_pairs(&self, first: u64, count: usize) -> io::Result<Vec<ProofPair>> {
-        (first..).take(count).map(|index| self.read_pair(index)).collect()
+        let mut pairs = vec![[[0; 32]; 2]; count];
+        self.read_pairs_at(&mut pairs, first)?;
+        Ok(pairs)
+    }
+
+    fn read_pairs_at(&self, pairs: &mut [ProofPair], first: u64) -> io::Result<()> {
+        let bytes = pairs.as_flattened_mut().as_flattened_mut();
+        let at = first * PAIR_BYTES;
+        if let Place::Shared { outboard: Outboard::Memory(stored), .. } = &self.place {
+            let from = at as usize;
+            bytes.copy_from_slice(stored.get(from..from + bytes.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
+            return Ok(());
+        }
+        self.tree()?.read_exact_at(bytes, at)
+    }
+
+    /// Writes what a verified chunk or branch brought.
+    pub(super) fn write_verified(&self, pairs: &VerifiedPairs) -> io::Result<()> {
+        self.write_pairs(pairs.first_inner, &pairs.inner)?;
+        pairs.path.iter().try_for_each(|(index, pair)| self.write_pairs(*index, std::slice::from_ref(pair)))
     }
 
     pub(super) fn write_pairs(&self, first: u64, pairs: &[ProofPair]) -> io::Result<()> {
         if pairs.is_empty() {
             return Ok(());
         }
-        self.tree()?.write_all_at(pairs.as_flattened().as_flattened(), first * 64)
+        self.tree()?.write_all_at(pairs.as_flattened().as_flattened(), first * PAIR_BYTES)
     }
 
     pub(super) fn write_map_bits(&self, first_byte: u64, bits: &[u8]) -> io::Result<()> {

@@ -13,7 +13,7 @@ use shared::{
     content::geometry::is_chunk,
     schedule::{
         announcer::{Announcer, Notice},
-        uploader::{FreshWanted, LinkId, Uploader, UploaderOutput},
+        uploader::{LinkId, Uploader, UploaderOutput},
     },
     wire::{
         self, Frame, LinkMessage, Message, PeerMessage, RefuseReason, RequestId, WantedBranch, WantedChunk,
@@ -181,19 +181,7 @@ impl UploaderActor {
         if self.content_for(remote, &token.content_id).is_none() {
             return send(link, wire::NoFresh { id: token.id });
         }
-        let wanted = FreshWanted {
-            id: token.id,
-            content_id: token.content_id,
-            epoch: token.epoch,
-            from_leaf: token.from_leaf,
-            forced_leaf: token.forced_leaf,
-            chunk_leaves: token.chunk_leaves,
-            idle_in_ms: token.idle_in_ms,
-            leaf_ms: token.leaf_ms,
-            proven_to: token.proven_to,
-            branch: token.branch,
-        };
-        self.core.token(clock::now_ms(), session.0, wanted);
+        self.core.token(clock::now_ms(), session.0, *token);
     }
 
     fn request(&mut self, session: SessionId, remote: &Remote, link: &LinkHandle, request: &wire::Request) {

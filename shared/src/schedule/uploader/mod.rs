@@ -25,18 +25,18 @@ mod turns;
 
 use std::collections::VecDeque;
 
+pub use self::pace::Pacing;
 use self::{
     link::{Link, Queued},
     origin::Origin,
     pace::{Pace, UNHEARD_BYTES, UploadLimit},
 };
-pub use self::{origin::FreshWanted, pace::Pacing};
 use super::{Deadline, numbered::Numbered};
 use crate::{
     ids::ContentId,
     limits::{MAX_PAYLOAD_BYTES, MAX_QUEUED_REQUESTS},
     units::LeafRange,
-    wire::{RefuseReason, RequestId, WantedBranch, WantedChunk},
+    wire::{RefuseReason, RequestId, Token, WantedBranch, WantedChunk},
 };
 
 /// Names a link within one uploader: a number its owner gives each session, never given twice.
@@ -154,7 +154,7 @@ impl Uploader {
     }
 
     /// A viewer asks for a chunk of the seed's choice.
-    pub fn token(&mut self, now_ms: u64, link: LinkId, wanted: FreshWanted) {
+    pub fn token(&mut self, now_ms: u64, link: LinkId, wanted: Token) {
         let Some(state) = self.links.get(&link) else { return };
         let is_void = wanted.epoch < state.oldest_epoch(&wanted.content_id) || state.has_request(wanted.id);
         let refused = UploaderOutput::NoFresh { link, id: wanted.id };

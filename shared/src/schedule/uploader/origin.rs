@@ -18,8 +18,8 @@ use super::{LinkId, UploaderOutput, copies::Copies, link::Queued, turns::Turns};
 use crate::{
     ids::ContentId,
     limits::{LEAF_BYTES, MAX_CHUNK_LEAVES, MAX_OPEN_CONTENTS},
-    units::{LeafIndex, LeafRange},
-    wire::{RequestId, WantedBranch},
+    units::LeafRange,
+    wire::{Token, WantedBranch},
 };
 
 /// What nobody has goes first if it is needed within this, or if a viewer starts, within that.
@@ -35,32 +35,7 @@ const EXPIRE_EACH_MS: u64 = 50;
 /// Contents whose size and rate are remembered.
 const MAX_CONTENTS: usize = 256 * MAX_OPEN_CONTENTS;
 
-/// A viewer asks for one chunk of the origin's choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FreshWanted {
-    /// Names the answer, like a request's.
-    pub id: RequestId,
-    /// Of which content.
-    pub content_id: ContentId,
-    /// The viewer's seek epoch.
-    pub epoch: u32,
-    /// It needs nothing before this leaf.
-    pub from_leaf: LeafIndex,
-    /// What it needs now and nobody has, as far as it knows.
-    pub forced_leaf: Option<LeafIndex>,
-    /// How many leaves the chunk should have; a power of two.
-    pub chunk_leaves: u8,
-    /// When its own uplink will have nothing to do.
-    pub idle_in_ms: u16,
-    /// How long its uplink takes for a leaf.
-    pub leaf_ms: u16,
-    /// The first leaf from `from_leaf` on whose path it has not.
-    pub proven_to: LeafIndex,
-    /// Which branch it wants along with the chunk.
-    pub branch: WantedBranch,
-}
-
-impl FreshWanted {
+impl Token {
     /// What of the proof of a chunk it has: all or nothing is known.
     pub(super) const fn proof_skip(&self, leaves: LeafRange) -> u8 {
         if self.has_path_to(leaves) { u8::MAX } else { 0 }
@@ -162,7 +137,7 @@ impl Origin {
     }
 
     /// A token comes. It waits for its turn, unless what it wants at once is fresh indeed.
-    pub(super) fn token(&mut self, now_ms: u64, link: LinkId, wanted: FreshWanted) -> Option<UploaderOutput> {
+    pub(super) fn token(&mut self, now_ms: u64, link: LinkId, wanted: Token) -> Option<UploaderOutput> {
         let Some(copies) = self.copies_of(&wanted.content_id) else {
             return Some(UploaderOutput::NoFresh { link, id: wanted.id });
         };
@@ -174,7 +149,7 @@ impl Origin {
     }
 
     /// Tokens of a link that are void.
-    pub(super) fn void(&mut self, link: LinkId, is_void: impl Fn(&FreshWanted) -> bool) {
+    pub(super) fn void(&mut self, link: LinkId, is_void: impl Fn(&Token) -> bool) {
         self.tokens.void(link, is_void);
     }
 
@@ -256,7 +231,7 @@ impl Origin {
         now_ms: u64,
         can_take: impl Fn(LinkId, u64) -> bool,
         answers: &mut VecDeque<UploaderOutput>,
-    ) -> Option<(LinkId, FreshWanted, LeafRange, u64)> {
+    ) -> Option<(LinkId, Token, LeafRange, u64)> {
         let (mut due, mut void, mut answer) = (BTreeMap::new(), BTreeSet::new(), None);
         for token in self.tokens.in_order(now_ms) {
             let (link, wanted) = (token.link, token.wanted);

@@ -34,7 +34,7 @@ fn the_token_of_whose_uplink_idles_first_is_answered_first() {
 fn what_a_token_brings_is_proven_as_far_as_the_viewer_has_not_its_path() {
     let mut uploader = joined(&[1]);
     uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
-    let wanted = |id, from_leaf, branch| FreshWanted { from_leaf, proven_to: 1, branch, ..token(id, 0) };
+    let wanted = |id, from_leaf, branch| Token { from_leaf, proven_to: 1, branch, ..token(id, 0) };
     let mut served = Vec::new();
     let asked = [(10, 0, WantedBranch::Own), (11, 0, WantedBranch::Next)];
     for (id, from_leaf, branch) in asked {
@@ -50,8 +50,9 @@ fn what_a_token_brings_is_proven_as_far_as_the_viewer_has_not_its_path() {
     assert_eq!(served, expected);
 }
 
-fn token(id: RequestId, idle_in_ms: u16) -> FreshWanted {
-    FreshWanted {
+/// One that asks for a leaf from the start on, of a viewer that has nothing of the proof.
+pub(super) fn token(id: RequestId, idle_in_ms: u16) -> Token {
+    Token {
         id,
         content_id: CONTENT,
         epoch: 0,

@@ -9,8 +9,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{LinkId, origin::FreshWanted};
-use crate::{schedule::IDLE_SOON_MS, wire::RequestId};
+use super::LinkId;
+use crate::{
+    schedule::IDLE_SOON_MS,
+    wire::{RequestId, Token},
+};
 
 /// Tokens one link may have waiting, and all together.
 const MAX_LINK_TOKENS: usize = 8;
@@ -23,7 +26,7 @@ const HEAD_START_MS: u64 = 400;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
     pub(super) link: LinkId,
-    pub(super) wanted: FreshWanted,
+    pub(super) wanted: Token,
     /// When the viewer's uplink will have nothing to do.
     idle_ms: u64,
     is_forced: bool,
@@ -58,7 +61,7 @@ pub(super) struct Turns {
 
 impl Turns {
     /// A token comes; false if too many wait.
-    pub(super) fn push(&mut self, now_ms: u64, link: LinkId, wanted: FreshWanted, is_forced: bool) -> bool {
+    pub(super) fn push(&mut self, now_ms: u64, link: LinkId, wanted: Token, is_forced: bool) -> bool {
         let of_link = self.waiting.iter().filter(|token| token.link == link).count();
         if of_link >= MAX_LINK_TOKENS || self.waiting.len() >= MAX_TOKENS {
             return false;
@@ -73,7 +76,7 @@ impl Turns {
     }
 
     /// Tokens of a link that are void.
-    pub(super) fn void(&mut self, link: LinkId, is_void: impl Fn(&FreshWanted) -> bool) {
+    pub(super) fn void(&mut self, link: LinkId, is_void: impl Fn(&Token) -> bool) {
         self.waiting.retain(|token| token.link != link || !is_void(&token.wanted));
     }
 
@@ -117,17 +120,16 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{ids::ContentId, wire::WantedBranch};
+    use super::{super::token_tests::token, *};
 
     #[test]
     fn what_is_needed_at_once_goes_first_then_who_was_given_least_then_who_idles_first() {
         let mut turns = Turns::default();
-        assert!(turns.push(0, 1, wanted(10, 100), false));
-        assert!(turns.push(0, 1, wanted(11, 200), false));
-        assert!(turns.push(0, 2, wanted(20, 300), false));
-        assert!(turns.push(0, 3, wanted(30, 5_000), false));
-        assert!(turns.push(0, 4, wanted(40, 5_000), true));
+        assert!(turns.push(0, 1, token(10, 100), false));
+        assert!(turns.push(0, 1, token(11, 200), false));
+        assert!(turns.push(0, 2, token(20, 300), false));
+        assert!(turns.push(0, 3, token(30, 5_000), false));
+        assert!(turns.push(0, 4, token(40, 5_000), true));
         assert_eq!(order(&turns, 0), [40, 10, 11, 20, 30]);
         turns.serve((1, 10));
         assert_eq!(order(&turns, 0), [40, 20, 11, 30]);
@@ -138,13 +140,13 @@ mod tests {
     fn who_asks_anew_has_a_head_start_and_no_more() {
         let mut turns = Turns::default();
         for id in 0..10 {
-            assert!(turns.push(0, 1, wanted(id, 0), false));
+            assert!(turns.push(0, 1, token(id, 0), false));
             turns.serve((1, id));
         }
         // The one link was given ten; the other, which asks for the first time, counts as if it had been given six.
         let mut served = Vec::new();
         for id in 100..108 {
-            assert!(turns.push(0, 1, wanted(id, 0), false) && turns.push(0, 2, wanted(100 + id, 0), false));
+            assert!(turns.push(0, 1, token(id, 0), false) && turns.push(0, 2, token(100 + id, 0), false));
             let first = turns.in_order(0).next().map(Waiting::name).unwrap();
             turns.serve(first);
             served.push(first.0);
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn too_many_are_refused_and_who_leaves_is_forgotten() {
         let mut turns = Turns::default();
-        let pushed = (0..20).filter(|id| turns.push(0, 1, wanted(*id, 0), false)).count();
+        let pushed = (0..20).filter(|id| turns.push(0, 1, token(*id, 0), false)).count();
         assert_eq!(pushed, MAX_LINK_TOKENS);
         turns.refuse(&BTreeSet::from([(1, 0), (1, 2)]));
         assert_eq!(order(&turns, 0), [1, 3, 4, 5, 6, 7]);
@@ -168,20 +170,5 @@ mod tests {
 
     fn order(turns: &Turns, now_ms: u64) -> Vec<RequestId> {
         turns.in_order(now_ms).map(|token| token.wanted.id).collect()
-    }
-
-    fn wanted(id: RequestId, idle_in_ms: u16) -> FreshWanted {
-        FreshWanted {
-            id,
-            content_id: ContentId([1; 32]),
-            epoch: 0,
-            from_leaf: 0,
-            forced_leaf: None,
-            chunk_leaves: 1,
-            idle_in_ms,
-            leaf_ms: 131,
-            proven_to: 0,
-            branch: WantedBranch::None,
-        }
     }
 }

@@ -41,8 +41,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 pub use self::types::{
-    Arrival, ChunkRequest, Needs, ReaderId, SourceId, SourceSnapshot, SourceTraits, Swarm, ViewerConfig,
-    ViewerOutput, ViewerSnapshot,
+    Arrival, ChunkRequest, Needs, ReaderId, SourceId, SourceSnapshot, SourceTraits, Swarm, TokenRequest,
+    ViewerConfig, ViewerOutput, ViewerSnapshot,
 };
 use self::{
     flights::Flights,

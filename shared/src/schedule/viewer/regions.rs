@@ -35,21 +35,20 @@ enum RegionOrigin {
 
 impl Viewer {
     pub(super) fn near_regions(&self) -> Vec<Region> {
-        let mut regions = Vec::new();
+        let (mut regions, mut starts_in_ms) = (Vec::new(), None);
         for reader in self.readers.values() {
             let window = self.window(reader);
             let near = leaf_of(self.timeline.byte_at(self.near_until_ms(reader)));
             let near = near.max(window.start + 1).min(window.end);
             let (playhead_ms, start) = (reader.playhead_ms(), self.start_of(reader));
+            starts_in_ms = starts_in_ms.into_iter().chain(start.map(|start| start.slack_ms)).min();
             let origin = RegionOrigin::Reader { playhead_ms, start };
             regions.push(Region { next: window.start, end: near, origin });
         }
-        let start = self.readers.values().filter_map(|reader| self.start_of(reader));
-        let least_ms = start.map(|start| start.slack_ms).min().unwrap_or_default();
         for (order, leaves) in self.startup.iter().enumerate() {
             let is_guess = self.config.startup_ranges.is_empty() && order > 0;
             let slack_ms = if is_guess { GUESSED_SLACK_MS } else { order as i64 * STARTUP_STEP_MS };
-            let origin = RegionOrigin::Startup { slack_ms: slack_ms.max(least_ms) };
+            let origin = RegionOrigin::Startup { slack_ms: slack_ms.max(starts_in_ms.unwrap_or_default()) };
             regions.push(Region { next: leaves.first, end: leaves.end(), origin });
         }
         regions

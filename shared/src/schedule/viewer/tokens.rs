@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BLOCKED_TICK_MS, SourceId, Viewer, ViewerOutput, flights::Flight};
+use super::{BLOCKED_TICK_MS, SourceId, TokenRequest, Viewer, ViewerOutput, flights::Flight};
 use crate::{
     limits::LEAF_BYTES,
     schedule::IDLE_SOON_MS,
@@ -178,16 +178,9 @@ impl Viewer {
         self.tokens.out.insert(id, Out { source: origin, lost_ms, forced_leaf });
         self.tokens.next_ms = now_ms + SPACING_MS;
         let (epoch, chunk_leaves) = (self.epoch, self.crowd_leaves() as u8);
-        self.outputs.push_back(ViewerOutput::Token {
-            source: origin,
-            id,
-            epoch,
-            from_leaf,
-            forced_leaf,
-            chunk_leaves,
-            idle_in_ms,
-            leaf_ms: (LEAF_BYTES as f64 / self.uplink_bytes_per_ms()) as u16,
-        });
+        let leaf_ms = (LEAF_BYTES as f64 / self.uplink_bytes_per_ms()) as u16;
+        let request = TokenRequest { id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms, leaf_ms };
+        self.outputs.push_back(ViewerOutput::Token { source: origin, request });
     }
 
     /// When a token may be due next, if nothing else happens.

@@ -1,10 +1,11 @@
 //! What goes into a viewer and comes out of it. Plain data; the rules are in the other files of this folder.
 
 use crate::{
+    ids::ContentId,
     schedule::RequestIds,
     snapshot::PieceState,
     units::{LeafIndex, LeafRange},
-    wire::{PathKind, RequestId},
+    wire::{PathKind, RequestId, Token, WantedBranch},
 };
 
 /// Names a source within one viewer: a number its owner gives each link, never given twice while the viewer lives.
@@ -92,6 +93,44 @@ pub struct ChunkRequest {
     pub deadline_ms: i32,
 }
 
+/// A chunk of an origin's choice to ask for; becomes a [`Token`] once the store has said how much is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenRequest {
+    /// Names the answer.
+    pub id: RequestId,
+    /// The seek epoch.
+    pub epoch: u32,
+    /// Nothing before this leaf is of use.
+    pub from_leaf: LeafIndex,
+    /// A chunk that is needed now and nobody has.
+    pub forced_leaf: Option<LeafIndex>,
+    /// How many leaves the chunk should have.
+    pub chunk_leaves: u8,
+    /// When this node's uplink will have nothing to do.
+    pub idle_in_ms: u16,
+    /// How long it takes for a leaf.
+    pub leaf_ms: u16,
+}
+
+impl TokenRequest {
+    /// The frame, of a content whose leaves are proven from `from_leaf` to `proven_to`.
+    pub const fn token(self, content_id: ContentId, proven_to: LeafIndex, branch: WantedBranch) -> Token {
+        let Self { id, epoch, from_leaf, forced_leaf, chunk_leaves, idle_in_ms, leaf_ms } = self;
+        Token {
+            content_id,
+            id,
+            epoch,
+            from_leaf,
+            forced_leaf,
+            chunk_leaves,
+            idle_in_ms,
+            leaf_ms,
+            proven_to,
+            branch,
+        }
+    }
+}
+
 /// What the owner of a viewer has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ViewerOutput {
@@ -126,20 +165,8 @@ pub enum ViewerOutput {
     Token {
         /// To whom.
         source: SourceId,
-        /// Names the answer.
-        id: RequestId,
-        /// The seek epoch.
-        epoch: u32,
-        /// Nothing before this leaf is of use.
-        from_leaf: LeafIndex,
-        /// A chunk that is needed now and nobody has.
-        forced_leaf: Option<LeafIndex>,
-        /// How many leaves the chunk should have.
-        chunk_leaves: u8,
-        /// When this node's uplink will have nothing to do.
-        idle_in_ms: u16,
-        /// How long it takes for a leaf.
-        leaf_ms: u16,
+        /// What for.
+        request: TokenRequest,
     },
     /// Close the link and never take the node behind it back: it served bytes that do not verify.
     Ban {
