@@ -14,7 +14,7 @@ use shared::{
         viewer::{SourceId, SourceTraits, Viewer, ViewerConfig, ViewerOutput},
     },
     units::leaf_count,
-    wire::{PathKind, RequestId, WantedBranch, WantedChunk},
+    wire::{PathKind, RequestId, WantedChunk},
 };
 
 /// Four gibibytes: enough that a run does not come to its end.
@@ -148,8 +148,7 @@ impl Node {
         self.next = self.next.wrapping_add(1);
         let leaves = LeafRange::new(self.next % 1_000 * 4, 4);
         let deadline_ms = (self.next * 37 % 4_000) as i32;
-        let chunk =
-            WantedChunk { id: self.next, leaves, deadline_ms, proof_skip: 0, branch: WantedBranch::None };
+        let chunk = WantedChunk::new(self.next, leaves, deadline_ms);
         assert!(link < self.links && leaves.len_bytes(SIZE_BYTES) == 4 * LEAF_BYTES);
         self.uploader.request(self.now_ms, link, ContentId([1; 32]), SIZE_BYTES, 0, false, &[chunk]);
     }

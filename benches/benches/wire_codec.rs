@@ -9,7 +9,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use shared::{
     ContentId, LeafRange,
     limits::LEAF_BYTES,
-    wire::{Data, Frame, Have, Request, WantedBranch, WantedChunk, decode, encode, encode_into},
+    wire::{Data, Frame, Have, Request, WantedChunk, decode, encode, encode_into},
 };
 
 const CONTENT: ContentId = ContentId([7; 32]);
@@ -43,13 +43,7 @@ fn data(criterion: &mut Criterion) {
 
 fn control(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("control frame");
-    let chunk = |n: u32| WantedChunk {
-        id: n,
-        leaves: LeafRange::new(n * 4, 4),
-        deadline_ms: 500,
-        proof_skip: 8,
-        branch: WantedBranch::None,
-    };
+    let chunk = |n: u32| WantedChunk { proof_skip: 8, ..WantedChunk::new(n, LeafRange::new(n * 4, 4), 500) };
     let request =
         Request { content_id: CONTENT, epoch: 3, starting: false, chunks: (0..16).map(chunk).collect() };
     let have = Have {

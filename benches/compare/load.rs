@@ -24,7 +24,7 @@ use benches::harness::guest::{self, Guest};
 use shared::{
     ContentId, LeafRange, MediaKind,
     limits::LEAF_BYTES,
-    wire::{Message, Open, PeerMessage, Request, WantedBranch, WantedChunk},
+    wire::{Message, Open, PeerMessage, Request, WantedChunk},
 };
 
 /// Leaves a viewer asks for at once.
@@ -129,7 +129,7 @@ fn view(task: Task, number: u32, shared: &Shared) -> Result<()> {
             content_id: task.content_id,
             epoch: 0,
             starting: false,
-            chunks: vec![WantedChunk { id, leaves, deadline_ms, proof_skip: 0, branch: WantedBranch::None }],
+            chunks: vec![WantedChunk::new(id, leaves, deadline_ms)],
         })?;
         await_message(&mut guest, |message| {
             matches!(message, PeerMessage::Data(data) if data.id == id).then_some(())

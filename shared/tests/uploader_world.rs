@@ -10,7 +10,7 @@ use shared::{
     limits::{LEAF_BYTES, MAX_QUEUED_REQUESTS},
     schedule::uploader::{LinkId, Uploader, UploaderOutput},
     units::leaf_count,
-    wire::{RefuseReason, RequestId, WantedBranch, WantedChunk},
+    wire::{RefuseReason, RequestId, WantedChunk},
 };
 
 const CONTENT: ContentId = ContentId([7; 32]);
@@ -360,8 +360,7 @@ impl Oracle {
             Step::Ask { link, other, epoch, id, at, log, deadline_ms } => {
                 let content_id = if other { OTHER } else { CONTENT };
                 let leaves = LeafRange::new(at, 1 << log);
-                let chunk =
-                    WantedChunk { id, leaves, deadline_ms, proof_skip: 0, branch: WantedBranch::None };
+                let chunk = WantedChunk::new(id, leaves, deadline_ms);
                 let known = self.links.entry(link).or_default();
                 let is_new = !known.live.contains_key(&id) && !known.reading.contains_key(&id);
                 if is_new
@@ -446,13 +445,7 @@ fn ask_content(
     epoch: u32,
     (id, first, count, deadline_ms): (u32, u32, u32, i32),
 ) {
-    let chunk = WantedChunk {
-        id,
-        leaves: LeafRange::new(first, count),
-        deadline_ms,
-        proof_skip: 0,
-        branch: WantedBranch::None,
-    };
+    let chunk = WantedChunk::new(id, LeafRange::new(first, count), deadline_ms);
     uploader.request(0, link, content_id, SIZE, epoch, false, &[chunk]);
 }
 

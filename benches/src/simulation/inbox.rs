@@ -5,11 +5,11 @@ use std::rc::Rc;
 use shared::{
     LeafRange,
     schedule::{
-        announcer::Notice,
+        announcer::{Notice, TICK_MS},
         uploader::LinkId,
         viewer::{Arrival, ChunkRequest, Viewer},
     },
-    wire::{RefuseReason, WantedBranch, WantedChunk},
+    wire::{RefuseReason, WantedChunk},
 };
 
 use super::{
@@ -56,11 +56,11 @@ impl World {
                 self.serve(n);
             }
             Message::Have { reset, complete, ranges, backlog_ms } => {
-                if node.spec.is_origin() {
-                    node.uploader.have(link, &content_id, reset, complete, &ranges);
-                } else if let Some(viewer) = &mut node.viewer {
+                let content = (&content_id, self.content.size_bytes);
+                node.uploader.have(link, content, reset, complete, &ranges);
+                if let Some(viewer) = &mut node.viewer {
                     viewer.have(now_ms, from, reset, complete, &ranges, backlog_ms);
-                    let gather_us = self.scenario.announce_ms * 1_000 / GATHER_SHARE;
+                    let gather_us = viewer.announces_within_ms() * 1_000 / GATHER_SHARE;
                     self.wake_at(n, self.now_us / gather_us * gather_us + gather_us);
                 }
             }
@@ -112,14 +112,7 @@ impl World {
             }
             if node.held().is_none_or(|held| held.contains(chunk.leaves)) {
                 node.ledger.asked(from, chunk.id, epoch, chunk.leaves);
-                let (id, leaves, deadline_ms) = (chunk.id, chunk.leaves, chunk.deadline_ms);
-                wanted.push(WantedChunk {
-                    id,
-                    leaves,
-                    deadline_ms,
-                    proof_skip: 0,
-                    branch: WantedBranch::None,
-                });
+                wanted.push(WantedChunk::new(chunk.id, chunk.leaves, chunk.deadline_ms));
             } else {
                 self.violation(
                     n,
@@ -148,7 +141,9 @@ impl World {
             let known: Vec<LinkId> =
                 viewer.viewers_with(leaves).filter(|_| !is_told_all).map(LinkId::from).collect();
             let idle: Vec<LinkId> = viewer.idle_seeds().map(LinkId::from).collect();
-            node.announcer.gained(now_ms, &CONTENT, leaves, |link| Notice::of(&link, &known, &idle));
+            let soon_ms = viewer.announces_within_ms();
+            let notice = |link| Notice::of(&link, &known, &idle);
+            node.announcer.gained(now_ms, &CONTENT, leaves, soon_ms, notice);
         }
         let is_whole = viewer.is_complete();
         if !is_known {
@@ -169,7 +164,7 @@ impl World {
         let node = &mut self.nodes[n as usize];
         if !node.announces && node.announcer.has_news() {
             node.announces = true;
-            self.plan(self.now_us + self.scenario.announce_ms * 1_000, n, Event::Announce);
+            self.plan(self.now_us + TICK_MS * 1_000, n, Event::Announce);
         }
     }
 

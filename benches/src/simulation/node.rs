@@ -143,7 +143,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(spec: NodeSpec, announce_ms: u64) -> Self {
+    pub(super) fn new(spec: NodeSpec) -> Self {
         Self {
             uploader: Uploader::new(0),
             uplink: Uplink::new(spec.up_bps),
@@ -155,7 +155,7 @@ impl Node {
             player: None,
             links: BTreeMap::new(),
             planned: Vec::new(),
-            announcer: Announcer::new(announce_ms),
+            announcer: Announcer::default(),
             announces: false,
             uploader_touched: true,
             uploader_due_ms: None,

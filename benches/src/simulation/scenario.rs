@@ -34,8 +34,6 @@ pub struct Scenario {
     pub jitter_ms: u64,
     /// How far ahead of its playhead a player reads.
     pub reads_ahead_ms: u64,
-    /// How long gained chunks gather before they are announced.
-    pub announce_ms: u64,
     /// Whether viewers ask the origin for fresh chunks by token.
     pub tokens: bool,
     /// Whether viewers keep to the shares that the tracker tells.
@@ -221,7 +219,6 @@ pub(super) const REFERENCE: Scenario = Scenario {
     rtt_ms: 40,
     jitter_ms: 2,
     reads_ahead_ms: 30 * S,
-    announce_ms: 60,
     tokens: true,
     shares: true,
     apart: false,
@@ -343,7 +340,6 @@ const SCENARIOS: &[Scenario] = &[
         name: "crowd-50",
         about: "50 viewers within 5 s, about 20 neighbours each",
         groups: &[viewers(50, Joins::Evenly(5 * S))],
-        announce_ms: 150,
         ..REFERENCE
     },
     Scenario {
@@ -390,7 +386,6 @@ const SCENARIOS: &[Scenario] = &[
         about: "30 viewers over 10 minutes, a 15-minute film, all stay",
         media_ms: 900 * S,
         groups: &[viewers(30, Joins::Poisson(20 * S))],
-        announce_ms: 150,
         limit_ms: 2_400 * S,
         ..REFERENCE
     },
@@ -398,21 +393,18 @@ const SCENARIOS: &[Scenario] = &[
         name: "crowd-200",
         about: "200 viewers within 15 s, about 20 neighbours each",
         groups: &[viewers(200, Joins::Randomly(15 * S))],
-        announce_ms: 150,
         ..REFERENCE
     },
     Scenario {
         name: "spread-200",
         about: "200 viewers whose joins spread over the whole minute",
         groups: &[viewers(200, Joins::Randomly(60 * S))],
-        announce_ms: 150,
         ..REFERENCE
     },
     Scenario {
         name: "crowd-1000",
         about: "1,000 viewers within 30 s",
         groups: &[viewers(1_000, Joins::Randomly(30 * S))],
-        announce_ms: 150,
         ..REFERENCE
     },
     Scenario {
@@ -420,7 +412,6 @@ const SCENARIOS: &[Scenario] = &[
         about: "10,000 listeners to music of 128 kbit/s with uplinks of 1 Mbit/s, within 60 s",
         rate: Rate::Bps(128_000),
         groups: &[Group { up: Up::Fixed(1_000_000), ..viewers(10_000, Joins::Randomly(60 * S)) }],
-        announce_ms: 300,
         ..REFERENCE
     },
     Scenario {
@@ -429,7 +420,6 @@ const SCENARIOS: &[Scenario] = &[
         rate: Rate::Bps(128_000),
         groups: &[Group { up: Up::Fixed(1_000_000), ..viewers(1_000, Joins::Poisson(200)) }],
         stays: Stays::ToTheEnd,
-        announce_ms: 300,
         limit_ms: 400 * S,
         ..REFERENCE
     },
@@ -440,7 +430,6 @@ const SCENARIOS: &[Scenario] = &[
         media_ms: 180 * S,
         groups: &[Group { up: Up::Fixed(1_000_000), ..viewers(1_000, Joins::Randomly(60 * S)) }],
         stays: Stays::OnAverage(60 * S),
-        announce_ms: 300,
         ..REFERENCE
     },
     Scenario {
@@ -449,7 +438,6 @@ const SCENARIOS: &[Scenario] = &[
         rate: Rate::Bps(128_000),
         groups: &[Group { up: Up::Fixed(1_000_000), ..viewers(2_000, Joins::Daily(400 * S)) }],
         stays: Stays::ToTheEnd,
-        announce_ms: 300,
         limit_ms: 600 * S,
         ..REFERENCE
     },
@@ -457,7 +445,6 @@ const SCENARIOS: &[Scenario] = &[
         name: "crowd-10000",
         about: "10,000 viewers within 60 s",
         groups: &[viewers(10_000, Joins::Randomly(60 * S))],
-        announce_ms: 150,
         ..REFERENCE
     },
 ];

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use shared::{
     ContentId, MediaKind, NodeId,
     schedule::viewer::Swarm,
@@ -192,8 +193,7 @@ impl World {
 
 /// Ids are spread over the ring as keys are, and carry the number.
 fn id(n: u32) -> NodeId {
-    let mut id = [0; 32];
-    id[..4].copy_from_slice(&n.wrapping_mul(2_654_435_761).to_be_bytes());
+    let mut id: [u8; 32] = StdRng::seed_from_u64(n.into()).random();
     id[4..8].copy_from_slice(&n.to_be_bytes());
     NodeId(id)
 }

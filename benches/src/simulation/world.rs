@@ -57,7 +57,7 @@ impl World {
             content: cast.content,
             max_bps: cast.max_bps,
             unfinished: cast.nodes.iter().filter(|node| node.is_viewer()).count(),
-            nodes: cast.nodes.into_iter().map(|spec| Node::new(spec, scenario.announce_ms)).collect(),
+            nodes: cast.nodes.into_iter().map(Node::new).collect(),
             scenario,
             now_us: 0,
             rng,

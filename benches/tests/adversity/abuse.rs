@@ -18,10 +18,7 @@ use shared::{
     ContentId, LeafRange, MediaKind,
     limits::{HANDSHAKE_TIMEOUT_MS, MAX_BODY_BYTES, SILENCE_TIMEOUT_MS},
     units::leaf_count,
-    wire::{
-        Credit, GetHints, Message, Open, PEER_PATH, PeerMessage, Request, TRACKER_PATH, WantedBranch,
-        WantedChunk,
-    },
+    wire::{Credit, GetHints, Message, Open, PEER_PATH, PeerMessage, Request, TRACKER_PATH, WantedChunk},
 };
 
 const FILM_SECONDS: u32 = 40;
@@ -271,13 +268,7 @@ fn ask_and_never_read(source: SocketAddr, content_id: ContentId, size_bytes: u64
     let lie = Credit { granted_bytes: 1 << 40, received_bytes: 1 << 40, at_ms: 0 };
     guest.send(lie)?;
     let chunks: Vec<WantedChunk> = (0..leaf_count(size_bytes) / 4)
-        .map(|n| WantedChunk {
-            id: n + 1,
-            leaves: LeafRange::new(n * 4, 4),
-            deadline_ms: 0,
-            proof_skip: 0,
-            branch: WantedBranch::None,
-        })
+        .map(|n| WantedChunk::new(n + 1, LeafRange::new(n * 4, 4), 0))
         .collect();
     for chunks in chunks.chunks(100) {
         guest.send(Request { content_id, epoch: 0, starting: true, chunks: chunks.to_vec() })?;

@@ -17,7 +17,7 @@ use shared::{
         SILENCE_TIMEOUT_MS,
     },
     units::leaf_count,
-    wire::{Credit, Message, Open, PeerMessage, Ping, Request, WantedBranch, WantedChunk},
+    wire::{Credit, Message, Open, PeerMessage, Ping, Request, WantedChunk},
 };
 
 const FILM: (u32, u32) = (40, 12_000);
@@ -93,13 +93,7 @@ fn ask_for_all(source: &Peer, content_id: ContentId, size_bytes: u64, received_b
     let chunks: Vec<WantedChunk> = (0..leaf_count(size_bytes) / CHUNK_LEAVES)
         .map(|n| LeafRange::new(n * CHUNK_LEAVES, CHUNK_LEAVES))
         .zip(1..=MAX_REQUEST_BATCH as u32)
-        .map(|(leaves, id)| WantedChunk {
-            id,
-            leaves,
-            deadline_ms: 0,
-            proof_skip: 0,
-            branch: WantedBranch::None,
-        })
+        .map(|(leaves, id)| WantedChunk::new(id, leaves, 0))
         .collect();
     guest.send(Request { content_id, epoch: 0, starting: true, chunks })?;
     Ok(guest)

@@ -64,8 +64,8 @@ pub struct SchedulerRoutes {
     pub lost: Recipient<LeavesLost>,
     /// Neighbours that give nothing, to be served after those who do.
     pub idlers: Recipient<Idlers>,
-    /// What viewers hold of what is not fetched here: of use to a seed.
-    pub seed: Recipient<SessionFrame>,
+    /// What neighbours hold, for whoever serves them.
+    pub uploader: Recipient<SessionFrame>,
 }
 
 /// All streams of a node.
@@ -141,10 +141,6 @@ impl ChunkSchedulerActor {
         tracing::trace!(?node, id = head.id, "data that nobody waits for");
     }
 
-    fn is_fetching(&self, content_id: &ContentId) -> bool {
-        self.streams.get(content_id).is_some_and(|stream| !stream.content.is_complete())
-    }
-
     fn stored(&mut self, ctx: &mut Context<Self>, stored: Stored) {
         let now_ms = clock::now_ms();
         let Some(stream) = self.streams.get_mut(&stored.content.content_id()) else { return };
@@ -158,8 +154,11 @@ impl ChunkSchedulerActor {
                 stream.viewer.verified(now_ms, stored.source, stored.leaves);
                 for leaves in ranges {
                     let (known, idle) = (stream.viewers_with(leaves), stream.idle_seeds());
-                    let content = stored.content.clone();
-                    mailbox::post(&self.routes.gained, LeavesGained { content, leaves, known, idle });
+                    let (content, soon_ms) = (stored.content.clone(), stream.viewer.announces_within_ms());
+                    mailbox::post(
+                        &self.routes.gained,
+                        LeavesGained { content, leaves, known, idle, soon_ms },
+                    );
                 }
             }
             Err(IngestError::AlreadyHeld) => stream.viewer.verified(now_ms, stored.source, stored.leaves),
@@ -356,19 +355,20 @@ impl Handler<SessionFrame> for ChunkSchedulerActor {
     fn handle(&mut self, frame: SessionFrame, ctx: &mut Self::Context) {
         let now_ms = clock::now_ms();
         let node = frame.remote.node;
-        if frame.tells_a_seed(|content_id| self.is_fetching(content_id)) {
-            return mailbox::post(&self.routes.seed, frame);
+        if let Some(Message::Peer(PeerMessage::Have(have))) = frame.frame.as_ref().map(|frame| &frame.message)
+        {
+            if let Some(stream) = self.streams.get_mut(&have.content_id)
+                && let Some(source) = stream.source(&node)
+            {
+                stream.handle_have(now_ms, source, have);
+                self.drive(ctx);
+            }
+            // Whoever serves others wants to know too what they have.
+            return mailbox::post(&self.routes.uploader, frame);
         }
         let Some(wire::Frame { message: Message::Peer(message), payload }) = frame.frame else { return };
         match message {
             PeerMessage::Data(head) => self.handle_data(ctx, node, head, payload, frame.permit),
-            PeerMessage::Have(have) => {
-                if let Some(stream) = self.streams.get_mut(&have.content_id)
-                    && let Some(source) = stream.source(&node)
-                {
-                    stream.handle_have(now_ms, source, &have);
-                }
-            }
             PeerMessage::Refuse(refuse) => {
                 if let Some(stream) = self.streams.get_mut(&refuse.content_id)
                     && let Some(source) = stream.source(&node)
@@ -387,6 +387,8 @@ impl Handler<SessionFrame> for ChunkSchedulerActor {
                     stream.viewer.no_fresh(now_ms, source, answer.id);
                 }
             }
+            // Neighbours' were seen above.
+            PeerMessage::Have(_) => {}
             PeerMessage::Open(_)
             | PeerMessage::Close(_)
             | PeerMessage::Request(_)

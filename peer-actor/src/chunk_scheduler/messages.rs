@@ -92,4 +92,6 @@ pub struct LeavesGained {
     pub known: Vec<NodeId>,
     /// Seeds that have nobody else to serve.
     pub idle: Vec<NodeId>,
+    /// How long the news may gather, in milliseconds.
+    pub soon_ms: u64,
 }

@@ -219,7 +219,7 @@ impl Wires {
             gained: self.uploader.clone().recipient(),
             lost: self.uploader.clone().recipient(),
             idlers: self.uploader.clone().recipient(),
-            seed: self.uploader.clone().recipient(),
+            uploader: self.uploader.clone().recipient(),
         }
     }
 

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use actix::Message;
-use shared::{
-    ContentId,
-    wire::{self, Frame, GoodbyeReason, PeerMessage},
-};
+use shared::wire::{Frame, GoodbyeReason};
 
 use super::state::{CloseReason, Remote};
 use crate::transport::{LinkHandle, Permit};
@@ -62,16 +59,6 @@ pub struct SessionFrame {
     pub frame: Option<Frame>,
     /// Keeps the socket from being read on while the frame is handled.
     pub permit: Option<Permit>,
-}
-
-impl SessionFrame {
-    /// Whether it says what another viewer holds of a content that is not fetched here: of use to a seed.
-    pub fn tells_a_seed(&self, is_fetched: impl Fn(&ContentId) -> bool) -> bool {
-        match self.frame.as_ref().map(|frame| &frame.message) {
-            Some(wire::Message::Peer(PeerMessage::Have(have))) => !is_fetched(&have.content_id),
-            Some(_) | None => false,
-        }
-    }
 }
 
 /// Lets the frames of a session that was started held be routed, those that waited first.

@@ -12,7 +12,7 @@ use shared::{
     ContentId, LeafRange, MediaKind,
     content::geometry::is_chunk,
     schedule::{
-        announcer::{Announcer, Notice},
+        announcer::{Announcer, Notice, TICK_MS},
         uploader::{LinkId, Uploader, UploaderOutput},
     },
     wire::{
@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// Gained leaves are announced together.
-const ANNOUNCE: Duration = Duration::from_millis(60);
+const ANNOUNCE: Duration = Duration::from_millis(TICK_MS);
 /// The uplink is told this often.
 const REPORT: Duration = Duration::from_secs(2);
 /// A viewer whose link is full asks again after this at the least.
@@ -91,7 +91,7 @@ impl UploaderActor {
     ) -> Self {
         Self {
             core: Uploader::new(upload_limit_bps),
-            announcer: Announcer::new(ANNOUNCE.as_millis() as u64),
+            announcer: Announcer::default(),
             reads: ReadOrder::default(),
             store,
             traffic,
@@ -127,7 +127,7 @@ impl UploaderActor {
             PeerMessage::Flush(flush) => self.core.flush(now_ms, session.0, flush.content_id, flush.epoch),
             PeerMessage::Token(token) => self.token(session, remote, link, &token),
             PeerMessage::Have(have) => {
-                self.core.have(session.0, &have.content_id, have.reset, have.complete, &have.ranges);
+                self.have(session, remote, &have);
             }
             PeerMessage::Data(_)
             | PeerMessage::Refuse(_)
@@ -135,6 +135,16 @@ impl UploaderActor {
             | PeerMessage::NoFresh(_) => {
                 tracing::debug!(session = session.0, "a source's frame sent to the source side")
             }
+        }
+    }
+
+    /// A neighbour announces what it holds.
+    fn have(&mut self, session: SessionId, remote: &Remote, have: &wire::Have) {
+        let content = self.content_for(remote, &have.content_id);
+        let size_bytes = content.map(|content| content.size_bytes()).filter(|size| *size == have.size_bytes);
+        if let Some(size_bytes) = size_bytes {
+            let content = (&have.content_id, size_bytes);
+            self.core.have(session.0, content, have.reset, have.complete, &have.ranges);
         }
     }
 
@@ -439,7 +449,8 @@ impl Handler<LeavesGained> for UploaderActor {
             let (_, remote) = self.links.get(&SessionId(session))?;
             Notice::of(&remote.node, known, &gained.idle)
         };
-        self.announcer.gained(clock::now_ms(), &gained.content.content_id(), gained.leaves, notice);
+        let (content_id, soon_ms) = (gained.content.content_id(), gained.soon_ms);
+        self.announcer.gained(clock::now_ms(), &content_id, gained.leaves, soon_ms, notice);
     }
 }
 

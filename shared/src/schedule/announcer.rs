@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use super::uploader::LinkId;
 use crate::{ids::ContentId, limits::MAX_OPEN_CONTENTS, units::LeafRange};
 
+/// How often what is due is looked for.
+pub const TICK_MS: u64 = 60;
 /// What a neighbour has already is told after this many times the delay of what none has.
 const COMMON_DELAYS: u64 = 8;
 /// What is of no use yet is told after so many: a seed counts what it sent as being on its way for three times as long.
@@ -47,9 +49,8 @@ impl Notice {
 }
 
 /// What subscribers are still to be told.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Announcer {
-    soon_ms: u64,
     pending: BTreeMap<ContentId, BTreeMap<LinkId, News>>,
 }
 
@@ -62,11 +63,6 @@ struct News {
 }
 
 impl Announcer {
-    /// Gathers what is gained for `soon_ms`.
-    pub const fn new(soon_ms: u64) -> Self {
-        Self { soon_ms, pending: BTreeMap::new() }
-    }
-
     /// A neighbour wants to hear of a content; false when it follows too many.
     pub fn subscribe(&mut self, link: LinkId, content_id: ContentId) -> bool {
         let followed = self.pending.values().filter(|subscribers| subscribers.contains_key(&link)).count();
@@ -95,17 +91,18 @@ impl Announcer {
         });
     }
 
-    /// Leaves are newly held; `notice` says when each neighbour is told, if at all.
+    /// Leaves are newly held; `notice` says when each neighbour is told, if at all, and what is told soon gathers for `soon_ms`.
     pub fn gained(
         &mut self,
         now_ms: u64,
         content_id: &ContentId,
         leaves: LeafRange,
+        soon_ms: u64,
         notice: impl Fn(LinkId) -> Option<Notice>,
     ) {
         for (link, news) in self.pending.get_mut(content_id).into_iter().flatten() {
             let Some(notice) = notice(*link) else { continue };
-            let due_ms = now_ms + notice.delays() * self.soon_ms;
+            let due_ms = now_ms + notice.delays() * soon_ms;
             news.due_ms = if news.ranges.is_empty() { due_ms } else { news.due_ms.min(due_ms) };
             news.ranges.push(leaves);
         }
@@ -156,12 +153,12 @@ mod tests {
     use super::*;
 
     const CONTENT: ContentId = ContentId([1; 32]);
-    const SOON_MS: u64 = 60;
+    const SOON_MS: u64 = TICK_MS;
     const ONE: LinkId = 1;
     const TWO: LinkId = 2;
 
     fn announcer() -> Announcer {
-        let mut announcer = Announcer::new(SOON_MS);
+        let mut announcer = Announcer::default();
         announcer.subscribe(ONE, CONTENT);
         announcer
     }
@@ -169,10 +166,10 @@ mod tests {
     #[test]
     fn every_subscriber_is_told_every_gained_leaf_once() {
         let mut announcer = announcer();
-        announcer.gained(0, &CONTENT, LeafRange::new(4, 2), |_| Some(Notice::Soon));
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), |_| Some(Notice::Soon));
+        announcer.gained(0, &CONTENT, LeafRange::new(4, 2), SOON_MS, |_| Some(Notice::Soon));
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), SOON_MS, |_| Some(Notice::Soon));
         announcer.subscribe(TWO, CONTENT);
-        announcer.gained(0, &CONTENT, LeafRange::new(2, 1), |_| Some(Notice::Soon));
+        announcer.gained(0, &CONTENT, LeafRange::new(2, 1), SOON_MS, |_| Some(Notice::Soon));
         assert!(announcer.take(SOON_MS - 1).is_empty());
         let whole = vec![LeafRange::new(0, 3), LeafRange::new(4, 2)];
         assert_eq!(
@@ -185,12 +182,12 @@ mod tests {
     #[test]
     fn what_is_common_waits_for_what_is_not() {
         let mut announcer = announcer();
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), |_| Some(Notice::Later));
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), SOON_MS, |_| Some(Notice::Later));
         assert!(announcer.take(COMMON_DELAYS * SOON_MS - 1).is_empty());
-        announcer.gained(100, &CONTENT, LeafRange::new(7, 1), |_| Some(Notice::Soon));
+        announcer.gained(100, &CONTENT, LeafRange::new(7, 1), SOON_MS, |_| Some(Notice::Soon));
         let told = announcer.take(100 + SOON_MS);
         assert_eq!(told, vec![(ONE, CONTENT, vec![LeafRange::new(0, 1), LeafRange::new(7, 1)])]);
-        announcer.gained(1_000, &CONTENT, LeafRange::new(9, 1), |_| Some(Notice::Later));
+        announcer.gained(1_000, &CONTENT, LeafRange::new(9, 1), SOON_MS, |_| Some(Notice::Later));
         assert_eq!(announcer.take(1_000 + COMMON_DELAYS * SOON_MS).len(), 1);
     }
 
@@ -198,7 +195,7 @@ mod tests {
     fn who_has_no_use_for_it_yet_is_told_last() {
         let mut announcer = announcer();
         announcer.subscribe(TWO, CONTENT);
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), |link| Notice::of(&link, &[3], &[ONE]));
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), SOON_MS, |link| Notice::of(&link, &[3], &[ONE]));
         assert_eq!(
             announcer.take(LAST_DELAYS * SOON_MS - 1),
             vec![(TWO, CONTENT, vec![LeafRange::new(0, 1)])]
@@ -210,7 +207,7 @@ mod tests {
     fn who_has_it_is_not_told() {
         let mut announcer = announcer();
         announcer.subscribe(TWO, CONTENT);
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), |link| Notice::of(&link, &[ONE], &[]));
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 2), SOON_MS, |link| Notice::of(&link, &[ONE], &[]));
         assert_eq!(announcer.take(COMMON_DELAYS * SOON_MS), vec![(TWO, CONTENT, vec![LeafRange::new(0, 2)])]);
         assert!(announcer.take(u64::MAX).is_empty());
     }
@@ -221,14 +218,14 @@ mod tests {
         announcer.subscribe(TWO, CONTENT);
         announcer.forget(ONE);
         announcer.unsubscribe(TWO, &CONTENT);
-        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), |_| Some(Notice::Soon));
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), SOON_MS, |_| Some(Notice::Soon));
         assert!(announcer.take(u64::MAX).is_empty());
         assert!(announcer.subscribers(&CONTENT).is_empty());
     }
 
     #[test]
     fn a_neighbour_cannot_follow_without_bound() {
-        let mut announcer = Announcer::new(SOON_MS);
+        let mut announcer = Announcer::default();
         let followed = (0..1000u32).filter(|n| {
             let mut id = [0; 32];
             id[..4].copy_from_slice(&n.to_le_bytes());

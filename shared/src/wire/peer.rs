@@ -84,6 +84,13 @@ pub struct WantedChunk {
     pub branch: WantedBranch,
 }
 
+impl WantedChunk {
+    /// One that is wanted with its whole proof.
+    pub const fn new(id: RequestId, leaves: LeafRange, deadline_ms: i32) -> Self {
+        Self { id, leaves, deadline_ms, proof_skip: 0, branch: WantedBranch::None }
+    }
+}
+
 /// Asks for chunks, earliest deadline first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {

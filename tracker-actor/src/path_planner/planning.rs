@@ -11,7 +11,7 @@
 
 use shared::{
     ContentId, NodeId,
-    limits::{LEAF_BYTES, MAX_PLAN_SOURCES},
+    limits::MAX_PLAN_SOURCES,
     units::leaf_count,
     wire::{PathKind, Plan, PlannedSource, Role, TrackerMessage},
 };
@@ -65,7 +65,7 @@ impl PathPlannerState {
         let kept = if is_answer { &[][..] } else { &previous[..] };
         let may_explore = now_ms >= known.explored_ms + EXPLORE_MS;
         let near = swarm.near(&node);
-        let spares_origin = self.spares_origin(swarm, known, &near);
+        let spares_origin = self.spares_origin(swarm, &node, known, &near);
         let (chosen, has_explored) =
             choose(&near, order(&node, &previous, candidates), kept, may_explore, spares_origin);
         let demand = demand(swarm, &node, viewing, &chosen);
@@ -236,19 +236,15 @@ impl PathPlannerState {
     }
 
     /// Whether a viewer that has others near it does without the origin, since as many are linked to that as its uplink can listen to.
-    fn spares_origin(&self, swarm: &Swarm, viewer: &Viewer, near: &[NodeId]) -> bool {
-        let Some(origin) = swarm.origin.filter(|origin| viewer.plan.iter().all(|told| told.node != *origin))
+    fn spares_origin(&self, swarm: &Swarm, viewer: &NodeId, known: &Viewer, near: &[NodeId]) -> bool {
+        let Some(origin) = swarm.origin.filter(|origin| known.plan.iter().all(|told| told.node != *origin))
         else {
             return false;
         };
         let Some(uplink_bps) = self.nodes.get(&origin).and_then(Node::uplink) else { return false };
         let most = (uplink_bps / ORIGIN_BPS_EACH).max(ORIGIN_NAMED_AT_LEAST);
-        // A bitrate is a claim.
-        let reach_leaves = (swarm.bitrate_bps.saturating_mul(NEAR_PLAYHEAD_MS) / 8_000 / LEAF_BYTES) as u32;
-        let is_near = |node: &&NodeId| {
-            let other = swarm.viewers.get(*node).map(|viewer| viewer.playhead_leaf);
-            other.is_some_and(|leaf| leaf.abs_diff(viewer.playhead_leaf) <= reach_leaves)
-        };
+        let is_near =
+            |other: &&NodeId| swarm.apart_ms(viewer, other).is_some_and(|ms| ms <= NEAR_PLAYHEAD_MS);
         swarm.naming_count(&origin) as u64 >= most
             && near.iter().filter(is_near).count() >= PLAN_NEIGHBOURS / 2
     }

@@ -298,7 +298,7 @@ impl PathPlannerState {
             return self.tell_empty_plan(node, find.content_id);
         }
         known.views.insert(key);
-        let is_new = self.swarms.entry(key).or_default().enter(node, find.playhead_leaf);
+        let is_new = self.swarms.entry(key).or_default().enter(now_ms, node, find.playhead_leaf);
         self.replan(now_ms, key, node, true);
         if is_new {
             self.greet_in_swarm(now_ms, key, node);

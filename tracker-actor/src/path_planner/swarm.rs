@@ -3,10 +3,16 @@
 //! Invariant: looking at a swarm costs the same however many are in it: a viewer is shown those it has, the origin, its neighbours in
 //! playhead and its neighbours on the ring of node ids, [`POOL`] in all at most.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound::{self, Excluded, Included, Unbounded},
+};
 
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use shared::{
     LeafIndex, NodeId,
+    limits::LEAF_BYTES,
+    units::leaf_count,
     wire::{PathKind, Role},
 };
 
@@ -14,8 +20,14 @@ use super::{planning::PLAN_NEIGHBOURS, shares::ReceiverId};
 
 /// The most members of a swarm that are looked at for one plan.
 pub const POOL: usize = 64;
-/// How many of them by nearness of playhead.
+/// How many of them by nearness of playhead. Half of those are the nearest; the others are scattered over who plays so much ahead and behind:
+/// in a crowd the nearest came within one moment, and are each other's nearest.
 const NEAR: usize = 16;
+const NEAREST: usize = NEAR / 2;
+const SCATTER_AHEAD_MS: i64 = 6_000;
+const SCATTER_BEHIND_MS: i64 = 2_000;
+/// Media in a leaf where the rate is unknown.
+const USUAL_LEAF_MS: u64 = 100;
 
 /// A source as a viewer was told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +53,10 @@ pub struct Told {
 /// A member that wants the content.
 #[derive(Debug, Clone, Default)]
 pub struct Viewer {
-    /// Where its playhead is.
+    /// Where its playhead was when it said so.
     pub playhead_leaf: LeafIndex,
+    /// When it would have been at the first leaf: who plays on keeps its distance to others who do.
+    began_ms: i64,
     /// The plan it was told last.
     pub plan: Vec<Told>,
     /// The epoch of that plan, or 0.
@@ -74,7 +88,8 @@ pub struct Swarm {
     pub bitrate_bps: u64,
     /// The origin's share and what every viewer can have, and when that was summed up.
     pub rates: Option<(u64, (u64, u64))>,
-    by_playhead: BTreeSet<(LeafIndex, NodeId)>,
+    /// By when each would have been at the first leaf: whoever is foremost first.
+    by_playhead: BTreeSet<(i64, NodeId)>,
     /// Whose plans name a member.
     named_by: HashMap<NodeId, BTreeSet<NodeId>>,
     /// Viewers whose plans have room for more.
@@ -90,12 +105,13 @@ impl Viewer {
 
 impl Swarm {
     /// `node` wants the content from `playhead_leaf` on. Whether it is new to the swarm.
-    pub fn enter(&mut self, node: NodeId, playhead_leaf: LeafIndex) -> bool {
+    pub fn enter(&mut self, now_ms: u64, node: NodeId, playhead_leaf: LeafIndex) -> bool {
         let is_new = !self.viewers.contains_key(&node);
+        let began_ms = now_ms as i64 - self.media_ms(playhead_leaf) as i64;
         let viewer = self.viewers.entry(node).or_default();
-        self.by_playhead.remove(&(viewer.playhead_leaf, node));
-        viewer.playhead_leaf = playhead_leaf;
-        self.by_playhead.insert((playhead_leaf, node));
+        self.by_playhead.remove(&(viewer.began_ms, node));
+        (viewer.playhead_leaf, viewer.began_ms) = (playhead_leaf, began_ms);
+        self.by_playhead.insert((began_ms, node));
         if is_new {
             self.hungry.insert(node);
         }
@@ -140,7 +156,7 @@ impl Swarm {
     /// `node` no longer wants it. Its last plan, if it did.
     pub fn leave(&mut self, node: &NodeId) -> Option<Viewer> {
         let viewer = self.viewers.remove(node)?;
-        self.by_playhead.remove(&(viewer.playhead_leaf, *node));
+        self.by_playhead.remove(&(viewer.began_ms, *node));
         self.hungry.remove(node);
         for told in &viewer.plan {
             unname(&mut self.named_by, &told.node, node);
@@ -170,11 +186,13 @@ impl Swarm {
             }
             pool.extend(self.near(viewer));
             let share = POOL.saturating_sub(distinct(&mut pool));
-            pool.extend(ring(viewer, share / 2, |range| self.holders.range(range)));
+            pool.extend(scattered(viewer, share / 2, |range| self.holders.range(range)));
             let share = POOL.saturating_sub(distinct(&mut pool));
-            pool.extend(ring(viewer, share / 2, |range| self.viewers.range(range).map(|(node, _)| node)));
+            pool.extend(scattered(viewer, share / 2, |range| {
+                self.viewers.range(range).map(|(node, _)| node)
+            }));
             let share = POOL.saturating_sub(distinct(&mut pool));
-            pool.extend(ring(viewer, share, |range| self.partial.range(range).map(|(node, _)| node)));
+            pool.extend(scattered(viewer, share, |range| self.partial.range(range).map(|(node, _)| node)));
         }
         distinct(&mut pool);
         if let Ok(at) = pool.binary_search(viewer) {
@@ -183,24 +201,49 @@ impl Swarm {
         pool
     }
 
-    /// The viewers nearest in playhead, those ahead first: they have what `viewer` needs next.
+    /// Viewers near in playhead, those ahead first, for they have what `viewer` needs next: the nearest, then others.
     pub fn near(&self, viewer: &NodeId) -> Vec<NodeId> {
         let Some(known) = self.viewers.get(viewer) else { return Vec::new() };
-        let here = (known.playhead_leaf, *viewer);
-        let ahead = self.by_playhead.range(here..).skip(1).take(NEAR);
-        let behind = self.by_playhead.range(..here).rev().take(NEAR);
-        let (mut ahead, mut behind) = (ahead.peekable(), behind.peekable());
-        let mut near = Vec::with_capacity(NEAR);
-        while near.len() < NEAR {
-            let Some((_, node)) = ahead.next().or_else(|| behind.next()) else { break };
-            near.push(*node);
-            if near.len().is_multiple_of(4)
-                && let Some((_, node)) = behind.next()
-            {
-                near.push(*node);
+        let here = (known.began_ms, *viewer);
+        let (mut ahead, mut behind) =
+            (self.by_playhead.range(..here).rev(), self.by_playhead.range(here..).skip(1));
+        let mut nearest = (1..).map_while(|nth: usize| {
+            let next = if nth.is_multiple_of(5) { behind.next() } else { None };
+            next.or_else(|| ahead.next()).or_else(|| behind.next()).map(|(_, node)| *node)
+        });
+        let mut near: Vec<NodeId> = nearest.by_ref().take(NEAREST).collect();
+        let from_ms = known.began_ms - SCATTER_AHEAD_MS;
+        for (point, place_ms) in points(viewer).zip(places(viewer)).take(NEAR - NEAREST) {
+            let next = self.by_playhead.range((from_ms + place_ms, point)..).next();
+            near.extend(next.map(|(_, node)| *node).filter(|node| node != viewer && !near.contains(node)));
+        }
+        for node in nearest.take(NEAR) {
+            if near.len() < NEAR && !near.contains(&node) {
+                near.push(node);
             }
         }
         near
+    }
+
+    /// Where a viewer's playhead is if it has played on since it said.
+    pub fn playhead(&self, now_ms: u64, viewer: &Viewer) -> LeafIndex {
+        let played_ms = now_ms as i64 - viewer.began_ms;
+        let leaves =
+            u64::try_from(played_ms).unwrap_or(0).saturating_mul(self.bitrate_bps) / 8_000 / LEAF_BYTES;
+        (leaves.min(leaf_count(self.size_bytes).into()) as LeafIndex).max(viewer.playhead_leaf)
+    }
+
+    /// How far apart two viewers play.
+    pub fn apart_ms(&self, one: &NodeId, other: &NodeId) -> Option<u64> {
+        Some(self.viewers.get(one)?.began_ms.abs_diff(self.viewers.get(other)?.began_ms))
+    }
+
+    /// Media before a leaf. A bitrate is a claim.
+    fn media_ms(&self, leaf: LeafIndex) -> u64 {
+        match self.bitrate_bps {
+            0 => u64::from(leaf) * USUAL_LEAF_MS,
+            bps => (u64::from(leaf) * LEAF_BYTES).saturating_mul(8_000) / bps,
+        }
     }
 }
 
@@ -220,15 +263,31 @@ fn unname(named_by: &mut HashMap<NodeId, BTreeSet<NodeId>>, node: &NodeId, viewe
     }
 }
 
-/// `share` members from the viewer's place on the ring of ids on: ids are keys, so this is an even spread, and a lasting one.
-fn ring<'a, I: Iterator<Item = &'a NodeId>>(
+/// `share` members all over the ring of ids, the same as long as they are there. A stretch from the viewer's own place on would make neighbours of
+/// neighbours, and of a large swarm a ring: what the first had came to the others through very few.
+fn scattered<'a, I: Iterator<Item = &'a NodeId>>(
     viewer: &NodeId,
     share: usize,
-    range: impl Fn((std::ops::Bound<NodeId>, std::ops::Bound<NodeId>)) -> I,
+    range: impl Fn((Bound<NodeId>, Bound<NodeId>)) -> I,
 ) -> Vec<NodeId> {
-    use std::ops::Bound::{Excluded, Unbounded};
-    let onward = range((Excluded(*viewer), Unbounded));
-    onward.chain(range((Unbounded, Excluded(*viewer)))).take(share).copied().collect()
+    let mut members = Vec::with_capacity(share);
+    for point in points(viewer).take(share) {
+        let mut onward = range((Excluded(point), Unbounded)).chain(range((Unbounded, Included(point))));
+        let Some(next) = onward.find(|node| !members.contains(*node)) else { break };
+        members.push(*next);
+    }
+    members
+}
+
+/// Points on the ring of ids: the same for a viewer, other ones for each.
+fn points(viewer: &NodeId) -> impl Iterator<Item = NodeId> + use<> {
+    StdRng::from_seed(viewer.0).random_iter().map(NodeId)
+}
+
+/// Likewise places in the stretch of playheads that viewers near are scattered over.
+fn places(viewer: &NodeId) -> impl Iterator<Item = i64> + use<> {
+    let mut rng = StdRng::from_seed(viewer.0);
+    std::iter::repeat_with(move || rng.random_range(0..SCATTER_AHEAD_MS + SCATTER_BEHIND_MS))
 }
 
 #[cfg(test)]
@@ -240,8 +299,8 @@ mod tests {
         let mut swarm = Swarm::default();
         swarm.holders.extend([id(1), id(2)]);
         swarm.partial.insert(id(3), 5);
-        swarm.enter(id(4), 0);
-        swarm.enter(id(5), 9);
+        swarm.enter(0, id(4), 0);
+        swarm.enter(0, id(5), 9);
         assert_eq!(swarm.pool(&id(4)), [id(1), id(2), id(3), id(5)]);
     }
 
@@ -250,7 +309,7 @@ mod tests {
         let mut swarm = Swarm::default();
         for n in 0..5_000u16 {
             swarm.holders.insert(id(n));
-            swarm.enter(id(20_000 + n), u32::from(n) * 10);
+            swarm.enter(0, id(20_000 + n), u32::from(n) * 10);
         }
         swarm.holders.insert(id(60_000));
         swarm.origin = Some(id(60_000));
@@ -267,7 +326,7 @@ mod tests {
         for n in 0..1_000u16 {
             swarm.holders.insert(id(n));
         }
-        swarm.enter(id(5_000), 0);
+        swarm.enter(0, id(5_000), 0);
         let before = swarm.pool(&id(5_000));
         for n in 10_000..20_000u16 {
             swarm.holders.insert(id(n));
@@ -282,24 +341,64 @@ mod tests {
     fn different_viewers_are_shown_different_holders() {
         let mut swarm = Swarm::default();
         for n in 0..10_000u16 {
-            swarm.holders.insert(id(n));
+            // An odd multiplier spreads the ids over the ring as keys would be.
+            swarm.holders.insert(id(n.wrapping_mul(40_503)));
         }
         let seen: BTreeSet<NodeId> = (0..200u16)
             .flat_map(|n| {
                 let viewer = id(n * 50 + 1);
-                swarm.enter(viewer, 0);
+                swarm.enter(0, viewer, 0);
                 swarm.pool(&viewer)
             })
             .collect();
-        assert!(seen.len() > 4_000, "{}", seen.len());
+        assert!(seen.len() > 3_000, "{}", seen.len());
+    }
+
+    #[test]
+    fn the_viewers_of_a_crowd_are_few_steps_from_each_other() {
+        let mut swarm = Swarm::default();
+        let viewers: Vec<NodeId> = (0..2_000u16).map(|n| id(n.wrapping_mul(40_503))).collect();
+        for (at, viewer) in viewers.iter().enumerate() {
+            swarm.enter(at as u64 * 5, *viewer, 0);
+        }
+        let (mut reached, mut next, mut steps) = (BTreeSet::from([viewers[0]]), vec![viewers[0]], 0);
+        while reached.len() < viewers.len() * 9 / 10 {
+            let others = next.iter().flat_map(|viewer| swarm.pool(viewer));
+            next = others
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .filter(|other| !reached.contains(other))
+                .collect();
+            assert!(!next.is_empty(), "{} of them are reached", reached.len());
+            reached.extend(&next);
+            steps += 1;
+        }
+        assert!(steps <= 3, "{steps} steps");
+    }
+
+    #[test]
+    fn those_are_near_who_play_the_same_and_not_who_asked_with_the_same_playhead() {
+        let mut swarm = Swarm { bitrate_bps: 1_000_000, ..Swarm::default() };
+        for n in 0..100u16 {
+            swarm.enter(u64::from(n) * 10_000, id(n), 0);
+        }
+        // A leaf is 131 ms: it is with those who began at 50 x 10 s.
+        swarm.enter(990_000, id(500), (490_000 * 1_000 / 8 / (1 << 14)) as LeafIndex);
+        let near = swarm.near(&id(500));
+        assert_eq!(near.len(), NEAR);
+        assert!(
+            near.iter().all(|node| swarm.apart_ms(node, &id(500)).is_some_and(|ms| ms <= 140_000)),
+            "{near:?}"
+        );
+        assert!(near.contains(&id(50)) && near.contains(&id(49)));
     }
 
     #[test]
     fn a_jump_moves_the_viewer_among_the_playheads() {
         let mut swarm = Swarm::default();
-        swarm.enter(id(1), 0);
-        swarm.enter(id(2), 100);
-        assert!(!swarm.enter(id(1), 200));
+        swarm.enter(0, id(1), 0);
+        swarm.enter(0, id(2), 100);
+        assert!(!swarm.enter(0, id(1), 200));
         assert_eq!(swarm.by_playhead.len(), 2);
         swarm.leave(&id(1));
         swarm.leave(&id(2));
@@ -309,8 +408,8 @@ mod tests {
     #[test]
     fn a_swarm_knows_whose_plans_name_whom_and_who_wants_more() {
         let mut swarm = Swarm::default();
-        swarm.enter(id(1), 0);
-        swarm.enter(id(2), 0);
+        swarm.enter(0, id(1), 0);
+        swarm.enter(0, id(2), 0);
         swarm.tell(5, &id(1), 1, (10..10 + PLAN_NEIGHBOURS as u16).map(|n| told(id(n))).collect());
         swarm.tell(5, &id(2), 1, vec![told(id(10)), told(id(11))]);
         assert_eq!(swarm.naming(&id(10)), [id(1), id(2)]);

@@ -78,7 +78,7 @@ pub struct Member {
     pub reach: Reach,
     /// Leaves it holds.
     pub leaves: u32,
-    /// Where its playhead is, if it is a viewer.
+    /// Where its playhead is if it is a viewer and has played on since it said.
     pub playhead_leaf: u32,
     /// What it can send, or 0 when unknown.
     pub uplink_bps: u64,
@@ -132,11 +132,11 @@ impl PathPlannerState {
     pub fn view(&self, now_ms: u64, key: FileKey) -> Option<SwarmView> {
         let swarm = self.swarms.get(&key)?;
         let (origin_reserve_bps, sustainable_bps) = self.swarm_rates(swarm);
-        let (order, hidden) = self.order(swarm);
+        let (order, hidden) = self.order(now_ms, swarm);
         let places: BTreeMap<NodeId, usize> =
             order.iter().enumerate().map(|(index, node)| (*node, index)).collect();
         let members: Vec<Member> =
-            order.iter().filter_map(|node| self.member(swarm, node, sustainable_bps)).collect();
+            order.iter().filter_map(|node| self.member(now_ms, swarm, node, sustainable_bps)).collect();
         let viewers = order.iter().filter_map(|node| Some((node, swarm.viewers.get(node)?)));
         let edges = viewers.flat_map(|(node, viewer)| self.edges(now_ms, swarm, (node, viewer), &places));
         let is_first = self.first_copies_bps(swarm) <= sustainable_bps;
@@ -162,9 +162,9 @@ impl PathPlannerState {
     }
 
     /// The members that are shown, in order, and how many are not.
-    fn order(&self, swarm: &Swarm) -> (Vec<NodeId>, usize) {
+    fn order(&self, now_ms: u64, swarm: &Swarm) -> (Vec<NodeId>, usize) {
         let mut viewers: Vec<(u32, NodeId)> =
-            swarm.viewers.iter().map(|(node, viewer)| (viewer.playhead_leaf, *node)).collect();
+            swarm.viewers.iter().map(|(node, viewer)| (swarm.playhead(now_ms, viewer), *node)).collect();
         viewers.sort_unstable();
         let is_viewer = |node: &&NodeId| !swarm.viewers.contains_key(node);
         let holders = swarm.holders.iter().filter(|node| Some(**node) != swarm.origin).filter(is_viewer);
@@ -177,7 +177,7 @@ impl PathPlannerState {
         (all, hidden)
     }
 
-    fn member(&self, swarm: &Swarm, node: &NodeId, sustainable_bps: u64) -> Option<Member> {
+    fn member(&self, now_ms: u64, swarm: &Swarm, node: &NodeId, sustainable_bps: u64) -> Option<Member> {
         let known = self.nodes.get(node)?;
         let viewer = swarm.viewers.get(node);
         let held = swarm.partial.get(node).copied().unwrap_or(0);
@@ -190,7 +190,7 @@ impl PathPlannerState {
             is_viewer: viewer.is_some(),
             reach: known.reach,
             leaves: if swarm.holders.contains(node) { whole } else { held },
-            playhead_leaf: viewer.map_or(0, |viewer| viewer.playhead_leaf),
+            playhead_leaf: viewer.map_or(0, |viewer| swarm.playhead(now_ms, viewer)),
             uplink_bps: known.uplink().unwrap_or(0),
             tracker_rtt_us: known.tracker_rtt_us,
             predicted_bps: if sustainable_bps > 0 { sustainable_bps } else { planned_bps },

@@ -1,9 +1,9 @@
 //! Which queued request is served next: the earliest deadline in fair shares, or an origin's order.
 //!
-//! Of what is not needed at once, a chunk that many wait for here goes first: it is rare, and whoever gets it serves the others. By deadline
-//! alone it would wait until it is due, and then all its copies were due together; in a large swarm that is too late for most. While all
-//! who ask have yet to start, the same goes for what is needed at once: nobody starts with one chunk of several, and chunk after chunk,
-//! each to everybody before the next to anybody, would be one uplink's work.
+//! Of what is not needed at once, what few neighbours have goes first: whoever gets it serves the others. By deadline alone a chunk would
+//! wait until it is due, and then all its copies were due together; in a large swarm that is too late for most. While all who ask have
+//! yet to start, what most wait for goes first of what is needed at once: nobody starts with one chunk of several, and chunk after chunk, each
+//! to everybody before the next to anybody, would be one uplink's work.
 //!
 //! Invariant: what is chosen fits into the credit of its link and what that link can take.
 
@@ -18,11 +18,9 @@ use super::{
 /// A link may be ahead of the least served one by this much and still compete by deadline.
 const FAIR_SLACK_BYTES: u64 = 256 * 1024;
 /// What is needed within this is served by deadline alone.
-const AT_ONCE_MS: u64 = 1_000;
-/// A chunk that more requests than these wait for is rare.
-const MANY: u32 = 8;
-/// How much earlier such a chunk is served for every pair of hands that it has to pass through.
-const HAND_MS: u64 = 4_000;
+const AT_ONCE_MS: u64 = 3_000;
+/// Who serves no more links than this serves by deadline.
+const FEW: usize = 8;
 
 impl Uploader {
     /// What is served next, charged to its link.
@@ -95,7 +93,7 @@ impl Uploader {
     }
 
     /// Among the links with the least service that can take it: of what is no repeat before what is one, what is needed at once (by those who
-    /// start alone: what most wait for), what many wait for, the earliest deadline.
+    /// start alone: what most wait for), what few have, the earliest deadline.
     pub(super) fn most_urgent(
         &self,
         now_ms: u64,
@@ -107,24 +105,22 @@ impl Uploader {
         let soon_ms = now_ms + AT_ONCE_MS;
         let queued = || self.links_in_use().flat_map(|(_, link)| link.queue());
         let do_all_start = || queued().all(|queued| queued.starting);
-        if self.in_use.len() <= MANY as usize || due_ms <= soon_ms && !do_all_start() {
+        if self.in_use.len() <= FEW || due_ms <= soon_ms && !do_all_start() {
             return Some((link, at));
         }
         let mut waiting = BTreeMap::new();
-        for queued in queued() {
-            *waiting.entry((queued.leaves, queued.content_id)).or_insert(0) += 1;
+        for queued in queued().filter(|_| due_ms <= soon_ms) {
+            *waiting.entry((queued.leaves, queued.content_id)).or_insert(0u32) += 1;
         }
-        let many =
-            |queued: &Queued| waiting.get(&(queued.leaves, queued.content_id)).copied().unwrap_or(0u32);
         let by_rarity = |link: &Link, queued: &Queued| {
-            let (due_ms, many) = (link.due_ms(queued), many(queued));
+            let due_ms = link.due_ms(queued);
             let is_at_once = due_ms <= soon_ms;
-            let wanted_at_once = if is_at_once { many } else { 0 };
-            // As much earlier as the chunk has hands to pass through until all who wait have it.
-            let hands = if many > MANY { many.ilog2() } else { 0 };
-            let early_ms = due_ms.saturating_sub(u64::from(hands) * HAND_MS);
-            let early_ms = due_ms.min(early_ms.max(soon_ms));
-            (is_repeat(queued), !is_at_once, Reverse(wanted_at_once), early_ms)
+            let (waiting, held_by) = if is_at_once {
+                (waiting.get(&(queued.leaves, queued.content_id)).copied(), 0)
+            } else {
+                (None, self.held_by(&queued.content_id, queued.leaves.first))
+            };
+            (is_repeat(queued), !is_at_once, Reverse(waiting), held_by, due_ms)
         };
         self.first_in_fair_shares(now_ms, patience_ms, by_rarity).map(|(link, at, _)| (link, at))
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::LinkId;
+use super::{LinkId, holders::Holders};
 use crate::{
     leaf_set::LeafSet,
     schedule::LARGE_SWARM,
@@ -41,9 +41,8 @@ pub(super) struct Copies {
     size_bytes: u64,
     /// Nobody has it and nobody is being sent it.
     fresh: LeafSet,
-    /// How many live links have announced each leaf.
-    holders: Vec<u16>,
-    held: BTreeMap<LinkId, LeafSet>,
+    /// What live links have announced.
+    holders: Holders,
     /// How often each link asked for what it had announced.
     doubts: BTreeMap<LinkId, u8>,
     /// What was sent, to whom, and until when that counts; in order of time.
@@ -59,8 +58,7 @@ impl Copies {
             bitrate_bps: 0,
             size_bytes,
             fresh: LeafSet::full(leaves),
-            holders: vec![0; leaves as usize],
-            held: BTreeMap::new(),
+            holders: Holders::new(leaves),
             doubts: BTreeMap::new(),
             on_way: VecDeque::new(),
             playheads: BTreeMap::new(),
@@ -78,7 +76,7 @@ impl Copies {
 
     /// A chunk leaves.
     pub(super) fn sent(&mut self, now_ms: u64, link: LinkId, leaves: LeafRange) {
-        let lasts_ms = if self.held.is_empty() { UNHEARD_MS } else { ON_ITS_WAY_MS };
+        let lasts_ms = if self.holders.is_empty() { UNHEARD_MS } else { ON_ITS_WAY_MS };
         self.fresh.remove(leaves);
         self.on_way.push_back((now_ms + lasts_ms, link, leaves));
     }
@@ -98,24 +96,16 @@ impl Copies {
         if doubts >= MAX_DOUBTS {
             return;
         }
-        let leaves = leaf_count(self.size_bytes);
-        let held = self.held.entry(link).or_insert_with(|| LeafSet::new(leaves));
-        let whole = [LeafRange::new(0, leaves)];
+        self.holders.have(link, complete, ranges);
+        let whole = [LeafRange::new(0, leaf_count(self.size_bytes))];
         let ranges = if complete { &whole[..] } else { ranges };
-        for range in ranges {
-            let gained: Vec<LeafRange> = held.missing_runs_in(*range).collect();
-            for leaf in gained.iter().flat_map(|run| run.leaves()) {
-                self.holders[leaf as usize] = self.holders[leaf as usize].saturating_add(1);
-            }
-            held.insert(*range);
-            self.fresh.remove(*range);
-        }
+        ranges.iter().for_each(|range| _ = self.fresh.remove(*range));
     }
 
     /// A viewer asks for a leaf. Whoever asks for what it has announced has announced what it does not have, or has lost it: nothing that it
     /// said before counts any more, and if that goes on, nothing that it says.
     pub(super) fn wants(&mut self, link: LinkId, leaf: LeafIndex) {
-        if self.held.get(&link).is_some_and(|held| held.has(leaf)) {
+        if self.holders.has(link, leaf) {
             self.forget_held(link);
             let doubts = self.doubts.entry(link).or_default();
             *doubts = doubts.saturating_add(1);
@@ -135,7 +125,7 @@ impl Copies {
 
     /// Whether nobody is known to care.
     pub(super) fn is_unused(&self) -> bool {
-        self.held.is_empty() && self.on_way.is_empty() && self.playheads.is_empty()
+        self.holders.is_empty() && self.on_way.is_empty() && self.playheads.is_empty()
     }
 
     /// A viewer needs nothing before `leaf`.
@@ -222,7 +212,7 @@ impl Copies {
 
     /// Whether the swarm is so large that a second copy helps one of many: first copies go before all of those, however far they lead.
     fn is_large(&self) -> bool {
-        self.held.len() > LARGE_SWARM
+        self.holders.len() > LARGE_SWARM
     }
 
     fn leaves_in(&self, ms: u64) -> u32 {
@@ -233,13 +223,13 @@ impl Copies {
     }
 
     fn forget_held(&mut self, link: LinkId) {
-        let Some(held) = self.held.remove(&link) else { return };
-        for run in held.runs() {
-            for leaf in run.leaves() {
-                self.holders[leaf as usize] -= 1;
-            }
-            self.freshen(run);
-        }
+        let lost = self.holders.forget(link);
+        lost.into_iter().for_each(|leaves| self.freshen(leaves));
+    }
+
+    /// Who has what.
+    pub(super) const fn holders(&self) -> &Holders {
+        &self.holders
     }
 
     /// Makes fresh what of `leaves` nobody has and nobody is being sent.
@@ -247,7 +237,7 @@ impl Copies {
         let end = leaves.end().min(self.fresh.leaf_count());
         for leaf in leaves.first..end {
             let is_on_way = self.on_way.iter().any(|(_, _, sent)| sent.contains(leaf));
-            if self.holders[leaf as usize] == 0 && !is_on_way {
+            if self.holders.of(leaf) == 0 && !is_on_way {
                 self.fresh.insert(LeafRange::new(leaf, 1));
             }
         }

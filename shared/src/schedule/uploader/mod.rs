@@ -18,15 +18,17 @@
 
 mod choice;
 mod copies;
+mod holders;
 mod link;
 mod origin;
 mod pace;
 mod turns;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use self::pace::Pacing;
 use self::{
+    holders::Holders,
     link::{Link, Queued},
     origin::Origin,
     pace::{Pace, UNHEARD_BYTES, UploadLimit},
@@ -34,8 +36,8 @@ use self::{
 use super::{Deadline, numbered::Numbered};
 use crate::{
     ids::ContentId,
-    limits::{MAX_PAYLOAD_BYTES, MAX_QUEUED_REQUESTS},
-    units::LeafRange,
+    limits::{MAX_OPEN_CONTENTS, MAX_PAYLOAD_BYTES, MAX_QUEUED_REQUESTS},
+    units::{LeafIndex, LeafRange, leaf_count},
     wire::{RefuseReason, RequestId, Token, WantedBranch, WantedChunk},
 };
 
@@ -102,6 +104,8 @@ pub struct Uploader {
     pace: Pace,
     limit: UploadLimit,
     origin: Origin,
+    /// Who has what of the contents that are not all here.
+    holders: BTreeMap<ContentId, Holders>,
     /// The service of whoever was served last (start-time fair queueing, Goyal, Vin and Cheng 1996): a link that becomes active starts
     /// there, so that what others got while it wanted nothing is not held against them.
     fair_bytes: u64,
@@ -117,6 +121,7 @@ impl Uploader {
             pace: Pace::default(),
             limit: UploadLimit::new(upload_limit_bps),
             origin: Origin::default(),
+            holders: BTreeMap::new(),
             fair_bytes: 0,
         }
     }
@@ -125,6 +130,7 @@ impl Uploader {
     /// anything else: a viewer passes a first copy on, so it is worth many second ones; those get what is left. Tokens for other contents
     /// are answered with NoFresh.
     pub fn seeds(&mut self, content_id: ContentId, size_bytes: u64, bitrate_bps: u64) {
+        self.holders.remove(&content_id);
         self.origin.content(content_id, size_bytes, bitrate_bps);
     }
 
@@ -138,19 +144,36 @@ impl Uploader {
         self.origin.is_seed_of(content_id)
     }
 
-    /// A viewer announces what it holds of a content and passes on. Of use to a seed alone; viewers that do not upload, or are known not
-    /// to, are not to be announced.
+    /// A neighbour announces what it holds of a content of `size_bytes` that is here in any part, and passes on. Those that do not upload, or are
+    /// known not to, are not to be announced.
     pub fn have(
         &mut self,
         link: LinkId,
-        content_id: &ContentId,
+        (content_id, size_bytes): (&ContentId, u64),
         reset: bool,
         complete: bool,
         ranges: &[LeafRange],
     ) {
-        if self.links.contains_key(&link) {
-            self.origin.have(link, content_id, reset, complete, ranges);
+        if !self.links.contains_key(&link) {
+            return;
         }
+        if self.is_seed_of(content_id) {
+            return self.origin.have(link, content_id, reset, complete, ranges);
+        }
+        if self.holders.len() >= MAX_OPEN_CONTENTS && !self.holders.contains_key(content_id) {
+            return;
+        }
+        let holders = self.holders.entry(*content_id).or_insert_with(|| Holders::new(leaf_count(size_bytes)));
+        if reset {
+            holders.forget(link);
+        }
+        holders.have(link, complete, ranges);
+    }
+
+    /// How many neighbours have a leaf, by what they announced.
+    fn held_by(&self, content_id: &ContentId, leaf: LeafIndex) -> usize {
+        let holders = self.origin.holders(content_id).or_else(|| self.holders.get(content_id));
+        holders.map_or(0, |holders| holders.of(leaf))
     }
 
     /// A viewer asks for a chunk of the seed's choice.
@@ -179,6 +202,10 @@ impl Uploader {
     pub fn link_left(&mut self, now_ms: u64, link: LinkId) {
         self.links.remove(&link);
         self.origin.left(link);
+        self.holders.retain(|_, holders| {
+            holders.forget(link);
+            !holders.is_empty()
+        });
         self.pump(now_ms);
     }
 

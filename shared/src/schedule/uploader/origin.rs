@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{LinkId, UploaderOutput, copies::Copies, link::Queued, turns::Turns};
+use super::{LinkId, UploaderOutput, copies::Copies, holders::Holders, link::Queued, turns::Turns};
 use crate::{
     ids::ContentId,
     limits::{LEAF_BYTES, MAX_CHUNK_LEAVES, MAX_OPEN_CONTENTS},
@@ -127,6 +127,11 @@ impl Origin {
         if let Some(copies) = self.copies_of(content_id) {
             copies.have(link, reset, complete, ranges);
         }
+    }
+
+    /// Who has what of a content, if any of that was announced.
+    pub(super) fn holders(&self, content_id: &ContentId) -> Option<&Holders> {
+        self.copies.get(content_id).map(Copies::holders)
     }
 
     /// A request comes.

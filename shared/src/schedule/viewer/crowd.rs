@@ -29,6 +29,9 @@ const LOADED_START_DUE_MS: u64 = 12_000;
 /// When it is asked for it is not due sooner than this share of that: who is about to run dry goes first, since a start that takes longer is a
 /// lesser evil than a stall.
 const START_LEAST: (u64, u64) = (3, 5);
+/// Neighbours are told within this of what none of them has; later where each has many, who ask somebody else meanwhile.
+const ANNOUNCE_MS: u64 = 60;
+const LARGE_ANNOUNCE_MS: u64 = 150;
 /// Media in one chunk.
 const CHUNK_MS: u64 = 100;
 /// Requests that may be out at a peer that has delivered nothing yet: whoever is linked first would be asked for all that a start needs,
@@ -201,6 +204,11 @@ impl Viewer {
     pub fn idle_seeds(&self) -> impl Iterator<Item = SourceId> {
         let seeds = self.sources.iter().filter(|(_, source)| self.swarm.viewers == 1 && source.is_seed);
         seeds.map(|(id, _)| *id)
+    }
+
+    /// How long what was gained may gather before neighbours are told.
+    pub fn announces_within_ms(&self) -> u64 {
+        if self.is_large_swarm() { LARGE_ANNOUNCE_MS } else { ANNOUNCE_MS }
     }
 
     pub(super) fn bytes_at_peers(&self, spared: Option<SourceId>) -> u64 {

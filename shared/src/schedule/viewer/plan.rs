@@ -28,7 +28,7 @@ use crate::{
 /// Deadlines within this are near.
 pub(super) const NEAR_MS: u64 = 10_000;
 /// The same in a swarm too large for everybody to be a neighbour, where a chunk passes through many hands: it must be asked for early.
-const LARGE_NEAR_MEDIA_MS: u64 = 6_000;
+const LARGE_NEAR_MEDIA_MS: u64 = 4_000;
 /// What a pipeline holds beyond a round trip, near and far: enough that a late planning does not leave the link idle, and little, because
 /// a reader that jumps waits for what is on its way.
 const NEAR_AHEAD_MS: f64 = 25.0;
@@ -325,7 +325,8 @@ impl Viewer {
             leaving_since_ms: None,
         };
         self.take_off(id, flight);
-        ChunkRequest { id, leaves, deadline_ms: slack_ms.clamp(i32::MIN.into(), i32::MAX.into()) as i32 }
+        let deadline_ms = slack_ms.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+        ChunkRequest { id, leaves, deadline_ms }
     }
 
     /// A flight is out from now on.
