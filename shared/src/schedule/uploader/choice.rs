@@ -5,8 +5,6 @@
 //! yet to start, what most wait for goes first of what is needed at once: nobody starts with one chunk of several, and chunk after chunk, each
 //! to everybody before the next to anybody, would be one uplink's work.
 //!
-//! An uplink that serves few and is behind sends first what none of them has: others will serve the rest.
-//!
 //! Invariant: what is chosen fits into the credit of its link and what that link can take.
 
 use std::{cmp::Reverse, collections::BTreeMap};
@@ -23,8 +21,6 @@ const FAIR_SLACK_BYTES: u64 = 256 * 1024;
 const AT_ONCE_MS: u64 = 3_000;
 /// Who serves no more links than this serves by deadline.
 const FEW: usize = 8;
-/// An uplink is behind when so much waits for it.
-const BEHIND_MS: u32 = 1_500;
 
 impl Uploader {
     /// What is served next, charged to its link.
@@ -39,10 +35,6 @@ impl Uploader {
         let link = self.links.get_mut(&link_id)?;
         self.fair_bytes = self.fair_bytes.max(link.served_bytes);
         let queued = link.start(at);
-        // It has it before it says so.
-        if let Some(holders) = self.holders.get_mut(&queued.content_id) {
-            holders.have(link_id, false, &[queued.leaves]);
-        }
         if rank == Rank::Boost {
             self.origin.boosted(queued.bytes);
         }
@@ -96,16 +88,8 @@ impl Uploader {
         if let Some(((rank, _, link), at)) = best {
             return Some((rank, link, at));
         }
-        let is_behind = self.in_use.len() <= FEW && self.backlog_ms() > BEHIND_MS;
-        let is_repeat = |queued: &Queued| origin.is_repeat(queued) || is_behind && self.is_passed_on(queued);
-        let (link, at) = self.most_urgent(now_ms, patience_ms, is_repeat)?;
+        let (link, at) = self.most_urgent(now_ms, patience_ms, |queued| origin.is_repeat(queued))?;
         Some((Rank::Rest, link, at))
-    }
-
-    /// Whether a neighbour that lacks other things has it.
-    fn is_passed_on(&self, queued: &Queued) -> bool {
-        let holders = self.holders.get(&queued.content_id);
-        holders.is_some_and(|holders| holders.are_any_viewers(queued.leaves.first))
     }
 
     /// Among the links with the least service that can take it: of what is no repeat before what is one, what is needed at once (by those who

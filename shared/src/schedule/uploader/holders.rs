@@ -69,11 +69,6 @@ impl Holders {
         self.complete.len() + usize::from(self.counts.get(leaf as usize).copied().unwrap_or(0))
     }
 
-    /// Whether any that lack something have a leaf.
-    pub(super) fn are_any_viewers(&self, leaf: LeafIndex) -> bool {
-        self.counts.get(leaf as usize).is_some_and(|count| *count > 0)
-    }
-
     /// How many have said anything.
     pub(super) fn len(&self) -> usize {
         self.complete.len() + self.held.len()
@@ -109,7 +104,6 @@ mod tests {
         holders.have(1, true, &[]);
         holders.have(1, false, &[LeafRange::new(3, 1)]);
         assert!(holders.has(1, 99) && holders.of(3) == 1 && holders.len() == 1);
-        assert!(!holders.are_any_viewers(3));
         assert_eq!(holders.forget(1), [LeafRange::new(0, 100)]);
         assert!(holders.is_empty() && holders.of(3) == 0);
     }

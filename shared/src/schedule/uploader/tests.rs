@@ -105,28 +105,6 @@ fn what_few_have_goes_before_what_is_due_sooner_but_not_at_once() {
 }
 
 #[test]
-fn an_uplink_that_is_behind_sends_first_what_no_other_viewer_has() {
-    for (waiting, first) in [(40, 100), (2, 1)] {
-        let mut uploader = joined(&[1, 2, 3]);
-        uploader.have(3, (&CONTENT, SIZE_BYTES), false, true, &[]);
-        uploader.have(2, (&CONTENT, SIZE_BYTES), false, false, &[LeafRange::new(0, 90)]);
-        // It knows itself for an uplink of 1 Mbit/s.
-        uploader.request(0, 2, CONTENT, SIZE_BYTES, 0, false, &[chunk(99, 0)]);
-        serve_all(&mut uploader, 0);
-        arrived(&mut uploader, 131, 2, 0);
-        let asked: Vec<_> = (1..=waiting).map(|id| chunk(id, 4_000)).collect();
-        uploader.links.iter_mut().for_each(|(_, link)| link.granted_bytes = 0);
-        uploader.request(131, 1, CONTENT, SIZE_BYTES, 0, false, &asked);
-        uploader.request(131, 1, CONTENT, SIZE_BYTES, 0, false, &[chunk(100, 9_000)]);
-        assert_eq!(uploader.backlog_ms() > 1_500, waiting == 40);
-        uploader.links.iter_mut().for_each(|(_, link)| link.granted_bytes = u64::MAX);
-        uploader.handle_timeout(131);
-        let served: Vec<RequestId> = serve_all(&mut uploader, 131).into_iter().map(|(_, id)| id).collect();
-        assert_eq!(served.first(), Some(&first), "{served:?}");
-    }
-}
-
-#[test]
 fn who_start_together_are_given_different_chunks_first() {
     let starts = |uploader: &mut Uploader| {
         for link in 1..=12 {
