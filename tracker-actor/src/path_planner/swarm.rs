@@ -212,9 +212,8 @@ impl Swarm {
             next.or_else(|| ahead.next()).or_else(|| behind.next()).map(|(_, node)| *node)
         });
         let mut near: Vec<NodeId> = nearest.by_ref().take(NEAREST).collect();
-        let from_ms = known.began_ms - SCATTER_AHEAD_MS;
-        for (point, place_ms) in points(viewer).zip(places(viewer)).take(NEAR - NEAREST) {
-            let next = self.by_playhead.range((from_ms + place_ms, point)..).next();
+        for (point, later_ms) in near_points(viewer).take(NEAR - NEAREST) {
+            let next = self.by_playhead.range((known.began_ms + later_ms, point)..).next();
             near.extend(next.map(|(_, node)| *node).filter(|node| node != viewer && !near.contains(node)));
         }
         for node in nearest.take(NEAR) {
@@ -284,10 +283,11 @@ fn points(viewer: &NodeId) -> impl Iterator<Item = NodeId> + use<> {
     StdRng::from_seed(viewer.0).random_iter().map(NodeId)
 }
 
-/// Likewise places in the stretch of playheads that viewers near are scattered over.
-fn places(viewer: &NodeId) -> impl Iterator<Item = i64> + use<> {
+/// Likewise points among the viewers that play near: on the ring, and how much later one there began.
+fn near_points(viewer: &NodeId) -> impl Iterator<Item = (NodeId, i64)> + use<> {
     let mut rng = StdRng::from_seed(viewer.0);
-    std::iter::repeat_with(move || rng.random_range(0..SCATTER_AHEAD_MS + SCATTER_BEHIND_MS))
+    let next = move || (NodeId(rng.random()), rng.random_range(-SCATTER_AHEAD_MS..SCATTER_BEHIND_MS));
+    std::iter::repeat_with(next)
 }
 
 #[cfg(test)]
@@ -351,7 +351,8 @@ mod tests {
                 swarm.pool(&viewer)
             })
             .collect();
-        assert!(seen.len() > 3_000, "{}", seen.len());
+        // Each draws some two dozen; drawn at random, 4,800 of 10,000 are 3,800 different ones.
+        assert!(seen.len() > 3_500, "{}", seen.len());
     }
 
     #[test]

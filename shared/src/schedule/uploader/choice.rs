@@ -109,8 +109,10 @@ impl Uploader {
             return Some((link, at));
         }
         let mut waiting = BTreeMap::new();
-        for queued in queued().filter(|_| due_ms <= soon_ms) {
-            *waiting.entry((queued.leaves, queued.content_id)).or_insert(0u32) += 1;
+        if due_ms <= soon_ms {
+            for queued in queued() {
+                *waiting.entry((queued.leaves, queued.content_id)).or_insert(0u32) += 1;
+            }
         }
         let by_rarity = |link: &Link, queued: &Queued| {
             let due_ms = link.due_ms(queued);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     limits::{LEAF_BYTES, MAX_CHUNK_LEAVES},
-    schedule::LARGE_SWARM,
+    schedule::{LARGE_SWARM, announcer::TICK_MS},
     units::{LeafIndex, LeafRange},
 };
 
@@ -30,7 +30,7 @@ const LOADED_START_DUE_MS: u64 = 12_000;
 /// lesser evil than a stall.
 const START_LEAST: (u64, u64) = (3, 5);
 /// Neighbours are told within this of what none of them has; later where each has many, who ask somebody else meanwhile.
-const ANNOUNCE_MS: u64 = 60;
+const ANNOUNCE_MS: u64 = TICK_MS;
 const LARGE_ANNOUNCE_MS: u64 = 150;
 /// Media in one chunk.
 const CHUNK_MS: u64 = 100;
