@@ -389,8 +389,14 @@ impl Handler<SessionFrame> for ChunkSchedulerActor {
             }
             // Neighbours' were seen above.
             PeerMessage::Have(_) => {}
-            PeerMessage::Open(_)
-            | PeerMessage::Close(_)
+            // The tracker names everybody anew once a second at the most; a newcomer's uplink is not to idle until then.
+            PeerMessage::Open(open) => {
+                let stream = self.streams.get_mut(&open.content_id);
+                if let (Some(stream), Some(neighbour)) = (stream, self.links.get(&node)) {
+                    stream.join(now_ms, neighbour);
+                }
+            }
+            PeerMessage::Close(_)
             | PeerMessage::Request(_)
             | PeerMessage::Cancel(_)
             | PeerMessage::Flush(_)

@@ -151,7 +151,8 @@ impl Stream {
         if neighbour.link.try_send(wire::Open { content_id: self.content_id() }).is_err() {
             tracing::debug!(?node, "cannot ask a full link what it holds");
         } else if self.complete.contains(&node) {
-            self.viewer.have(now_ms, source, false, true, &[], 0);
+            // As of a seed: else its first moments went to what others could give.
+            self.viewer.have(now_ms, source, true, true, &[], 0);
         }
     }
 

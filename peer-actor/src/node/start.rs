@@ -157,6 +157,7 @@ impl Mailboxes {
         let uploader_routes = UploaderRoutes {
             uplink: wires.planner.clone().recipient(),
             viewers: wires.scheduler.clone().recipient(),
+            opened: wires.scheduler.clone().recipient(),
         };
         let uploader = UploaderActor::new(
             common.store.clone(),

@@ -22,4 +22,5 @@ mod state;
 
 pub use actor::{SessionActor, SessionRoutes, call, called, receive, start, start_held};
 pub use messages::{AdmitSession, CloseSession, SessionEvent, SessionFrame, SessionId};
+pub use round_trip::RoundTrip;
 pub use state::{Audience, CloseReason, LocalNode, Remote, SessionOutput, SessionState, Side};

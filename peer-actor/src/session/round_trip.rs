@@ -11,13 +11,13 @@ const SAMPLES: usize = 20;
 
 /// The latest samples of one link.
 #[derive(Debug, Default)]
-pub(super) struct RoundTrip {
+pub struct RoundTrip {
     samples_us: VecDeque<u32>,
 }
 
 impl RoundTrip {
     /// A ping was answered after `sample_us`. Returns the round trip, in microseconds.
-    pub(super) fn sampled(&mut self, sample_us: u64) -> u32 {
+    pub fn sampled(&mut self, sample_us: u64) -> u32 {
         if self.samples_us.len() == SAMPLES {
             self.samples_us.pop_front();
         }
@@ -26,7 +26,7 @@ impl RoundTrip {
     }
 
     /// In microseconds, or 0 while unknown.
-    pub(super) fn least_us(&self) -> u32 {
+    pub fn least_us(&self) -> u32 {
         self.samples_us.iter().min().copied().unwrap_or(0)
     }
 }

@@ -52,6 +52,8 @@ pub struct UploaderRoutes {
     pub uplink: Recipient<UplinkMeasured>,
     /// The same with what waits for it, for the viewers of this node, which fetch for it what others will ask for.
     pub viewers: Recipient<UplinkState>,
+    /// Who opens a content here, for the same.
+    pub opened: Recipient<SessionFrame>,
 }
 
 /// All uploads of a node.
@@ -114,7 +116,6 @@ impl UploaderActor {
     ) {
         let now_ms = clock::now_ms();
         match message {
-            PeerMessage::Open(open) => self.open(session, remote, link, open.content_id),
             PeerMessage::Close(close) => {
                 self.answer_in_kind(link, &close.content_id, wire::Close { content_id: close.content_id });
                 self.announcer.unsubscribe(session.0, &close.content_id);
@@ -129,6 +130,8 @@ impl UploaderActor {
             PeerMessage::Have(have) => {
                 self.have(session, remote, &have);
             }
+            // Was seen above.
+            PeerMessage::Open(_) => {}
             PeerMessage::Data(_)
             | PeerMessage::Refuse(_)
             | PeerMessage::Assigned(_)
@@ -387,6 +390,13 @@ impl Handler<SessionFrame> for UploaderActor {
             }
             vacant.insert((frame.link.clone(), frame.remote.clone()));
             self.core.link_joined(session.0);
+        }
+        if let Some(Message::Peer(PeerMessage::Open(open))) = frame.frame.as_ref().map(|frame| &frame.message)
+        {
+            self.open(session, &frame.remote, &frame.link, open.content_id);
+            // Who watches what is watched here too has something to give before the tracker says so.
+            mailbox::post(&self.routes.opened, frame);
+            return self.drive(ctx);
         }
         match frame.frame.map(|frame| frame.message) {
             None => self.core.drained(clock::now_ms(), session.0, frame.link.drained_bytes() as u64),

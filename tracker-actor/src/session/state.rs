@@ -18,7 +18,10 @@ use thiserror::Error;
 
 use super::rate::FrameBudget;
 use crate::{deadline::Deadline, file_index::IndexRequest, path_planner::PlannerRequest};
-use peer_actor::identity::{Identity, is_signed_by};
+use peer_actor::{
+    identity::{Identity, is_signed_by},
+    session::RoundTrip,
+};
 
 /// What this program calls itself in handshakes.
 pub const AGENT: &str = concat!("rusteze-tracker/", env!("CARGO_PKG_VERSION"));
@@ -134,6 +137,7 @@ pub struct SessionState {
     /// Since when pings go unanswered; a client that talks and does not read is found out by this.
     unanswered_since_us: Option<u64>,
     pings: u64,
+    round_trip: RoundTrip,
     budget: FrameBudget,
     outputs: VecDeque<Output>,
 }
@@ -151,6 +155,7 @@ impl SessionState {
             ping: None,
             unanswered_since_us: None,
             pings: 0,
+            round_trip: RoundTrip::default(),
             budget: FrameBudget::new(now_us),
             outputs: VecDeque::new(),
         }
@@ -320,7 +325,7 @@ impl SessionState {
         }
         self.unanswered_since_us = None;
         if self.ping.take_if(|ping| ping.nonce == pong.nonce).is_some() {
-            let rtt_us = u32::try_from(now_us - self.pinged_us).unwrap_or(u32::MAX).max(1);
+            let rtt_us = self.round_trip.sampled(now_us - self.pinged_us);
             self.outputs.push_back(Output::RttMeasured(rtt_us));
         }
     }
@@ -545,6 +550,19 @@ mod tests {
             assert_eq!(pair.drain(), [Output::Send(Ping { nonce: round }.into())]);
             assert_eq!(pair.say(now_us + 1_500, Pong { nonce: round }), [Output::RttMeasured(1_500)]);
         }
+    }
+
+    #[test]
+    fn a_queue_before_a_client_is_not_taken_for_its_path() {
+        let mut pair = Pair::open();
+        let measured = [1_500, 300_000].map(|took_us| {
+            let nonce = pair.state.pings + 1;
+            let now_us = nonce * PING_INTERVAL_MS * 1_000;
+            pair.state.handle_timeout(now_us);
+            pair.drain();
+            pair.say(now_us + took_us, Pong { nonce })
+        });
+        assert_eq!(measured, [[Output::RttMeasured(1_500)], [Output::RttMeasured(1_500)]]);
     }
 
     #[test]

@@ -178,7 +178,11 @@ impl Uploader {
 
     /// A viewer asks for a chunk of the seed's choice.
     pub fn token(&mut self, now_ms: u64, link: LinkId, wanted: Token) {
-        let Some(state) = self.links.get(&link) else { return };
+        let Some(state) = self.links.get_mut(&link) else { return };
+        if self.origin.is_seed_of(&wanted.content_id) {
+            self.pace.seeds();
+            state.pace.seeds();
+        }
         let is_void = wanted.epoch < state.oldest_epoch(&wanted.content_id) || state.has_request(wanted.id);
         let refused = UploaderOutput::NoFresh { link, id: wanted.id };
         let answer = if is_void { Some(refused) } else { self.origin.token(now_ms, link, wanted) };
@@ -264,6 +268,10 @@ impl Uploader {
         let Some(state) = self.links.get_mut(&link) else { return };
         if state.is_idle() {
             state.served_bytes = state.served_bytes.max(fair_bytes);
+        }
+        if self.origin.is_seed_of(&content_id) {
+            self.pace.seeds();
+            state.pace.seeds();
         }
         for chunk in chunks {
             let bytes = chunk.leaves.len_bytes(size_bytes);

@@ -17,6 +17,9 @@ const TRIED_BYTES_PER_MS: u64 = 1_000;
 const MAX_WINDOW_BYTES: u64 = 8 * MAX_PAYLOAD_BYTES as u64;
 /// What an uplink is taken to carry before it was measured, 2 Mbit/s: to say that nothing waits would draw a crowd.
 const UNMEASURED_BYTES_PER_MS: f64 = 250.0;
+/// What a viewer's uplink is taken to carry that passes on its first chunk, 1 Mbit/s: what a crowd asks of it would fill a slow one's queue
+/// for a fifth of a second, which then is lost in part, while who shares a file serves a path as wide as it may be.
+const GUESSED_BYTES_PER_MS: f64 = 125.0;
 /// Arrivals are turned into a sample after this much time, so that a late word of one and an early one of the next make no rate.
 const FOLD_MS: u64 = 50;
 /// How fast older samples fade.
@@ -34,7 +37,8 @@ const REMEMBERED_MS: u64 = 30_000;
 const LEAD_MS: f64 = 15.0;
 /// It leaves so much faster than the uplink is thought to be, which may turn out to carry more.
 const PACED_GAIN: f64 = 1.5;
-/// Nothing is paced before arrivals of this long have told a rate, nor on an uplink of more than 40 Mbit/s: there nothing waits for long.
+/// What a seed sends is not paced before arrivals of this long have told a rate, nor is anything on an uplink of more than 40 Mbit/s: there
+/// nothing waits for long.
 const SETTLED_MS: f64 = 300.0;
 const PACED_BYTES_PER_MS: f64 = 5_000.0;
 /// No word is taken to be later.
@@ -65,12 +69,14 @@ pub(super) struct Pace {
     sample_bytes: u64,
     sample_ms: u64,
     had_room: bool,
+    /// Whether it was asked for something that was here from the start: then it is no viewer that begins to pass things on.
+    is_seed: bool,
 }
 
 impl Pace {
     /// How much may be on its way over round trips of `rtt_ms`: twice what they need, so that the path can turn out to carry more.
     pub(super) fn window_bytes(&self, rtt_ms: u64) -> u64 {
-        let tried = if self.ms > 0.0 { 0 } else { 2 * rtt_ms * TRIED_BYTES_PER_MS };
+        let tried = if self.ms > 0.0 || !self.is_seed { 0 } else { 2 * rtt_ms * TRIED_BYTES_PER_MS };
         let least = tried.max(MIN_WINDOW_BYTES);
         let rate = self.bytes_per_ms().unwrap_or_default();
         let worth = rate * (WINDOW_MS + 2 * rtt_ms) as f64;
@@ -78,22 +84,25 @@ impl Pace {
         ((worth + words) as u64 + TOLD_BYTES).clamp(least, MAX_WINDOW_BYTES)
     }
 
+    /// Something is asked for that was here from the start.
+    pub(super) const fn seeds(&mut self) {
+        self.is_seed = true;
+    }
+
     /// A chunk is given to a socket.
     pub(super) fn handed(&mut self, now_ms: u64, bytes: u64) {
         self.last = (now_ms, bytes);
-        if let Some(rate) = self.measured_bytes_per_ms() {
-            self.clear_ms = self.clear_ms.max(now_ms as f64) + bytes as f64 / rate;
-        }
+        self.clear_ms = self.clear_ms.max(now_ms as f64) + bytes as f64 / self.guessed_bytes_per_ms();
     }
 
     /// When a chunk that is handed over now should leave, and how fast. What waits with the node is in nobody's way; what the kernel is
     /// given waits in one queue with all that is said on any link.
     pub(super) fn pacing(&self, now_ms: u64) -> Option<Pacing> {
-        let rate = self.measured_bytes_per_ms()?;
-        let is_known = self.ms >= SETTLED_MS && rate <= PACED_BYTES_PER_MS;
+        let rate = self.guessed_bytes_per_ms();
+        let is_paced = (self.ms >= SETTLED_MS || !self.is_seed) && rate <= PACED_BYTES_PER_MS;
         let left_ms = (self.clear_ms - now_ms as f64).max(0.0) / PACED_GAIN - LEAD_MS;
         let start_ms = now_ms + left_ms.max(0.0) as u64;
-        is_known.then(|| Pacing { start_ms, bytes_per_ms: (rate * PACED_GAIN).ceil() as u32 })
+        is_paced.then(|| Pacing { start_ms, bytes_per_ms: (rate * PACED_GAIN).ceil() as u32 })
     }
 
     /// Whether nearly all that was handed over has left by what is known of the rate, whatever has been heard of it; `reading_bytes` are
@@ -132,11 +141,9 @@ impl Pace {
             self.bound = Some(self.bound.map_or(bound, |known| known.max(bound)));
         }
         self.mark_ms = self.mark_ms.max(Some(at_ms));
-        if let Some(rate) = self.measured_bytes_per_ms() {
-            let (last_ms, last_bytes) = self.last;
-            let clear_ms = |since_ms: u64, bytes: u64| since_ms as f64 + bytes as f64 / rate;
-            self.clear_ms = clear_ms(at_ms, left_bytes).max(clear_ms(last_ms, last_bytes.min(left_bytes)));
-        }
+        let (rate, (last_ms, last_bytes)) = (self.guessed_bytes_per_ms(), self.last);
+        let clear_ms = |since_ms: u64, bytes: u64| since_ms as f64 + bytes as f64 / rate;
+        self.clear_ms = clear_ms(at_ms, left_bytes).max(clear_ms(last_ms, last_bytes.min(left_bytes)));
     }
 
     fn fold(&mut self) {
@@ -160,6 +167,10 @@ impl Pace {
 
     pub(super) fn bytes_per_ms(&self) -> Option<f64> {
         self.measured_bytes_per_ms().or(self.bound)
+    }
+
+    fn guessed_bytes_per_ms(&self) -> f64 {
+        self.bytes_per_ms().unwrap_or(GUESSED_BYTES_PER_MS)
     }
 
     fn measured_bytes_per_ms(&self) -> Option<f64> {

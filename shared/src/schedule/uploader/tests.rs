@@ -170,6 +170,29 @@ fn no_more_is_unsent_than_the_window() {
 }
 
 #[test]
+fn a_viewer_is_careful_with_its_first_chunks_and_a_seed_is_not() {
+    for is_seed in [false, true] {
+        let mut uploader = joined(&[1]);
+        if is_seed {
+            uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
+        }
+        uploader.measured(0, 1, 150_000);
+        let chunks: Vec<_> = (1..=9).map(|id| chunk(id, 0)).collect();
+        uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &chunks);
+        assert_eq!(uploader.pacing(0).is_none(), is_seed);
+        let (first, pacing) = (serve_all(&mut uploader, 0).len(), uploader.pacing(0));
+        if is_seed {
+            assert_eq!((first, pacing), (9, None), "a long path is filled");
+        } else {
+            assert_eq!(first, 2);
+            let pacing = pacing.unwrap();
+            // Two leaves take 262 ms at 1 Mbit/s, and leave half as fast again.
+            assert_eq!((pacing.start_ms, pacing.bytes_per_ms), (159, 188));
+        }
+    }
+}
+
+#[test]
 fn a_fast_uplink_gets_a_large_window() {
     let mut uploader = joined(&[1]);
     let mut id = 0;

@@ -118,13 +118,23 @@ impl Viewer {
         START_DUE_LONGEST_MS + (part * (LOADED_START_DUE_MS - START_DUE_LONGEST_MS) as f64) as u64
     }
 
+    fn start_due_ms(&self) -> u64 {
+        let due_ms = START_DUE_MS + START_DUE_EACH_MS * self.swarm_size() as u64;
+        due_ms.min(self.longest_start_due_ms())
+    }
+
+    /// Whether a reader should have begun by now.
+    fn is_start_overdue(&self) -> bool {
+        let mut starting = self.readers.values().filter(|reader| self.has_yet_to_begin(reader));
+        starting.any(|reader| self.now_ms >= reader.began_at_ms() + self.start_due_ms())
+    }
+
     /// What a reader in a crowd needs to begin, if it has yet to: all before that media time, within so long.
     pub(super) fn start_of(&self, reader: &Reader) -> Option<Start> {
         if !self.is_crowd() || !self.has_yet_to_begin(reader) {
             return None;
         }
-        let due_ms = START_DUE_MS + START_DUE_EACH_MS * self.swarm_size() as u64;
-        let due_ms = due_ms.min(self.longest_start_due_ms());
+        let due_ms = self.start_due_ms();
         let left_ms = due_ms.saturating_sub(self.now_ms.saturating_sub(reader.began_at_ms()));
         let least_ms = due_ms * START_LEAST.0 / START_LEAST.1;
         Some(Start { until_ms: reader.begins_by_ms(), slack_ms: left_ms.max(least_ms) as i64 })
@@ -183,7 +193,7 @@ impl Viewer {
         match best {
             Some((ms, _)) if has_left_over && is_slow(ms) && has_time(ms) && direct < few => by_origin(few),
             Some(best) => (round.room_bytes > 0).then_some(best),
-            None if slack_ms < DIRECT_SLACK_MS => by_origin(DIRECT + 2),
+            None if slack_ms < DIRECT_SLACK_MS || self.is_start_overdue() => by_origin(DIRECT + 2),
             None if has_left_over
                 && slack_ms < DIRECT_HELD_SLACK_MS
                 && self.sources.iter().any(|(id, source)| !scarcity.spares(*id) && source.have.has(leaf)) =>
@@ -275,6 +285,19 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_is_asked_by_name_for_a_start_only_once_that_is_overdue() {
+        let mut viewer = crowd(2);
+        join(&mut viewer, 101, true);
+        viewer.reader_moved(0, 1, 0, true);
+        let due_ms = viewer.start_due_ms();
+        for now_ms in (0..=due_ms).step_by(50).chain([due_ms]) {
+            viewer.handle_timeout(now_ms);
+            let by_name = asked(&mut viewer).into_iter().any(|(source, _)| source == 101);
+            assert_eq!(by_name, now_ms >= due_ms, "at {now_ms} of {due_ms} ms");
+        }
+    }
+
+    #[test]
     fn in_a_large_swarm_an_origin_is_left_for_a_peer_however_busy_and_in_a_small_one_for_a_quick_one() {
         assert_eq!(left_for_a_busy_peer(LARGE_SWARM), [true, true]);
         assert_eq!(left_for_a_busy_peer(2), [false, true]);
@@ -285,6 +308,7 @@ mod tests {
         [5_000, 0].map(|busy_ms| {
             let mut viewer = crowd(neighbours);
             join(&mut viewer, 101, true);
+            viewer.stored(0, LeafRange::new(0, 4));
             viewer.reader_moved(0, 1, 4 * LEAF_BYTES, true);
             let asked = (0..30).find_map(|tenth| {
                 viewer.handle_timeout(100 * tenth);
@@ -294,9 +318,11 @@ mod tests {
             });
             let (now_ms, leaves) = asked.unwrap();
             viewer.have(now_ms, 0, false, false, &[leaves], busy_ms);
-            (1..10).for_each(|tenth| viewer.handle_timeout(now_ms + 100 * tenth));
-            std::iter::from_fn(|| viewer.poll_output())
-                .any(|output| matches!(output, ViewerOutput::Cancel { source: 101, confirm: true, .. }))
+            let is_left = |output| matches!(output, ViewerOutput::Cancel { source: 101, confirm: true, .. });
+            (1..10).any(|tenth| {
+                viewer.handle_timeout(now_ms + 100 * tenth);
+                std::iter::from_fn(|| viewer.poll_output()).any(is_left)
+            })
         })
     }
 

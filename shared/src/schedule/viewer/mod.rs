@@ -479,7 +479,14 @@ impl Viewer {
         let first_byte = LeafRange::new(0, leaf).bytes(self.config.size_bytes).end;
         let needed_ms = self.timeline.ms_at(first_byte);
         let ahead = self.readers.values().filter(|reader| leaf_of(reader.position) <= leaf);
-        ahead.map(|reader| needed_ms.saturating_sub(reader.playhead_ms())).min()
+        let slack_ms = |reader: &Reader| {
+            let start = self.start_of(reader).filter(|start| needed_ms < start.until_ms);
+            start.map_or_else(
+                || needed_ms.saturating_sub(reader.playhead_ms()),
+                |start| start.slack_ms.unsigned_abs(),
+            )
+        };
+        ahead.map(slack_ms).min()
     }
 }
 
