@@ -17,9 +17,9 @@ const TRIED_BYTES_PER_MS: u64 = 1_000;
 const MAX_WINDOW_BYTES: u64 = 8 * MAX_PAYLOAD_BYTES as u64;
 /// What an uplink is taken to carry before it was measured, 2 Mbit/s: to say that nothing waits would draw a crowd.
 const UNMEASURED_BYTES_PER_MS: f64 = 250.0;
-/// What a viewer's uplink is taken to carry that passes on its first chunk, 1 Mbit/s: what a crowd asks of it would fill a slow one's queue
-/// for a fifth of a second, which then is lost in part, while who shares a file serves a path as wide as it may be.
-const GUESSED_BYTES_PER_MS: f64 = 125.0;
+/// What a viewer's uplink is taken to carry that passes on its first chunk, 0.5 Mbit/s: what a crowd asks of it would fill a slow one's queue
+/// for a fifth of a second and more, and be lost in part, while who shares a file serves a path as wide as it may be.
+const GUESSED_BYTES_PER_MS: f64 = 62.5;
 /// Arrivals are turned into a sample after this much time, so that a late word of one and an early one of the next make no rate.
 const FOLD_MS: u64 = 50;
 /// How fast older samples fade.
