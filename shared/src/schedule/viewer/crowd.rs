@@ -22,6 +22,8 @@ const SPARE_FACTOR: f64 = 4.0;
 const START_DUE_MS: u64 = 1_200;
 const START_DUE_EACH_MS: u64 = 63;
 const START_DUE_LONGEST_MS: u64 = 4_000;
+/// After this many times that, an origin is asked by name for what no peer has.
+const OVERDUE_FACTOR: u64 = 2;
 /// In a swarm that is to carry most of what it can, later still: with four seconds, 1,000 viewers at 0.8 of their limit stalled 5 %, with twelve
 /// 1 %. Of what the tracker thinks it can carry, from this part on, and from that part on as late as this.
 const START_LOADS: (f64, f64) = (0.7, 0.9);
@@ -123,10 +125,10 @@ impl Viewer {
         due_ms.min(self.longest_start_due_ms())
     }
 
-    /// Whether a reader should have begun by now.
+    /// Whether a reader should have begun long ago: what others were to give is not coming.
     fn is_start_overdue(&self) -> bool {
         let mut starting = self.readers.values().filter(|reader| self.has_yet_to_begin(reader));
-        starting.any(|reader| self.now_ms >= reader.began_at_ms() + self.start_due_ms())
+        starting.any(|reader| self.now_ms >= reader.began_at_ms() + OVERDUE_FACTOR * self.start_due_ms())
     }
 
     /// What a reader in a crowd needs to begin, if it has yet to: all before that media time, within so long.
@@ -289,7 +291,7 @@ mod tests {
         let mut viewer = crowd(2);
         join(&mut viewer, 101, true);
         viewer.reader_moved(0, 1, 0, true);
-        let due_ms = viewer.start_due_ms();
+        let due_ms = OVERDUE_FACTOR * viewer.start_due_ms();
         let first_ms = (0..2 * due_ms).step_by(50).find(|now_ms| {
             viewer.handle_timeout(*now_ms);
             asked(&mut viewer).into_iter().any(|(source, _)| source == 101)
@@ -310,7 +312,7 @@ mod tests {
             join(&mut viewer, 101, true);
             viewer.stored(0, LeafRange::new(0, 4));
             viewer.reader_moved(0, 1, 4 * LEAF_BYTES, true);
-            let asked = (0..30).find_map(|tenth| {
+            let asked = (0..60).find_map(|tenth| {
                 viewer.handle_timeout(100 * tenth);
                 while viewer.poll_output().is_some() {}
                 let mut out = viewer.in_flight();
