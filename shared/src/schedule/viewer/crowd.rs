@@ -290,7 +290,8 @@ mod tests {
     fn an_origin_is_asked_by_name_for_a_start_only_once_that_is_overdue() {
         let mut viewer = crowd(2);
         join(&mut viewer, 101, true);
-        viewer.reader_moved(0, 1, 0, true);
+        viewer.stored(0, LeafRange::new(0, 4));
+        viewer.reader_moved(0, 1, 4 * LEAF_BYTES, true);
         let due_ms = OVERDUE_FACTOR * viewer.start_due_ms();
         let first_ms = (0..2 * due_ms).step_by(50).find(|now_ms| {
             viewer.handle_timeout(*now_ms);
