@@ -296,7 +296,7 @@ impl UploaderActor {
         let busy = || RefuseReason::Busy(self.core.backlog_ms().max(BUSY_MS));
         let (link, remote) = self.links.get(&session).ok_or_else(busy)?;
         let payload_bytes = payload.len() as u64;
-        let pacing = self.core.pacing(clock::now_ms());
+        let pacing = self.core.pacing(clock::now_ms(), payload_bytes);
         if link.try_send_paced(pacing, Frame::data(head, payload)).is_err() {
             tracing::warn!(node = ?remote.node, "a chunk was not sent: the link is full");
             return Err(busy());

@@ -411,9 +411,9 @@ impl Uploader {
         self.pace.time_for_ms(queued_bytes).max(self.limit.time_for_ms(queued_bytes))
     }
 
-    /// When a chunk that is handed over now should leave, and how fast.
-    pub fn pacing(&self, now_ms: u64) -> Option<Pacing> {
-        self.pace.pacing(now_ms)
+    /// When a chunk of `bytes` that is handed over now should leave, and how fast.
+    pub fn pacing(&self, now_ms: u64, bytes: u64) -> Option<Pacing> {
+        self.pace.pacing(now_ms, bytes)
     }
 
     /// What the uplink carried while it was busy, or 0 when unknown; never more than the upload limit.

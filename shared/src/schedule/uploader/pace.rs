@@ -17,9 +17,10 @@ const TRIED_BYTES_PER_MS: u64 = 1_000;
 const MAX_WINDOW_BYTES: u64 = 8 * MAX_PAYLOAD_BYTES as u64;
 /// What an uplink is taken to carry before it was measured, 2 Mbit/s: to say that nothing waits would draw a crowd.
 const UNMEASURED_BYTES_PER_MS: f64 = 250.0;
-/// What a viewer's uplink is taken to carry that passes on its first chunk, 0.5 Mbit/s: what a crowd asks of it would fill a slow one's queue
-/// for a fifth of a second and more, and be lost in part, while who shares a file serves a path as wide as it may be.
-const GUESSED_BYTES_PER_MS: f64 = 62.5;
+/// How long a viewer's uplink is taken to need for a chunk when it passes on its first, about a tenth of a second of media: what a crowd asks
+/// of it would fill a slow one's queue for a fifth of a second and more, and be lost in part, while who shares a file serves a path as wide as
+/// it may be. Of the slowest media that is 0.5 Mbit/s.
+const GUESSED_CHUNK_MS: f64 = 262.0;
 /// Arrivals are turned into a sample after this much time, so that a late word of one and an early one of the next make no rate.
 const FOLD_MS: u64 = 50;
 /// How fast older samples fade.
@@ -92,13 +93,13 @@ impl Pace {
     /// A chunk is given to a socket.
     pub(super) fn handed(&mut self, now_ms: u64, bytes: u64) {
         self.last = (now_ms, bytes);
-        self.clear_ms = self.clear_ms.max(now_ms as f64) + bytes as f64 / self.guessed_bytes_per_ms();
+        self.clear_ms = self.clear_ms.max(now_ms as f64) + bytes as f64 / self.guessed_bytes_per_ms(bytes);
     }
 
-    /// When a chunk that is handed over now should leave, and how fast. What waits with the node is in nobody's way; what the kernel is
+    /// When a chunk of `bytes` that is handed over now should leave, and how fast. What waits with the node is in nobody's way; what the kernel is
     /// given waits in one queue with all that is said on any link.
-    pub(super) fn pacing(&self, now_ms: u64) -> Option<Pacing> {
-        let rate = self.guessed_bytes_per_ms();
+    pub(super) fn pacing(&self, now_ms: u64, bytes: u64) -> Option<Pacing> {
+        let rate = self.guessed_bytes_per_ms(bytes);
         let is_paced = (self.ms >= SETTLED_MS || !self.is_seed) && rate <= PACED_BYTES_PER_MS;
         let left_ms = (self.clear_ms - now_ms as f64).max(0.0) / PACED_GAIN - LEAD_MS;
         let start_ms = now_ms + left_ms.max(0.0) as u64;
@@ -141,7 +142,8 @@ impl Pace {
             self.bound = Some(self.bound.map_or(bound, |known| known.max(bound)));
         }
         self.mark_ms = self.mark_ms.max(Some(at_ms));
-        let (rate, (last_ms, last_bytes)) = (self.guessed_bytes_per_ms(), self.last);
+        let (last_ms, last_bytes) = self.last;
+        let rate = self.guessed_bytes_per_ms(last_bytes);
         let clear_ms = |since_ms: u64, bytes: u64| since_ms as f64 + bytes as f64 / rate;
         self.clear_ms = clear_ms(at_ms, left_bytes).max(clear_ms(last_ms, last_bytes.min(left_bytes)));
     }
@@ -169,8 +171,9 @@ impl Pace {
         self.measured_bytes_per_ms().or(self.bound)
     }
 
-    fn guessed_bytes_per_ms(&self) -> f64 {
-        self.bytes_per_ms().unwrap_or(GUESSED_BYTES_PER_MS)
+    /// What is known, or guessed of an uplink that is asked for chunks of `bytes`.
+    fn guessed_bytes_per_ms(&self, bytes: u64) -> f64 {
+        self.bytes_per_ms().unwrap_or_else(|| bytes.max(LEAF_BYTES) as f64 / GUESSED_CHUNK_MS)
     }
 
     fn measured_bytes_per_ms(&self) -> Option<f64> {

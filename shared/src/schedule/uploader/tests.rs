@@ -179,15 +179,17 @@ fn a_viewer_is_careful_with_its_first_chunks_and_a_seed_is_not() {
         uploader.measured(0, 1, 150_000);
         let chunks: Vec<_> = (1..=9).map(|id| chunk(id, 0)).collect();
         uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &chunks);
-        assert_eq!(uploader.pacing(0).is_none(), is_seed);
-        let (first, pacing) = (serve_all(&mut uploader, 0).len(), uploader.pacing(0));
+        assert_eq!(uploader.pacing(0, LEAF_BYTES).is_none(), is_seed);
+        let (first, pacing) = (serve_all(&mut uploader, 0).len(), uploader.pacing(0, LEAF_BYTES));
         if is_seed {
             assert_eq!((first, pacing), (9, None), "a long path is filled");
         } else {
             assert_eq!(first, 2);
             let pacing = pacing.unwrap();
-            // Two leaves take 524 ms at 0.5 Mbit/s, and leave half as fast again.
+            // Two leaves are taken to need 524 ms, and leave half as fast again.
             assert_eq!((pacing.start_ms, pacing.bytes_per_ms), (334, 94));
+            let of_more = uploader.pacing(0, 4 * LEAF_BYTES).unwrap().bytes_per_ms;
+            assert_eq!(of_more, 376, "wider media are taken to come over wider uplinks");
         }
     }
 }
