@@ -2,12 +2,7 @@
 //!
 //! The tracker never hears of the newcomer, so that no plan can.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
-
-use std::{
-    net::Ipv4Addr,
-    time::{Duration, Instant},
-};
+use std::{net::Ipv4Addr, time::Duration};
 
 use benches::harness::{
     Lab, PeerSpec, await_until,
@@ -16,7 +11,7 @@ use benches::harness::{
 };
 use shared::{
     ContentId, MediaKind,
-    wire::{Have, Message, Open, PeerMessage},
+    wire::{Have, Open, PeerMessage},
 };
 
 const SECONDS: u32 = 40;
@@ -40,27 +35,19 @@ fn who_opens_what_a_viewer_watches_and_has_it_is_asked_for_it() {
 
     let mut newcomer = Guest::at_peer(viewer.listen, &guest::node(MediaKind::Video).unwrap(), None).unwrap();
     newcomer.send(Open { content_id }).unwrap();
-    hears(
-        &mut newcomer,
-        |message| matches!(message, PeerMessage::Open(open) if open.content_id == content_id),
-    );
+    newcomer
+        .await_word(
+            PATIENCE,
+            |message| matches!(message, PeerMessage::Open(open) if open.content_id == content_id),
+        )
+        .unwrap();
     let ranges = Vec::new();
     let everything = Have { content_id, size_bytes, reset: true, complete: true, ranges, backlog_ms: 0 };
     newcomer.send(everything).unwrap();
-    hears(
-        &mut newcomer,
-        |message| matches!(message, PeerMessage::Request(asked) if asked.content_id == content_id),
-    );
-}
-
-/// Waits until the viewer says so.
-fn hears(newcomer: &mut Guest, is_it: impl Fn(&PeerMessage) -> bool) {
-    let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        let frame = newcomer.next(PATIENCE).unwrap().unwrap();
-        if matches!(&frame.message, Message::Peer(message) if is_it(message)) {
-            return;
-        }
-    }
-    panic!("it was not said within {PATIENCE:?}");
+    newcomer
+        .await_word(
+            PATIENCE,
+            |message| matches!(message, PeerMessage::Request(asked) if asked.content_id == content_id),
+        )
+        .unwrap();
 }

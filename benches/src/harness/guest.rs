@@ -17,7 +17,7 @@ use peer_actor::{
 };
 use shared::{
     MediaKind,
-    wire::{self, Frame, Message, PEER_PATH, Role, TRACKER_PATH},
+    wire::{self, Frame, Message, PEER_PATH, PeerMessage, Role, TRACKER_PATH},
 };
 
 use super::raw::{Heard, Socket};
@@ -79,6 +79,17 @@ impl Guest {
             self.listen(deadline.saturating_duration_since(Instant::now()))?;
         }
         Ok(self.inbox.pop_front())
+    }
+
+    /// Waits until a peer says such a thing; what it says before is passed over. A source may open at a viewer what that opens at it.
+    pub fn await_word(&mut self, patience: Duration, is_it: impl Fn(&PeerMessage) -> bool) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        while let Some(frame) = self.next(deadline.saturating_duration_since(Instant::now()))? {
+            if matches!(&frame.message, Message::Peer(message) if is_it(message)) {
+                return Ok(());
+            }
+        }
+        bail!("it was not said within {patience:?}")
     }
 
     /// Why the session has ended, if it has.

@@ -260,11 +260,9 @@ fn ask_and_never_read(source: SocketAddr, content_id: ContentId, size_bytes: u64
     let local = guest::node(MediaKind::Video)?;
     let mut guest = Guest::at_peer(source, &local, Some(4096))?;
     guest.send(Open { content_id })?;
-    // The source may open at a viewer what that opens at it.
-    while !matches!(
-        guest.next(Duration::from_secs(5))?.context("no answer to Open")?.message,
-        Message::Peer(PeerMessage::Have(_))
-    ) {}
+    let answered =
+        guest.await_word(Duration::from_secs(5), |message| matches!(message, PeerMessage::Have(_)));
+    answered.context("no answer to Open")?;
     let lie = Credit { granted_bytes: 1 << 40, received_bytes: 1 << 40, at_ms: 0 };
     guest.send(lie)?;
     let chunks: Vec<WantedChunk> = (0..leaf_count(size_bytes) / 4)

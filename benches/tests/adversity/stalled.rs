@@ -17,7 +17,7 @@ use shared::{
         SILENCE_TIMEOUT_MS,
     },
     units::leaf_count,
-    wire::{Credit, Message, Open, PeerMessage, Ping, Request, WantedChunk},
+    wire::{Credit, Open, PeerMessage, Ping, Request, WantedChunk},
 };
 
 const FILM: (u32, u32) = (40, 12_000);
@@ -104,13 +104,9 @@ fn ask_once(source: &Peer, content_id: ContentId) -> Result<Duration> {
     let mut guest = Guest::at_peer(source.listen, &guest::node(MediaKind::Video)?, None)?;
     let begun = Instant::now();
     guest.send(Open { content_id })?;
-    // The source may open at a viewer what that opens at it.
-    loop {
-        let answer = guest.next(PATIENCE)?.context("no answer to Open")?;
-        if matches!(answer.message, Message::Peer(PeerMessage::Have(_))) {
-            return Ok(begun.elapsed());
-        }
-    }
+    let answered = guest.await_word(PATIENCE, |message| matches!(message, PeerMessage::Have(_)));
+    answered.context("no answer to Open")?;
+    Ok(begun.elapsed())
 }
 
 /// Pings until every one of them is cut; how long the last one was borne.

@@ -26,7 +26,7 @@ impl RoundTrip {
     }
 
     /// In microseconds, or 0 while unknown.
-    pub fn least_us(&self) -> u32 {
+    pub(super) fn least_us(&self) -> u32 {
         self.samples_us.iter().min().copied().unwrap_or(0)
     }
 }

@@ -178,11 +178,8 @@ impl Uploader {
 
     /// A viewer asks for a chunk of the seed's choice.
     pub fn token(&mut self, now_ms: u64, link: LinkId, wanted: Token) {
-        let Some(state) = self.links.get_mut(&link) else { return };
-        if self.origin.is_seed_of(&wanted.content_id) {
-            self.pace.seeds();
-            state.pace.seeds();
-        }
+        self.is_asked(link, &wanted.content_id);
+        let Some(state) = self.links.get(&link) else { return };
         let is_void = wanted.epoch < state.oldest_epoch(&wanted.content_id) || state.has_request(wanted.id);
         let refused = UploaderOutput::NoFresh { link, id: wanted.id };
         let answer = if is_void { Some(refused) } else { self.origin.token(now_ms, link, wanted) };
@@ -263,15 +260,12 @@ impl Uploader {
         starting: bool,
         chunks: &[WantedChunk],
     ) {
+        self.is_asked(link, &content_id);
         let fair_bytes = self.fair_bytes;
         let busy_ms = self.backlog_ms().clamp(50, 5_000);
         let Some(state) = self.links.get_mut(&link) else { return };
         if state.is_idle() {
             state.served_bytes = state.served_bytes.max(fair_bytes);
-        }
-        if self.origin.is_seed_of(&content_id) {
-            self.pace.seeds();
-            state.pace.seeds();
         }
         for chunk in chunks {
             let bytes = chunk.leaves.len_bytes(size_bytes);
@@ -426,6 +420,14 @@ impl Uploader {
     fn links_in_use(&self) -> impl Iterator<Item = (&LinkId, &Link)> {
         let mut walk = self.links.walk();
         self.in_use.iter().filter_map(move |id| Some((id, walk.on_to(id)?)))
+    }
+
+    /// A link asks for something of a content: what was here from the start goes out as a seed's.
+    fn is_asked(&mut self, link: LinkId, content_id: &ContentId) {
+        if let Some(link) = self.links.get_mut(&link).filter(|_| self.origin.is_seed_of(content_id)) {
+            self.pace.seeds();
+            link.pace.seeds();
+        }
     }
 
     /// A link is not idle any more.

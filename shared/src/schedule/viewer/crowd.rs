@@ -69,6 +69,13 @@ pub(super) struct Start {
     pub(super) slack_ms: i64,
 }
 
+impl Start {
+    /// How long until media at `media_ms` is needed, if that is a part of it: nobody begins without any.
+    pub(super) fn slack_at(self, media_ms: u64) -> Option<i64> {
+        (media_ms < self.until_ms).then_some(self.slack_ms)
+    }
+}
+
 impl Viewer {
     /// Whether other viewers are about, who would ask the origin for the same.
     pub(super) fn is_crowd(&self) -> bool {
@@ -133,7 +140,7 @@ impl Viewer {
 
     /// What a reader in a crowd needs to begin, if it has yet to: all before that media time, within so long.
     pub(super) fn start_of(&self, reader: &Reader) -> Option<Start> {
-        if !self.is_crowd() || !self.has_yet_to_begin(reader) {
+        if !self.has_yet_to_begin(reader) || !self.is_crowd() {
             return None;
         }
         let due_ms = self.start_due_ms();

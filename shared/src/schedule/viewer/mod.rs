@@ -475,16 +475,13 @@ impl Viewer {
     }
 
     /// How long until `leaf` is needed by any reader whose window holds it; none if no reader comes to it.
-    fn slack_ms(&self, leaf: LeafIndex) -> Option<u64> {
+    fn slack_ms(&self, leaf: LeafIndex) -> Option<i64> {
         let first_byte = LeafRange::new(0, leaf).bytes(self.config.size_bytes).end;
         let needed_ms = self.timeline.ms_at(first_byte);
         let ahead = self.readers.values().filter(|reader| leaf_of(reader.position) <= leaf);
         let slack_ms = |reader: &Reader| {
-            let start = self.start_of(reader).filter(|start| needed_ms < start.until_ms);
-            start.map_or_else(
-                || needed_ms.saturating_sub(reader.playhead_ms()),
-                |start| start.slack_ms.unsigned_abs(),
-            )
+            let of_start = self.start_of(reader).and_then(|start| start.slack_at(needed_ms));
+            of_start.unwrap_or_else(|| needed_ms.saturating_sub(reader.playhead_ms()) as i64)
         };
         ahead.map(slack_ms).min()
     }

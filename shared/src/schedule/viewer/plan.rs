@@ -206,7 +206,7 @@ impl Viewer {
                 }
                 let slack_ms = match zone {
                     Zone::Background => BACKGROUND_SLACK_MS,
-                    Zone::Near | Zone::Far => self.slack_ms(leaf).map_or(BACKGROUND_SLACK_MS, |ms| ms as i64),
+                    Zone::Near | Zone::Far => self.slack_ms(leaf).unwrap_or(BACKGROUND_SLACK_MS),
                 };
                 next = match self.ask(leaf..end, slack_ms, zone, round) {
                     Asked::Until(next) => next,

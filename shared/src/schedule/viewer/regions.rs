@@ -77,13 +77,13 @@ impl Viewer {
     /// How long until `leaf` is needed; negative for what a reader has been waiting for.
     pub(super) fn slack_in(&self, region: &Region, leaf: LeafIndex) -> i64 {
         let leaf_ms = self.timeline.ms_at(u64::from(leaf) * LEAF_BYTES);
-        let playhead_ms = match region.origin {
+        let (playhead_ms, start) = match region.origin {
             RegionOrigin::Startup { slack_ms } => return slack_ms,
-            RegionOrigin::Reader { start: Some(start), .. } if leaf_ms < start.until_ms => {
-                return start.slack_ms;
-            }
-            RegionOrigin::Reader { playhead_ms, .. } => playhead_ms,
+            RegionOrigin::Reader { playhead_ms, start } => (playhead_ms, start),
         };
+        if let Some(slack_ms) = start.and_then(|start| start.slack_at(leaf_ms)) {
+            return slack_ms;
+        }
         let needed_ms = leaf_ms.saturating_sub(playhead_ms) as i64;
         let waited_ms = self
             .readers

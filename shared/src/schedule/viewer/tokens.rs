@@ -123,7 +123,7 @@ impl Viewer {
             return;
         }
         self.tokens.coming.insert(id);
-        let slack_ms = self.slack_ms(leaves.first).unwrap_or(0) as i64;
+        let slack_ms = self.slack_ms(leaves.first).unwrap_or(0);
         let flight = Flight {
             source,
             leaves,
