@@ -7,6 +7,7 @@
 mod abuse;
 mod cache_full;
 mod crashes;
+mod echo;
 mod relays;
 mod stalled;
 mod unreachable;

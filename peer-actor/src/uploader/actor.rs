@@ -12,7 +12,7 @@ use shared::{
     ContentId, LeafRange, MediaKind,
     content::geometry::is_chunk,
     schedule::{
-        announcer::{Announcer, Notice, TICK_MS},
+        announcer::{Announcer, Notice, Subscription, TICK_MS},
         uploader::{LinkId, Uploader, UploaderOutput},
     },
     wire::{
@@ -117,8 +117,13 @@ impl UploaderActor {
         let now_ms = clock::now_ms();
         match message {
             PeerMessage::Close(close) => {
-                self.answer_in_kind(link, &close.content_id, wire::Close { content_id: close.content_id });
-                self.announcer.unsubscribe(session.0, &close.content_id);
+                if self.announcer.unsubscribe(session.0, &close.content_id) {
+                    self.answer_in_kind(
+                        link,
+                        &close.content_id,
+                        wire::Close { content_id: close.content_id },
+                    );
+                }
                 self.core.closed(now_ms, session.0, close.content_id);
             }
             PeerMessage::Request(request) => self.request(session, remote, link, &request),
@@ -127,9 +132,7 @@ impl UploaderActor {
             }
             PeerMessage::Flush(flush) => self.core.flush(now_ms, session.0, flush.content_id, flush.epoch),
             PeerMessage::Token(token) => self.token(session, remote, link, &token),
-            PeerMessage::Have(have) => {
-                self.have(session, remote, &have);
-            }
+            PeerMessage::Have(have) => self.have(session, remote, &have),
             // Was seen above.
             PeerMessage::Open(_) => {}
             PeerMessage::Data(_)
@@ -163,7 +166,8 @@ impl UploaderActor {
     }
 
     fn open(&mut self, session: SessionId, remote: &Remote, link: &LinkHandle, content_id: ContentId) {
-        if !self.announcer.subscribe(session.0, content_id) {
+        let subscription = self.announcer.subscribe(session.0, content_id);
+        if subscription == Subscription::Refused {
             return send(link, wire::Refuse { id: 0, content_id, reason: RefuseReason::Busy(1_000) });
         }
         match self.content_for(remote, &content_id) {
@@ -171,7 +175,9 @@ impl UploaderActor {
                 if content.is_complete() && !self.core.is_seed_of(&content_id) {
                     self.core.seeds(content_id, content.size_bytes(), 0);
                 }
-                self.answer_in_kind(link, &content_id, wire::Open { content_id });
+                if subscription == Subscription::New {
+                    self.answer_in_kind(link, &content_id, wire::Open { content_id });
+                }
                 for have in
                     first_haves(content_id, content.size_bytes(), &content.verified(), self.core.backlog_ms())
                 {
@@ -183,7 +189,8 @@ impl UploaderActor {
         }
     }
 
-    /// A seed follows what its viewers hold: what they open at it, it opens at them.
+    /// A seed follows what its viewers hold: what they open at it, it opens at them, and closes with them. Only once, for a viewer that has
+    /// everything by now is a seed as well.
     fn answer_in_kind(&self, link: &LinkHandle, content_id: &ContentId, frame: impl Into<Frame>) {
         if self.core.is_seed_of(content_id) {
             send(link, frame);

@@ -48,6 +48,17 @@ impl Notice {
     }
 }
 
+/// What became of a neighbour's wish to hear of a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscription {
+    /// It is told from now on.
+    New,
+    /// It was told already.
+    Known,
+    /// It follows too many.
+    Refused,
+}
+
 /// What subscribers are still to be told.
 #[derive(Debug, Default)]
 pub struct Announcer {
@@ -63,24 +74,27 @@ struct News {
 }
 
 impl Announcer {
-    /// A neighbour wants to hear of a content; false when it follows too many.
-    pub fn subscribe(&mut self, link: LinkId, content_id: ContentId) -> bool {
+    /// A neighbour wants to hear of a content.
+    pub fn subscribe(&mut self, link: LinkId, content_id: ContentId) -> Subscription {
+        if self.pending.get(&content_id).is_some_and(|subscribers| subscribers.contains_key(&link)) {
+            return Subscription::Known;
+        }
         let followed = self.pending.values().filter(|subscribers| subscribers.contains_key(&link)).count();
         if followed >= 4 * MAX_OPEN_CONTENTS {
-            return false;
+            return Subscription::Refused;
         }
-        self.pending.entry(content_id).or_default().entry(link).or_default();
-        true
+        self.pending.entry(content_id).or_default().insert(link, News::default());
+        Subscription::New
     }
 
-    /// A neighbour no longer wants to hear of a content.
-    pub fn unsubscribe(&mut self, link: LinkId, content_id: &ContentId) {
-        if let Some(subscribers) = self.pending.get_mut(content_id) {
-            subscribers.remove(&link);
-            if subscribers.is_empty() {
-                self.pending.remove(content_id);
-            }
+    /// A neighbour no longer wants to hear of a content. Whether it did until now.
+    pub fn unsubscribe(&mut self, link: LinkId, content_id: &ContentId) -> bool {
+        let Some(subscribers) = self.pending.get_mut(content_id) else { return false };
+        let followed = subscribers.remove(&link).is_some();
+        if subscribers.is_empty() {
+            self.pending.remove(content_id);
         }
+        followed
     }
 
     /// A link has ended.
@@ -217,7 +231,8 @@ mod tests {
         let mut announcer = announcer();
         announcer.subscribe(TWO, CONTENT);
         announcer.forget(ONE);
-        announcer.unsubscribe(TWO, &CONTENT);
+        assert!(announcer.unsubscribe(TWO, &CONTENT));
+        assert!(!announcer.unsubscribe(TWO, &CONTENT));
         announcer.gained(0, &CONTENT, LeafRange::new(0, 1), SOON_MS, |_| Some(Notice::Soon));
         assert!(announcer.take(u64::MAX).is_empty());
         assert!(announcer.subscribers(&CONTENT).is_empty());
@@ -229,8 +244,9 @@ mod tests {
         let followed = (0..1000u32).filter(|n| {
             let mut id = [0; 32];
             id[..4].copy_from_slice(&n.to_le_bytes());
-            announcer.subscribe(ONE, ContentId(id))
+            announcer.subscribe(ONE, ContentId(id)) == Subscription::New
         });
         assert_eq!(followed.count(), 4 * MAX_OPEN_CONTENTS);
+        assert_eq!(announcer.subscribe(ONE, ContentId([0; 32])), Subscription::Known);
     }
 }
