@@ -84,6 +84,44 @@ impl UnsentBound {
     }
 }
 
+/// Keeps what the kernel may hold of a slow message, sent but not acknowledged, at a few segments: however fast the uplink was guessed to be,
+/// the message then leaves as fast as it arrives, and what a small queue of the way has no room for is not lost.
+///
+/// Only of slow ones: a receiver acknowledges every second segment, or after 40 ms, and a fast path must not wait for that.
+#[derive(Debug, Default)]
+pub(crate) struct UnackedBound {
+    is_tight: bool,
+}
+
+/// What leaves no faster than this, 1 Mbit/s, is slow.
+const SLOW_BYTES_PER_MS: u32 = 130;
+/// Linux counts twice this, and nearly as much for a segment's upkeep as for what it carries: four segments.
+#[cfg(target_os = "linux")]
+const UNACKED_BYTES: usize = 4_800;
+/// More than a system allows: as much as that.
+#[cfg(target_os = "linux")]
+const UNBOUND_BYTES: usize = 1 << 24;
+
+impl UnackedBound {
+    /// A message leaves so fast from now on.
+    pub(crate) fn adjust(&mut self, bytes_per_ms: u32, socket: SockRef<'_>) {
+        let is_slow = bytes_per_ms <= SLOW_BYTES_PER_MS;
+        // The system's own bound grows with the path, and is left alone until it has to be less.
+        if is_slow != std::mem::replace(&mut self.is_tight, is_slow) {
+            bound_unacked(socket, is_slow);
+        }
+    }
+}
+
+/// Sets how much the kernel may hold until it is acknowledged.
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "other systems count otherwise"))]
+fn bound_unacked(socket: SockRef<'_>, is_tight: bool) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket.set_send_buffer_size(if is_tight { UNACKED_BYTES } else { UNBOUND_BYTES }) {
+        tracing::debug!(%error, "cannot bound unacknowledged data");
+    }
+}
+
 /// Further handles to a socket, for two pumps that run apart. Must be called where they run.
 pub(crate) fn handles<const N: usize>(socket: &Socket) -> io::Result<[TcpStream; N]> {
     let handles =
@@ -106,5 +144,21 @@ mod tests {
         assert_eq!(after_a_second(20_000_000), Some(128 * 1024));
         assert_eq!(after_a_second(2_000_000_000), Some(MAX_SOCKET_UNSENT_BYTES));
         assert_eq!(UnsentBound::new(0).sample(SAMPLE_US - 1), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernel_holds_little_of_a_slow_message_and_of_a_fast_one_what_it_likes() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let bound_bytes = |bytes_per_ms: &[u32]| {
+            let sender = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut bound = UnackedBound::default();
+            bytes_per_ms.iter().for_each(|rate| bound.adjust(*rate, SockRef::from(&sender)));
+            SockRef::from(&sender).send_buffer_size().unwrap()
+        };
+        let untouched = bound_bytes(&[]);
+        assert_eq!(bound_bytes(&[SLOW_BYTES_PER_MS + 1]), untouched);
+        assert_eq!(bound_bytes(&[SLOW_BYTES_PER_MS]), 2 * UNACKED_BYTES);
+        assert!(bound_bytes(&[SLOW_BYTES_PER_MS, SLOW_BYTES_PER_MS + 1]) > untouched);
     }
 }

@@ -19,7 +19,7 @@ use tokio::{net::TcpStream, sync::mpsc};
 use super::{
     link::LinkHandle,
     paced::Paced,
-    socket::{self, UnsentBound},
+    socket::{self, UnackedBound, UnsentBound},
 };
 use crate::{buffers::Buffer, clock, identity::random_bytes};
 
@@ -100,7 +100,7 @@ async fn pump(
     is_sent: impl Fn(usize),
 ) {
     let mut way = WayOut::new(socket, masks);
-    let mut unsent = UnsentBound::new(clock::now_us());
+    let (mut unsent, mut unacked) = (UnsentBound::new(clock::now_us()), UnackedBound::default());
     let mut untold_bytes = 0;
     loop {
         while way.has_room()
@@ -108,7 +108,9 @@ async fn pump(
         {
             way.take_in(clock::now_us(), next);
         }
-        match way.step(clock::now_us()) {
+        let step = way.step(clock::now_us());
+        unacked.adjust(way.data_bytes_per_ms, SockRef::from(socket));
+        match step {
             Step::Wait(wait) => {
                 if untold_bytes > 0 {
                     is_sent(std::mem::take(&mut untold_bytes));
@@ -152,6 +154,8 @@ struct WayOut {
     /// When the batch leaves, if nothing else comes to leave with.
     leave_us: u64,
     paced: Paced,
+    /// How fast the last data leaves, at the most.
+    data_bytes_per_ms: u32,
 }
 
 /// What to do next.
@@ -166,7 +170,7 @@ enum Step {
 impl WayOut {
     fn new(socket: &TcpStream, masks: Option<Masks>) -> Self {
         let batch = Batch { masks, ..Batch::default() };
-        Self { batch, leave_us: 0, paced: Paced::new(SockRef::from(socket)) }
+        Self { batch, leave_us: 0, paced: Paced::new(SockRef::from(socket)), data_bytes_per_ms: u32::MAX }
     }
 
     /// Whether another message may be taken in; one that leaves at a pace is finished first.
@@ -178,6 +182,9 @@ impl WayOut {
         if let Some(pacing) = message.pacing {
             return self.paced.keep(pacing, message);
         }
+        if !message.payload.is_empty() {
+            self.data_bytes_per_ms = u32::MAX;
+        }
         // A packet of its own and what acknowledges it cost several times what a small message says.
         let leave_us = now_us + message.patience.as_micros() as u64;
         self.leave_us = if self.batch.pieces.is_empty() { leave_us } else { self.leave_us.min(leave_us) };
@@ -188,6 +195,7 @@ impl WayOut {
         if self.batch.pieces.is_empty()
             && let Some(message) = self.paced.begin(now_us)
         {
+            self.data_bytes_per_ms = message.pacing.map_or(u32::MAX, |pacing| pacing.bytes_per_ms);
             self.batch.push(message);
         }
         let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(now_us));

@@ -6,7 +6,7 @@
 //! 2. a request that is late, or of a viewer that starts, out of a budget that leaves first copies 1.3 times the media's rate, in a large
 //!    swarm 3 times;
 //! 3. a *token*: any fresh chunk for a viewer whose own uplink is about to idle, in turns; one whose does not waits until the swarm comes
-//!    near what has never left;
+//!    near what has never left, and if it came for a certain chunk that is not fresh any more, it brings nothing;
 //! 4. whatever else is asked.
 //!
 //! Invariant: between 1 and 3 only first copies leave, and 2 is bounded by its budget, so no trouble of a viewer's makes an origin repeat
@@ -229,8 +229,8 @@ impl Origin {
         self.copies.get(&queued.content_id).is_some_and(|copies| !copies.is_fresh(queued.leaves))
     }
 
-    /// The next token that can be answered with a chunk: whose link `can_take` so many bytes. Tokens for which nothing is fresh are
-    /// answered at once.
+    /// The next token that can be answered with a chunk: whose link `can_take` so many bytes. Tokens for which nothing is fresh, or nothing that
+    /// their viewers should be given, are answered at once.
     pub(super) fn pop_token(
         &mut self,
         now_ms: u64,
@@ -250,7 +250,9 @@ impl Origin {
             let chunk_leaves = u32::from(wanted.chunk_leaves).clamp(1, MAX_CHUNK_LEAVES);
             let chosen = copies.and_then(|copies| {
                 let leaves = copies.choose(wanted.from_leaf, wanted.forced_leaf, chunk_leaves)?;
-                Some((leaves, copies.len_bytes(leaves)))
+                let may_be_given =
+                    token.takes_any(now_ms) || wanted.forced_leaf.is_some_and(|leaf| leaves.contains(leaf));
+                may_be_given.then(|| (leaves, copies.len_bytes(leaves)))
             });
             match chosen {
                 None => _ = void.insert(token.name()),

@@ -4,6 +4,7 @@ use super::{
     tests::{CONTENT, SIZE_BYTES, arrived, chunk, joined, serve_all},
     *,
 };
+use crate::schedule::IDLE_SOON_MS;
 
 #[test]
 fn the_token_of_whose_uplink_idles_first_is_answered_first() {
@@ -28,6 +29,45 @@ fn the_token_of_whose_uplink_idles_first_is_answered_first() {
         }
     }
     assert_eq!(assigned, [30, 20]);
+}
+
+#[test]
+fn who_wanted_what_is_not_fresh_any_more_is_given_something_else_only_if_its_uplink_idles_soon_by_what_it_said_lately()
+ {
+    let forced = |id, idle_in_ms| Token { forced_leaf: Some(0), ..token(id, idle_in_ms) };
+    let answer_to = |wanted: Token, asked_ms: u64| {
+        let mut uploader = joined(&[1, 2]);
+        uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
+        // Leaf 0 goes to another; then the window is full, so that tokens wait.
+        uploader.token(0, 1, forced(10, 0));
+        uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &[900, 901, 902].map(|id| chunk(id, 0)));
+        serve_all(&mut uploader, 0);
+        uploader.token(asked_ms, 2, wanted);
+        let mut answer = None;
+        for now_ms in 1_000..3_000 {
+            (1..=2).for_each(|link| arrived(&mut uploader, now_ms, link, 0));
+            while let Some(output) = uploader.poll_output() {
+                match output {
+                    UploaderOutput::Assigned { id: 20, leaves, .. } => answer = Some(Some(leaves.first)),
+                    UploaderOutput::NoFresh { id: 20, .. } => answer = Some(None),
+                    UploaderOutput::Serve { link, id, .. } => {
+                        uploader.read_done(now_ms, link, id, None);
+                    }
+                    UploaderOutput::Assigned { .. }
+                    | UploaderOutput::NoFresh { .. }
+                    | UploaderOutput::Refuse { .. } => {}
+                }
+            }
+        }
+        answer.expect("an answer")
+    };
+    let soon_ms = IDLE_SOON_MS as u16;
+    assert_eq!(answer_to(token(20, soon_ms), 900), Some(1));
+    assert_eq!(answer_to(forced(20, soon_ms), 900), Some(1));
+    assert_eq!(answer_to(forced(20, soon_ms + 200), 900), None, "it has enough to pass on");
+    assert_eq!(answer_to(forced(20, 0), 100), None, "that was long ago");
+    assert_eq!(answer_to(token(20, 0), 100), Some(1));
+    assert_eq!(answer_to(Token { forced_leaf: Some(5), ..token(20, 2_000) }, 100), Some(5));
 }
 
 #[test]

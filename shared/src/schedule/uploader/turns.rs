@@ -21,12 +21,15 @@ const MAX_TOKENS: usize = 4_096;
 /// Whoever asks anew is given so much to pass on before those who had the last turn are given more, in milliseconds of its uplink: three leaves
 /// of one of 1 Mbit/s.
 const HEAD_START_MS: u64 = 400;
+/// What a viewer that wanted a certain chunk said of its uplink holds for so long.
+const SAID_MS: u64 = 500;
 
 /// A token that waits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
     pub(super) link: LinkId,
     pub(super) wanted: Token,
+    since_ms: u64,
     /// When the viewer's uplink will have nothing to do.
     idle_ms: u64,
     is_forced: bool,
@@ -43,6 +46,13 @@ impl Waiting {
     /// Whether the viewer's uplink is about to idle, or it cannot wait for that.
     pub(super) const fn is_urgent(&self, now_ms: u64) -> bool {
         self.is_forced || self.idle_ms <= now_ms + IDLE_SOON_MS
+    }
+
+    /// Whether it may be answered with any chunk. Who asked for what it needs itself, and somebody else was given meanwhile, may have far too
+    /// much to pass on already, or have found out since how slow its uplink is.
+    pub(super) const fn takes_any(&self, now_ms: u64) -> bool {
+        self.wanted.forced_leaf.is_none()
+            || self.idle_ms <= now_ms + IDLE_SOON_MS && now_ms <= self.since_ms + SAID_MS
     }
 
     const fn rank(&self) -> (bool, u64, u64) {
@@ -71,7 +81,7 @@ impl Turns {
             *given = (*given).max(self.last_turn.saturating_sub(HEAD_START_MS));
         }
         let (turn, idle_ms) = (*given, now_ms + u64::from(wanted.idle_in_ms));
-        self.place(Waiting { link, wanted, idle_ms, is_forced, turn });
+        self.place(Waiting { link, wanted, since_ms: now_ms, idle_ms, is_forced, turn });
         true
     }
 
