@@ -103,6 +103,12 @@ fn parse(arguments: &mut Vec<String>) -> anyhow::Result<Arguments> {
         bail!("there is no scenario {name}; --list shows them");
     };
     if let Some(share) = load {
+        if !(share.is_finite() && share > 0.0) {
+            bail!("--load takes a part of what the crowd could carry, such as 0.85");
+        }
+        if scenario.origin_bps == 0 {
+            bail!("{name} has no origin, and so no limit that --load could be a part of");
+        }
         scenario.rate = scenario::Rate::OfMax(share);
     }
     scenario.tokens &= !no_tokens;

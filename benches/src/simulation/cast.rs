@@ -33,7 +33,7 @@ impl Cast {
         for (number, group) in scenario.groups.iter().enumerate() {
             let count = scenario.viewers.filter(|_| group.role == Role::Viewer).unwrap_or(group.count);
             let joins = joins(group.joins, count, rng);
-            let turn = rng.next_u32();
+            let turn = if matches!(group.up, Up::Each(..)) { 0 } else { rng.next_u32() };
             nodes.extend(joins.into_iter().enumerate().map(|(n, joins_ms)| NodeSpec {
                 group: number,
                 role: Some(group.role),
@@ -84,9 +84,14 @@ fn joins(joins: Joins, count: u32, rng: &mut StdRng) -> Vec<u64> {
 fn uplink(up: Up, number: u32, rng: &mut StdRng) -> u64 {
     match up {
         Up::Fixed(bps) => bps,
-        Up::Around(bps, share) => (bps as f64 * rng.random_range(1.0 - share..=1.0 + share)) as u64,
+        Up::Around(bps, share) => around(bps, share, rng),
         Up::Listed(all) => all[number as usize % all.len()],
+        Up::Each(all, share) => around(all[number as usize % all.len()], share, rng),
     }
+}
+
+fn around(bps: u64, share: f64, rng: &mut StdRng) -> u64 {
+    (bps as f64 * rng.random_range(1.0 - share..=1.0 + share)) as u64
 }
 
 /// `min(u_s, (u_s + sum u_i) / N)`.

@@ -105,6 +105,8 @@ pub enum Up {
     Around(u64, f64),
     /// In turn.
     Listed(&'static [u64]),
+    /// In this order, but for this share up or down.
+    Each(&'static [u64], f64),
 }
 
 /// When the nodes of a group come.
@@ -198,6 +200,8 @@ pub(super) const SMOOTH: Expected =
 const CROWD: Expected =
     Expected { stalled_percent: 1.0, worst_start_ms: 10_000, received_ratio: 1.08, worst_seek_ms: 10_000 };
 
+/// When the viewers of the comparison kit's crowds come.
+const KIT_JOINS_MS: &[u64] = &[66, 328, 1_190, 1_850, 2_721, 3_020, 3_129, 4_187];
 const VIEWERS_8: Group = Group {
     count: 8,
     role: Role::Viewer,
@@ -314,11 +318,7 @@ const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "crowd-kit",
         about: "the reference crowd as the comparison kit runs it: its moments of joining, 2 ms round trip",
-        groups: &[Group {
-            up: Up::Around(UP_BPS, 0.01),
-            joins: Joins::Listed(&[66, 328, 1_190, 1_850, 2_721, 3_020, 3_129, 4_187]),
-            ..VIEWERS_8
-        }],
+        groups: &[Group { up: Up::Around(UP_BPS, 0.01), joins: Joins::Listed(KIT_JOINS_MS), ..VIEWERS_8 }],
         rtt_ms: 2,
         jitter_ms: 0,
         ..REFERENCE
@@ -349,6 +349,21 @@ const SCENARIOS: &[Scenario] = &[
             up: Up::Listed(&[350_000, 3_400_000, 500_000, 2_000_000, 700_000, 1_200_000, 450_000, 1_000_000]),
             ..VIEWERS_8
         }],
+        ..REFERENCE
+    },
+    Scenario {
+        name: "unequal-kit",
+        about: "the crowd of unequal uplinks as the comparison kit runs it, 2 ms round trip",
+        groups: &[Group {
+            up: Up::Each(
+                &[900_000, 300_000, 4_000_000, 600_000, 1_300_000, 400_000, 1_900_000, 2_700_000],
+                0.01,
+            ),
+            joins: Joins::Listed(KIT_JOINS_MS),
+            ..VIEWERS_8
+        }],
+        rtt_ms: 2,
+        jitter_ms: 0,
         ..REFERENCE
     },
     Scenario {

@@ -155,11 +155,14 @@ impl Viewer {
     }
 
     /// How long a peer of a crowd takes to deliver one more chunk: what it says it has queued, and what it was asked since. Rates measured
-    /// per link say little where every uplink is shared by all; near the limit it carries about the media's rate, unless the plan knows better.
+    /// per link say little where every uplink is shared by all; near the limit it carries about the media's rate, unless the plan knows better
+    /// or it never was as quick as that.
     pub(super) fn crowd_wait_ms(&self, source: &Source) -> f64 {
         let usual = self.timeline.bytes_in(1_000) as f64 / 1_000.0;
-        let rate = source.hint_bytes_per_ms().unwrap_or(usual).max(1.0);
-        let asked_bytes = source.outstanding_bytes + u64::from(self.crowd_leaves()) * LEAF_BYTES;
+        let chunk_bytes = u64::from(self.crowd_leaves()) * LEAF_BYTES;
+        let most = source.quickest_bytes_per_ms(chunk_bytes).unwrap_or(f64::MAX);
+        let rate = source.hint_bytes_per_ms().unwrap_or(usual).min(most).max(1.0);
+        let asked_bytes = source.outstanding_bytes + chunk_bytes;
         let queue_ms = source.aged_backlog_ms(self.now_ms) as f64 + asked_bytes as f64 / rate;
         source.rtt_ms() + queue_ms + source.suspicious_ms(self.now_ms) as f64
     }
@@ -334,6 +337,24 @@ mod tests {
                 std::iter::from_fn(|| viewer.poll_output()).any(is_left)
             })
         })
+    }
+
+    #[test]
+    fn a_peer_that_never_was_quick_is_taken_to_need_as_long_again() {
+        let mut viewer = crowd(2);
+        let chunk_bytes = u64::from(viewer.crowd_leaves()) * LEAF_BYTES;
+        let mut waits_ms = Vec::new();
+        for _ in 0..7 {
+            waits_ms.push([0, 1].map(|id| viewer.crowd_wait_ms(viewer.sources.get(&id).unwrap())));
+            for (id, took_ms) in [(0, 601), (1, 101)] {
+                let source = viewer.sources.get_mut(&id).unwrap();
+                source.answered_after(took_ms);
+                source.received_bytes += chunk_bytes;
+            }
+        }
+        // A chunk of this media takes 131 ms of a link that carries it.
+        assert!(waits_ms[..6].iter().flatten().all(|ms| (130.0..140.0).contains(ms)), "{waits_ms:?}");
+        assert!((600.0..602.0).contains(&waits_ms[6][0]) && waits_ms[6][1] == waits_ms[0][1], "{waits_ms:?}");
     }
 
     #[test]

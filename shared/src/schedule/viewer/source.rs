@@ -36,6 +36,8 @@ const MAX_FLOOR_MS: f64 = 1_000.0;
 pub(super) const DEFAULT_BYTES_PER_MS: f64 = 1_000.0;
 /// A quickest answer that took longer says more of a queue than of a round trip.
 const MAX_GUESSED_RTT_MS: u64 = 400;
+/// After so many chunks the quickest answer tells of an uplink, and no more of what waited there.
+const TELLING_CHUNKS: u64 = 6;
 /// By how much the least round trip rises at a longer measurement, at the least.
 const MIN_RTT_STEP_US: u32 = 200;
 /// Silence with requests outstanding that does not make a source suspect yet.
@@ -286,6 +288,13 @@ impl Source {
     /// Bytes per millisecond as planned.
     pub(super) fn hint_bytes_per_ms(&self) -> Option<f64> {
         (self.traits.rate_hint_bps > 0).then_some(self.traits.rate_hint_bps as f64 / 8_000.0)
+    }
+
+    /// Bytes per millisecond that it cannot do better than, as its quickest answer to a request for `chunk_bytes` tells; nothing before it has
+    /// answered some, for the first may all have waited.
+    pub(super) fn quickest_bytes_per_ms(&self, chunk_bytes: u64) -> Option<f64> {
+        let took_ms = self.quickest_ms.filter(|_| self.received_bytes >= TELLING_CHUNKS * chunk_bytes)?;
+        Some(chunk_bytes as f64 / (took_ms as f64 - self.rtt_ms()).max(1.0))
     }
 
     /// Bytes per millisecond as measured, by transfer time and not by a first arrival.
