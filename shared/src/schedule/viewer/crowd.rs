@@ -39,6 +39,8 @@ const CHUNK_MS: u64 = 100;
 /// Requests that may be out at a peer that has delivered nothing yet: whoever is linked first would be asked for all that a start needs,
 /// though others are linked a moment later.
 const MAX_UNPROVEN_OUT: usize = 6;
+/// A peer of a crowd that at its quickest is so many times slower than the media is slow.
+const SLOW_PEER_FACTOR: f64 = 2.0;
 /// Requests by name that may be out at an origin that is to be spared: ordinarily, and while a viewer starts.
 pub(super) const DIRECT: usize = 2;
 const DIRECT_STARTING: usize = 4;
@@ -156,12 +158,14 @@ impl Viewer {
 
     /// How long a peer of a crowd takes to deliver one more chunk: what it says it has queued, and what it was asked since. Rates measured
     /// per link say little where every uplink is shared by all; near the limit it carries about the media's rate, unless the plan knows better
-    /// or it never was as quick as that.
+    /// or it was slow even at its quickest.
     pub(super) fn crowd_wait_ms(&self, source: &Source) -> f64 {
         let usual = self.timeline.bytes_in(1_000) as f64 / 1_000.0;
         let chunk_bytes = u64::from(self.crowd_leaves()) * LEAF_BYTES;
-        let most = source.quickest_bytes_per_ms(chunk_bytes).unwrap_or(f64::MAX);
-        let rate = source.hint_bytes_per_ms().unwrap_or(usual).min(most).max(1.0);
+        // What is a little slower may have been kept waiting each time.
+        let quickest =
+            source.quickest_bytes_per_ms(chunk_bytes).filter(|rate| SLOW_PEER_FACTOR * rate < usual);
+        let rate = quickest.or_else(|| source.hint_bytes_per_ms()).unwrap_or(usual).max(1.0);
         let asked_bytes = source.outstanding_bytes + chunk_bytes;
         let queue_ms = source.aged_backlog_ms(self.now_ms) as f64 + asked_bytes as f64 / rate;
         source.rtt_ms() + queue_ms + source.suspicious_ms(self.now_ms) as f64
@@ -340,13 +344,13 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_never_was_quick_is_taken_to_need_as_long_again() {
+    fn a_peer_that_was_slow_at_its_quickest_is_taken_to_be_so_again() {
         let mut viewer = crowd(2);
         let chunk_bytes = u64::from(viewer.crowd_leaves()) * LEAF_BYTES;
         let mut waits_ms = Vec::new();
         for _ in 0..7 {
             waits_ms.push([0, 1].map(|id| viewer.crowd_wait_ms(viewer.sources.get(&id).unwrap())));
-            for (id, took_ms) in [(0, 601), (1, 101)] {
+            for (id, took_ms) in [(0, 601), (1, 201)] {
                 let source = viewer.sources.get_mut(&id).unwrap();
                 source.answered_after(took_ms);
                 source.received_bytes += chunk_bytes;
