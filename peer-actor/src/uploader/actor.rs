@@ -116,15 +116,11 @@ impl UploaderActor {
     ) {
         let now_ms = clock::now_ms();
         match message {
-            PeerMessage::Close(close) => {
-                if self.announcer.unsubscribe(session.0, &close.content_id) {
-                    self.answer_in_kind(
-                        link,
-                        &close.content_id,
-                        wire::Close { content_id: close.content_id },
-                    );
+            PeerMessage::Close(wire::Close { content_id }) => {
+                if self.announcer.unsubscribe(session.0, &content_id) {
+                    self.answer_in_kind(link, &content_id, wire::Close { content_id });
                 }
-                self.core.closed(now_ms, session.0, close.content_id);
+                self.core.closed(now_ms, session.0, content_id);
             }
             PeerMessage::Request(request) => self.request(session, remote, link, &request),
             PeerMessage::Cancel(cancel) => {

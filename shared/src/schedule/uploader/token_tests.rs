@@ -32,8 +32,7 @@ fn the_token_of_whose_uplink_idles_first_is_answered_first() {
 }
 
 #[test]
-fn who_wanted_what_is_not_fresh_any_more_is_given_something_else_only_if_its_uplink_idles_soon_by_what_it_said_lately()
- {
+fn who_wanted_what_left_meanwhile_is_given_another_only_if_its_uplink_idles_soon() {
     let forced = |id, idle_in_ms| Token { forced_leaf: Some(0), ..token(id, idle_in_ms) };
     let answer_to = |wanted: Token, asked_ms: u64| {
         let mut uploader = joined(&[1, 2]);
