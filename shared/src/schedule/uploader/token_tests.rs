@@ -15,19 +15,8 @@ fn the_token_of_whose_uplink_idles_first_is_answered_first() {
     serve_all(&mut uploader, 0);
     uploader.token(0, 2, token(20, 800));
     uploader.token(100, 3, token(30, 100));
-    let mut assigned = Vec::new();
-    for now_ms in 101..400 {
-        (1..=3).for_each(|link| arrived(&mut uploader, now_ms, link, 0));
-        while let Some(output) = uploader.poll_output() {
-            match output {
-                UploaderOutput::Assigned { id, .. } => assigned.push(id),
-                UploaderOutput::Serve { link, id, .. } => {
-                    uploader.read_done(now_ms, link, id, None);
-                }
-                UploaderOutput::Refuse { .. } | UploaderOutput::NoFresh { .. } => {}
-            }
-        }
-    }
+    let answers = answered(&mut uploader, &[1, 2, 3], 101..400);
+    let assigned: Vec<RequestId> = answers.into_iter().filter_map(|(id, leaf)| leaf.map(|_| id)).collect();
     assert_eq!(assigned, [30, 20]);
 }
 
@@ -42,23 +31,8 @@ fn who_wanted_what_left_meanwhile_is_given_another_only_if_its_uplink_idles_soon
         uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &[900, 901, 902].map(|id| chunk(id, 0)));
         serve_all(&mut uploader, 0);
         uploader.token(asked_ms, 2, wanted);
-        let mut answer = None;
-        for now_ms in 1_000..3_000 {
-            (1..=2).for_each(|link| arrived(&mut uploader, now_ms, link, 0));
-            while let Some(output) = uploader.poll_output() {
-                match output {
-                    UploaderOutput::Assigned { id: 20, leaves, .. } => answer = Some(Some(leaves.first)),
-                    UploaderOutput::NoFresh { id: 20, .. } => answer = Some(None),
-                    UploaderOutput::Serve { link, id, .. } => {
-                        uploader.read_done(now_ms, link, id, None);
-                    }
-                    UploaderOutput::Assigned { .. }
-                    | UploaderOutput::NoFresh { .. }
-                    | UploaderOutput::Refuse { .. } => {}
-                }
-            }
-        }
-        answer.expect("an answer")
+        let answers = answered(&mut uploader, &[1, 2], 1_000..3_000);
+        answers.into_iter().rfind(|(id, _)| *id == 20).expect("an answer").1
     };
     let soon_ms = IDLE_SOON_MS as u16;
     assert_eq!(answer_to(token(20, soon_ms), 900), Some(1));
@@ -87,6 +61,29 @@ fn what_a_token_brings_is_proven_as_far_as_the_viewer_has_not_its_path() {
     }
     let expected = [(10, 0, u8::MAX, WantedBranch::None), (11, 1, 0, WantedBranch::Next)];
     assert_eq!(served, expected);
+}
+
+/// The tokens that are answered while everything arrives at once, and with which leaf, if any.
+fn answered(
+    uploader: &mut Uploader,
+    links: &[LinkId],
+    times_ms: std::ops::Range<u64>,
+) -> Vec<(RequestId, Option<LeafIndex>)> {
+    let mut answers = Vec::new();
+    for now_ms in times_ms {
+        links.iter().for_each(|link| arrived(uploader, now_ms, *link, 0));
+        while let Some(output) = uploader.poll_output() {
+            match output {
+                UploaderOutput::Assigned { id, leaves, .. } => answers.push((id, Some(leaves.first))),
+                UploaderOutput::NoFresh { id, .. } => answers.push((id, None)),
+                UploaderOutput::Serve { link, id, .. } => {
+                    uploader.read_done(now_ms, link, id, None);
+                }
+                UploaderOutput::Refuse { .. } => {}
+            }
+        }
+    }
+    answers
 }
 
 /// One that asks for a leaf from the start on, of a viewer that has nothing of the proof.

@@ -29,6 +29,7 @@ const SAID_MS: u64 = 500;
 pub(super) struct Waiting {
     pub(super) link: LinkId,
     pub(super) wanted: Token,
+    /// When it came.
     since_ms: u64,
     /// When the viewer's uplink will have nothing to do.
     idle_ms: u64,
@@ -45,14 +46,17 @@ impl Waiting {
 
     /// Whether the viewer's uplink is about to idle, or it cannot wait for that.
     pub(super) const fn is_urgent(&self, now_ms: u64) -> bool {
-        self.is_forced || self.idle_ms <= now_ms + IDLE_SOON_MS
+        self.is_forced || self.idles_soon(now_ms)
+    }
+
+    const fn idles_soon(&self, now_ms: u64) -> bool {
+        self.idle_ms <= now_ms + IDLE_SOON_MS
     }
 
     /// Whether it may be answered with any chunk. Who asked for what it needs itself, and somebody else was given meanwhile, may have far too
     /// much to pass on already, or have found out since how slow its uplink is.
     pub(super) const fn takes_any(&self, now_ms: u64) -> bool {
-        self.wanted.forced_leaf.is_none()
-            || self.idle_ms <= now_ms + IDLE_SOON_MS && now_ms <= self.since_ms + SAID_MS
+        self.wanted.forced_leaf.is_none() || self.idles_soon(now_ms) && now_ms <= self.since_ms + SAID_MS
     }
 
     const fn rank(&self) -> (bool, u64, u64) {
