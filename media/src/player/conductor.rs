@@ -210,6 +210,10 @@ impl Conductor {
         let frame = Arc::new(frame);
         *self.parts.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&frame));
         self.parts.log.note(pts_us, now_us, clock_us);
+        // Whoever sees it counted finds it tapped.
+        if let Some(tap) = &self.parts.frame_tap {
+            tap(&frame);
+        }
         {
             let mut facts = shared.facts();
             facts.frames_shown += 1;
@@ -220,9 +224,6 @@ impl Conductor {
             (facts.width, facts.height) = (frame.width, frame.height);
         }
         self.first_shown = true;
-        if let Some(tap) = &self.parts.frame_tap {
-            tap(&frame);
-        }
         if let Some(wake) = &self.parts.on_frame {
             wake();
         }

@@ -47,6 +47,10 @@ const DIRECT_STARTING: usize = 4;
 /// What no peer has is asked of such an origin when it is needed within this; within that if those that have it do not serve.
 const DIRECT_SLACK_MS: i64 = 700;
 const DIRECT_HELD_SLACK_MS: i64 = 2_000;
+/// What it has left over is for whoever plays and needs something within this, of peers that would take more than this part of the time there
+/// is. Asked earlier it repeats what peers would have brought as well.
+const LEFT_OVER_SLACK_MS: i64 = 5_000;
+const LATE_PART: f64 = 0.4;
 
 /// There is a crowd near its limit.
 #[derive(Debug, Clone, Copy)]
@@ -202,7 +206,11 @@ impl Viewer {
             (direct < most).then(|| (arrival(source), origin))
         };
         // What an origin sends twice is what it has left over: it is asked while there is time to think again.
-        let is_slow = |ms: f64| ms > PEER_WAIT_MS && slack_ms < NEAR_MS as i64;
+        let is_slow = |ms: f64| {
+            let (within_ms, part) =
+                if starting { (NEAR_MS as i64, 0.0) } else { (LEFT_OVER_SLACK_MS, LATE_PART) };
+            slack_ms < within_ms && ms > PEER_WAIT_MS.max(part * slack_ms as f64)
+        };
         let has_time = |ms: f64| starting || slack_ms as f64 > ms + PEER_WAIT_MS;
         // In a large swarm it has nothing left over, and whoever waited for that would wait for ever.
         let has_left_over = !self.is_large_swarm();
