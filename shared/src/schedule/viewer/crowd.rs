@@ -352,6 +352,44 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_repeats_what_is_needed_soon_and_peers_would_take_much_of_the_time_for() {
+        for (played_leaves, busy_ms, expected) in [(32, 1_200, 0), (32, 1_700, 101), (44, 3_000, 0)] {
+            let mut viewer = playing(played_leaves, busy_ms);
+            assert_eq!(asked(&mut viewer).first().map(|(source, _)| *source), Some(expected), "{busy_ms} ms");
+        }
+    }
+
+    #[test]
+    fn what_waits_at_an_origin_goes_to_a_peer_that_takes_little_of_the_time() {
+        for (busy_ms, expected) in [(400, true), (1_050, false)] {
+            let mut viewer = playing(32, 1_700);
+            assert!(asked(&mut viewer).iter().any(|(source, _)| *source == 101));
+            let is_left = (4..9).any(|tenth| {
+                viewer.have(100 * tenth, 1, false, false, &[LeafRange::new(32, 1)], busy_ms);
+                viewer.handle_timeout(100 * tenth);
+                let mut outputs = std::iter::from_fn(|| viewer.poll_output());
+                outputs
+                    .any(|output| matches!(output, ViewerOutput::Cancel { source: 101, confirm: true, .. }))
+            });
+            assert_eq!(is_left, expected, "{busy_ms} ms");
+        }
+    }
+
+    /// A viewer that has read so many leaves and begins to play them, and a peer that has the next and is so busy.
+    fn playing(leaves: u32, busy_ms: u32) -> Viewer {
+        let mut viewer = crowd(2);
+        viewer.hints(0, vec![(0, 1)], Vec::new());
+        join(&mut viewer, 101, true);
+        viewer.stored(0, LeafRange::new(0, leaves));
+        viewer.have(300, 0, false, false, &[LeafRange::new(leaves, 1)], busy_ms);
+        for leaf in 0..=leaves {
+            viewer.reader_moved(300, 1, u64::from(leaf) * LEAF_BYTES, leaf == leaves);
+        }
+        viewer.handle_timeout(300);
+        viewer
+    }
+
+    #[test]
     fn a_peer_that_was_slow_at_its_quickest_is_taken_to_be_so_again() {
         let mut viewer = crowd(2);
         let chunk_bytes = u64::from(viewer.crowd_leaves()) * LEAF_BYTES;
