@@ -27,9 +27,10 @@ const MOVE_FACTOR: f64 = 3.0;
 /// since whoever idles there has nothing but what waits elsewhere.
 const IN_TIME_MS: f64 = 100.0;
 /// What waits at an origin is asked of a peer of a crowd that could deliver it in this part of the time there is, and of any so long before it
-/// would be too late: peers take longer than they say, for what others need sooner goes before it.
+/// would be too late: peers take longer than they say, for what others need sooner goes before it. Who starts trusts an origin longer.
 const RELIABLE_PART: f64 = 0.3;
 const JUST_IN_TIME_MS: f64 = 500.0;
+const JUST_IN_TIME_STARTING_MS: f64 = 300.0;
 /// One that takes longer is too busy to be asked for that.
 const QUICK_MS: f64 = 1_200.0;
 /// Outside a crowd, what is needed within this moves without a word: there is supply for asking twice.
@@ -312,8 +313,12 @@ impl Viewer {
     fn leave_the_origin(&mut self, id: RequestId, flight: &Flight, run: &Run) -> bool {
         let slack_ms = flight.deadline_ms.saturating_sub(self.now_ms) as f64;
         let Some((ms, _)) = self.best_other(flight, false, run, |_| true) else { return false };
-        let is_reliable = ms < RELIABLE_PART * slack_ms;
-        let may_wait = slack_ms > ms + JUST_IN_TIME_MS && !is_reliable || ms > QUICK_MS;
+        let (part, early_ms) = if self.is_starting() {
+            (0.0, JUST_IN_TIME_STARTING_MS)
+        } else {
+            (RELIABLE_PART, JUST_IN_TIME_MS)
+        };
+        let may_wait = slack_ms > ms + early_ms && ms >= part * slack_ms || ms > QUICK_MS;
         if may_wait && !self.is_large_swarm() {
             return false;
         }
