@@ -343,11 +343,7 @@ mod tests {
             });
             let (now_ms, leaves) = asked.unwrap();
             viewer.have(now_ms, 0, false, false, &[leaves], busy_ms);
-            let is_left = |output| matches!(output, ViewerOutput::Cancel { source: 101, confirm: true, .. });
-            (1..10).any(|tenth| {
-                viewer.handle_timeout(now_ms + 100 * tenth);
-                std::iter::from_fn(|| viewer.poll_output()).any(is_left)
-            })
+            (1..10).any(|tenth| leaves_the_origin(&mut viewer, now_ms + 100 * tenth))
         })
     }
 
@@ -366,13 +362,17 @@ mod tests {
             assert!(asked(&mut viewer).iter().any(|(source, _)| *source == 101));
             let is_left = (4..9).any(|tenth| {
                 viewer.have(100 * tenth, 1, false, false, &[LeafRange::new(32, 1)], busy_ms);
-                viewer.handle_timeout(100 * tenth);
-                let mut outputs = std::iter::from_fn(|| viewer.poll_output());
-                outputs
-                    .any(|output| matches!(output, ViewerOutput::Cancel { source: 101, confirm: true, .. }))
+                leaves_the_origin(&mut viewer, 100 * tenth)
             });
             assert_eq!(is_left, expected, "{busy_ms} ms");
         }
+    }
+
+    /// Whether it asks the origin now to give something up.
+    fn leaves_the_origin(viewer: &mut Viewer, now_ms: u64) -> bool {
+        viewer.handle_timeout(now_ms);
+        let mut outputs = std::iter::from_fn(|| viewer.poll_output());
+        outputs.any(|output| matches!(output, ViewerOutput::Cancel { source: 101, confirm: true, .. }))
     }
 
     /// A viewer that has read so many leaves and begins to play them, and a peer that has the next and is so busy.
