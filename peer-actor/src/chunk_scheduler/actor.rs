@@ -80,6 +80,8 @@ pub struct ChunkSchedulerActor {
     pub(super) links: BTreeMap<NodeId, Neighbour>,
     pub(super) watchers: BTreeMap<ContentId, watch::Sender<Option<Arc<StreamSnapshot>>>>,
     told_idlers: Idlers,
+    /// As last told, for streams that open later.
+    uplink: UplinkState,
     timer: Timer,
     ticks: u64,
 }
@@ -97,6 +99,7 @@ impl ChunkSchedulerActor {
             links: BTreeMap::new(),
             watchers: BTreeMap::new(),
             told_idlers: Idlers::default(),
+            uplink: UplinkState::default(),
             timer: Timer::default(),
             ticks: 0,
         }
@@ -269,7 +272,8 @@ impl ChunkSchedulerActor {
             let seed = self.seed ^ u64::from_le_bytes(*content_id.0.first_chunk().unwrap_or(&[0; 8]));
             let (file, content, ids) =
                 (request.file.clone(), request.content.clone(), self.request_ids.clone());
-            let stream = Stream::new(file, content, ids, seed, watchers);
+            let mut stream = Stream::new(file, content, ids, seed, watchers);
+            stream.viewer.uplink(clock::now_ms(), self.uplink.bps, self.uplink.backlog_ms);
             if !stream.content.is_complete() {
                 self.watch_playhead(&stream, 0);
             }
@@ -411,6 +415,7 @@ impl Handler<UplinkState> for ChunkSchedulerActor {
 
     fn handle(&mut self, uplink: UplinkState, ctx: &mut Self::Context) {
         let now_ms = clock::now_ms();
+        self.uplink = uplink;
         for stream in self.streams.values_mut() {
             stream.viewer.uplink(now_ms, uplink.bps, uplink.backlog_ms);
         }

@@ -28,7 +28,7 @@ pub struct OpenStream {
 }
 
 /// What this node's uplink carries, and how long a new request for something of it would wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct UplinkState {
     /// Bits per second while busy, or 0 when unknown.
