@@ -92,6 +92,9 @@ pub const INITIAL_CREDIT_BYTES: u64 = 2 * 1024 * 1024;
 /// The most it grants ahead of what came, on a link that is fast and long.
 pub const MAX_CREDIT_BYTES: u64 = 32 * 1024 * 1024;
 
+/// The most padding of a frame of a train.
+pub const MAX_PADDING_BYTES: usize = 1_400;
+
 /// The most links a node keeps at once.
 pub const MAX_LINKS: usize = 256;
 /// The most connections that have not said a valid Hello yet, per server.

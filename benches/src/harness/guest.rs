@@ -116,7 +116,7 @@ impl Guest {
                 SessionOutput::Deliver(Frame { message: Message::Link(_), .. }) => {}
                 SessionOutput::Deliver(frame) => self.inbox.push_back(frame),
                 SessionOutput::Closed(reason) => self.ended = Some(reason),
-                SessionOutput::Opened(_) | SessionOutput::Measured(_) => {}
+                SessionOutput::Opened(_) | SessionOutput::Measured(_) | SessionOutput::Probed(_) => {}
             }
         }
         Ok(())

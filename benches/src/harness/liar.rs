@@ -222,7 +222,7 @@ impl Conversation {
                 SessionOutput::Send(frame) => drop(self.link.try_send(frame).ok()),
                 SessionOutput::Opened(_) => drop(self.ruse.deeds.sessions.fetch_add(1, Relaxed)),
                 SessionOutput::Deliver(frame) => self.answer(frame),
-                SessionOutput::Measured(_) => {}
+                SessionOutput::Measured(_) | SessionOutput::Probed(_) => {}
                 SessionOutput::Closed(_) => return false,
             }
         }

@@ -19,6 +19,8 @@ use super::{
 
 /// After this long without a word a neighbour is given up.
 const NOTICED_US: u64 = 2_000_000;
+/// What a train of probes tells of uplinks up to this.
+const PROBED_BPS: u64 = 8_000_000;
 const ORIGIN_OUTLIVES_LAST_US: u64 = 2_000_000;
 
 impl World {
@@ -36,6 +38,10 @@ impl World {
                 node.uploader.seeds(content_id, content.size_bytes, content.rate_bps);
             }
         } else {
+            // A train to the tracker has told.
+            if node.spec.up_bps <= PROBED_BPS {
+                node.uploader.probed(node.spec.up_bps);
+            }
             node.open(&content, seed, tokens);
             if node.spec.role == Some(Role::Downloader) {
                 if let Some(viewer) = &mut node.viewer {

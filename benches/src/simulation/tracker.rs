@@ -125,7 +125,7 @@ impl World {
             failures: 0,
             connected: true,
         });
-        let mut report = LinkReport { links: links.collect(), uplink_bps: node.uploader.uplink_bps() };
+        let mut report = LinkReport { links: links.collect(), uplink_bps: node.uploader.carried_bps() };
         report.links.truncate(shared::limits::MAX_LINK_METRICS);
         let held = node.viewer.as_ref().map(|viewer| viewer.held().count());
         self.tracker.says(now_ms, n, PlannerRequest::Links(report));

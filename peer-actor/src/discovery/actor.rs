@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::{
     messages::{
         AskPath, DiscoveryConfig, DiscoveryRoutes, FetchHints, ForgetContent, NetworkChanged, NodeGone,
-        OwnFiles, PlanArrived, ReadOwnHints, ReportHoldings, ReportLinks, Stop, WatchContent,
+        OwnFiles, PlanArrived, ReadOwnHints, ReportHoldings, ReportLinks, Stop, UplinkProbed, WatchContent,
     },
     state::{DiscoveryOutput, DiscoveryState},
 };
@@ -52,6 +52,8 @@ pub struct DiscoveryActor {
     /// What was polled and did not fit.
     unsent: Option<Frame>,
     waiters: BTreeMap<ContentId, HintsWaiters>,
+    /// Once is enough: a tracker that comes back is not sent the trains of all its clients.
+    has_probed: bool,
     timer: Timer,
 }
 
@@ -67,6 +69,7 @@ impl DiscoveryActor {
             link: None,
             unsent: None,
             waiters: BTreeMap::new(),
+            has_probed: false,
             timer: Timer::default(),
         }
     }
@@ -140,7 +143,11 @@ impl DiscoveryActor {
                     to_source: Some(ctx.address().recipient()),
                     to_tracker: Some(ctx.address().recipient()),
                 };
-                let (id, addr) = session::start(session::called(state, is_answered), link, events, routes);
+                let mut state = session::called(state, is_answered);
+                if !self.has_probed {
+                    state.probe_uplink();
+                }
+                let (id, addr) = session::start(state, link, events, routes);
                 self.session = Some((id, addr));
                 self.state.handle_dialled(id);
             }
@@ -210,10 +217,12 @@ impl Handler<SessionEvent> for DiscoveryActor {
                 if self.session.as_ref().is_some_and(|(current, _)| *current == session) {
                     self.link = Some(link);
                     self.unsent = None;
+                    self.has_probed = true;
                 }
                 self.state.handle_opened(clock::now_ms(), session, tracker);
             }
             SessionEvent::Measured { .. } => {}
+            SessionEvent::UplinkProbed { bps } => post(&self.routes.uplink, UplinkProbed { bps }),
             SessionEvent::Closed { session, reason, .. } => {
                 self.drop_link(session);
                 self.state.handle_closed(clock::now_ms(), session, &reason);

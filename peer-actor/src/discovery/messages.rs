@@ -41,10 +41,20 @@ pub struct DiscoveryRoutes {
     pub gone: Recipient<NodeGone>,
     /// The catalogue and the tracker's status.
     pub network: Recipient<NetworkChanged>,
+    /// What this node's uplink carries, as probed.
+    pub uplink: Recipient<UplinkProbed>,
     /// What the node relays, where the tracker's grants go.
     pub relays: Arc<Relays>,
     /// Reads the hints of this node's own files, a few at a time; none keeps them private.
     pub own_hints: Option<Recipient<ReadOwnHints>>,
+}
+
+/// What this node's uplink carries to the tracker, found out before anything was uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct UplinkProbed {
+    /// Bits per second.
+    pub bps: u64,
 }
 
 /// The node streams a content, or its playhead jumped: the tracker is asked for a plan, again after every reconnect.

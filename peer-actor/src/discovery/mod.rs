@@ -28,6 +28,6 @@ mod state;
 pub use actor::DiscoveryActor;
 pub use messages::{
     AskPath, DiscoveryConfig, DiscoveryRoutes, FetchHints, ForgetContent, NetworkChanged, NodeGone, OwnFiles,
-    PathAnswer, PlanArrived, ReadOwnHints, ReportHoldings, ReportLinks, Stop, WatchContent,
+    PathAnswer, PlanArrived, ReadOwnHints, ReportHoldings, ReportLinks, Stop, UplinkProbed, WatchContent,
 };
 pub use state::{DiscoveryOutput, DiscoveryState};

@@ -240,6 +240,7 @@ impl Wires {
             paths: self.planner.clone().recipient(),
             gone: self.planner.clone().recipient(),
             network: self.observer.clone().recipient(),
+            uplink: self.uploader.clone().recipient(),
             relays,
             own_hints: Some(self.index.clone().recipient()),
         }

@@ -227,6 +227,7 @@ impl Handler<SessionEvent> for PathPlannerActor {
                 self.state.handle_opened(now_ms, session, remote.node, remote.role, remote.side);
             }
             SessionEvent::Measured { session, rtt_us, .. } => self.state.handle_measured(session, rtt_us),
+            SessionEvent::UplinkProbed { .. } => {}
             SessionEvent::Closed { session, reason, .. } => {
                 self.sessions.remove(&session);
                 self.state.handle_closed(now_ms, session, &reason);

@@ -13,8 +13,8 @@ use shared::wire::{Frame, HandshakeMessage, LinkMessage, Message, PeerMessage};
 
 use super::{
     credit::patience,
-    messages::{AdmitSession, CloseSession, SessionEvent, SessionFrame, SessionId},
-    state::{Audience, CloseReason, LocalNode, Remote, SessionOutput, SessionState, Side},
+    messages::{AdmitSession, CloseReason, CloseSession, SessionEvent, SessionFrame, SessionId},
+    state::{Audience, LocalNode, Remote, SessionOutput, SessionState, Side},
 };
 use crate::{
     clock,
@@ -161,6 +161,7 @@ impl SessionActor {
                         self.tell(SessionEvent::Measured { session: self.id, remote, rtt_us });
                     }
                 }
+                SessionOutput::Probed(bps) => self.tell(SessionEvent::UplinkProbed { bps }),
                 SessionOutput::Closed(reason) => return self.close(ctx, reason),
             }
         }

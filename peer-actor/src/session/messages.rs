@@ -3,14 +3,47 @@
 use std::sync::Arc;
 
 use actix::Message;
-use shared::wire::{Frame, GoodbyeReason};
+use shared::wire::{Frame, GoodbyeReason, RejectReason};
+use thiserror::Error;
 
-use super::state::{CloseReason, Remote};
-use crate::transport::{LinkHandle, Permit};
+use super::state::Remote;
+use crate::transport::{CloseCause, LinkHandle, Permit};
 
 /// Numbers a session within this process; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CloseReason {
+    /// The link ended first.
+    #[error("{0}")]
+    Link(CloseCause),
+    /// The other end said goodbye.
+    #[error("the other end said goodbye ({0:?})")]
+    Goodbye(GoodbyeReason),
+    /// Ended here on purpose.
+    #[error("ended here ({0:?})")]
+    Ended(GoodbyeReason),
+    /// The other end does not want this node.
+    #[error("refused: {0}")]
+    Rejected(RejectReason),
+    /// This node does not want the other end.
+    #[error("turned away: {0}")]
+    TurnedAway(RejectReason),
+    /// Nothing was heard for too long.
+    #[error("nothing heard for too long")]
+    Silent,
+    /// It says things, but what it is told waits unread.
+    #[error("it does not read what it is told")]
+    Deaf,
+    /// The handshake took too long.
+    #[error("the handshake took too long")]
+    HandshakeTimeout,
+    /// The other end broke the protocol; names the rule.
+    #[error("broke the protocol: {0}")]
+    Violation(&'static str),
+}
 
 /// A change in a session's life.
 #[derive(Debug, Message)]
@@ -33,6 +66,11 @@ pub enum SessionEvent {
         remote: Arc<Remote>,
         /// Smoothed round trip.
         rtt_us: u32,
+    },
+    /// This node's uplink was probed.
+    UplinkProbed {
+        /// What it carries.
+        bps: u64,
     },
     /// Nothing follows. Also said of sessions that never opened.
     Closed {

@@ -19,8 +19,9 @@ mod credit;
 mod messages;
 mod round_trip;
 mod state;
+mod train;
 
 pub use actor::{SessionActor, SessionRoutes, call, called, receive, start, start_held};
-pub use messages::{AdmitSession, CloseSession, SessionEvent, SessionFrame, SessionId};
+pub use messages::{AdmitSession, CloseReason, CloseSession, SessionEvent, SessionFrame, SessionId};
 pub use round_trip::RoundTrip;
-pub use state::{Audience, CloseReason, LocalNode, Remote, SessionOutput, SessionState, Side};
+pub use state::{Audience, LocalNode, Remote, SessionOutput, SessionState, Side};

@@ -12,11 +12,12 @@ use shared::{
         PROTOCOL_VERSION, RejectReason, Role,
     },
 };
-use thiserror::Error;
 
 use super::{
     credit::{Credit, Overdrawn},
+    messages::CloseReason,
     round_trip::RoundTrip,
+    train::Train,
 };
 use crate::{
     identity::{Identity, is_signed_by},
@@ -78,38 +79,6 @@ pub struct Remote {
     pub side: Side,
 }
 
-/// Why a session ended.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum CloseReason {
-    /// The link ended first.
-    #[error("{0}")]
-    Link(CloseCause),
-    /// The other end said goodbye.
-    #[error("the other end said goodbye ({0:?})")]
-    Goodbye(GoodbyeReason),
-    /// Ended here on purpose.
-    #[error("ended here ({0:?})")]
-    Ended(GoodbyeReason),
-    /// The other end does not want this node.
-    #[error("refused: {0}")]
-    Rejected(RejectReason),
-    /// This node does not want the other end.
-    #[error("turned away: {0}")]
-    TurnedAway(RejectReason),
-    /// Nothing was heard for too long.
-    #[error("nothing heard for too long")]
-    Silent,
-    /// It says things, but what it is told waits unread.
-    #[error("it does not read what it is told")]
-    Deaf,
-    /// The handshake took too long.
-    #[error("the handshake took too long")]
-    HandshakeTimeout,
-    /// The other end broke the protocol; names the rule.
-    #[error("broke the protocol: {0}")]
-    Violation(&'static str),
-}
-
 /// What the shell does next.
 #[derive(Debug)]
 pub enum SessionOutput {
@@ -121,6 +90,8 @@ pub enum SessionOutput {
     Deliver(Frame),
     /// The round trip of the path was measured again.
     Measured(u32),
+    /// This node's uplink carries so many bits per second, to the other end at least.
+    Probed(u64),
     /// Nothing follows; cut the link.
     Closed(CloseReason),
 }
@@ -147,6 +118,7 @@ pub struct SessionState {
     ping: Option<(u64, u64)>,
     ping_count: u64,
     round_trip: RoundTrip,
+    train: Train,
     credit: Credit,
     /// What the socket had taken when it was last looked at, and since when it has not taken more although more waits.
     taken_bytes: u64,
@@ -167,6 +139,7 @@ impl SessionState {
             ping: None,
             ping_count: 0,
             round_trip: RoundTrip::default(),
+            train: Train::default(),
             credit: Credit::new(),
             taken_bytes: 0,
             deaf_since_ms: None,
@@ -190,6 +163,11 @@ impl SessionState {
     /// The same dialler with another Hello still to be said, for an other end that did not take the first.
     pub(super) fn anew(self, now_ms: u64, nonce: Nonce) -> Self {
         Self::new(now_ms, self.local, Side::Dialler, self.audience, nonce)
+    }
+
+    /// Probes what this node's uplink carries, once the session is open.
+    pub const fn probe_uplink(&mut self) {
+        self.train.want();
     }
 
     /// Takes out what this end says first, so that it can be said with the WebSocket's upgrade: a dialler's Hello, or an acceptor's answer
@@ -264,6 +242,7 @@ impl SessionState {
             Phase::Closed => {}
             Phase::Open { .. } => {
                 self.tell_credit(now_us);
+                self.train.leaves(now_ms).for_each(|probe| self.send(probe));
                 if now_ms >= self.heard_ms + SILENCE_TIMEOUT_MS {
                     self.close(CloseReason::Silent);
                 } else if now_ms >= self.ping_due_ms() {
@@ -288,7 +267,8 @@ impl SessionState {
             Phase::Open { .. } => {
                 let silence = (self.heard_ms + SILENCE_TIMEOUT_MS, "silence");
                 let news = self.credit.news_at_us().map(|at_us| (at_us.div_ceil(1_000), "credit"));
-                [silence, (self.ping_due_ms(), "ping")].into_iter().chain(news).min()
+                let train = self.train.due_ms().map(|at_ms| (at_ms, "train"));
+                [silence, (self.ping_due_ms(), "ping")].into_iter().chain(news).chain(train).min()
             }
             Phase::AwaitWelcome { .. } | Phase::AwaitHello | Phase::AwaitConfirm { .. } => {
                 Some((self.started_ms + HANDSHAKE_TIMEOUT_MS, "handshake"))
@@ -420,6 +400,7 @@ impl SessionState {
     fn open(&mut self, now_ms: u64, remote: Arc<Remote>) {
         self.phase = Phase::Open { remote: remote.clone() };
         self.pinged_ms = now_ms;
+        self.train.opened(now_ms);
         self.outputs.push_back(SessionOutput::Opened(remote));
         self.send(self.credit.first());
     }
@@ -437,6 +418,12 @@ impl SessionState {
                     let rtt_us = self.round_trip.sampled(now_us.saturating_sub(sent_us));
                     self.outputs.push_back(SessionOutput::Measured(rtt_us));
                 }
+            }
+            // Peers see what they carry.
+            LinkMessage::Probe(_) => self.violate("a probe of a node that is no tracker"),
+            LinkMessage::Probed(probed) => {
+                let bps = self.train.answered(now_us, probed.number);
+                self.outputs.extend(bps.map(SessionOutput::Probed));
             }
             LinkMessage::Credit(credit) => self.outputs.push_back(SessionOutput::Deliver(credit.into())),
         }

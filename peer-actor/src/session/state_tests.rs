@@ -56,7 +56,7 @@ impl Pair {
                 }
                 SessionOutput::Opened(remote) => self.opened.push((name, remote)),
                 SessionOutput::Deliver(frame) => self.delivered.push((name, frame)),
-                SessionOutput::Measured(_) => {}
+                SessionOutput::Measured(_) | SessionOutput::Probed(_) => {}
                 SessionOutput::Closed(reason) => self.closed.push((name, reason)),
             }
         }
@@ -216,4 +216,45 @@ fn credit_follows_data_and_data_beyond_it_is_a_violation() {
     pair.dialler.handle_frame(0, 0, data(2 * INITIAL_CREDIT_BYTES), [9; 32]);
     pair.run();
     assert!(matches!(pair.closed[..], [("dialler", CloseReason::Violation(_)), ..]));
+}
+
+#[test]
+fn a_train_leaves_if_it_is_wanted_and_its_answers_tell_the_uplink() {
+    let mut pair = Pair::new(anyone(Some(MediaKind::Video)), MediaKind::Video);
+    pair.dialler.probe_uplink();
+    pair.run();
+    let (mut probes, mut probed_bps) = (Vec::new(), None);
+    for now_ms in 0..1_000 {
+        pair.now_ms = now_ms;
+        pair.acceptor.handle_timeout(now_ms, now_ms * 1_000);
+        pair.dialler.handle_timeout(now_ms, now_ms * 1_000);
+        while let Some(output) = pair.dialler.poll_output() {
+            match output {
+                SessionOutput::Send(Frame { message: Message::Link(LinkMessage::Probe(probe)), .. }) => {
+                    // The first two arrive in one burst, then one each 11 ms.
+                    probes.push((now_ms + 50 + 11 * u64::from(probe.number.saturating_sub(1)), probe.number));
+                }
+                SessionOutput::Probed(bps) => probed_bps = Some(bps),
+                _ => {}
+            }
+        }
+        for (_, number) in probes.extract_if(.., |(at_ms, _)| *at_ms <= now_ms) {
+            pair.dialler.handle_frame(now_ms, now_ms * 1_000, wire::Probed { number }.into(), [9; 32]);
+        }
+        while let Some(output) = pair.acceptor.poll_output() {
+            let is_probe = |message: &Message| matches!(message, Message::Link(LinkMessage::Probe(_)));
+            assert!(!matches!(output, SessionOutput::Send(frame) if is_probe(&frame.message)));
+        }
+    }
+    assert_eq!((probes.len(), probed_bps), (0, Some(1_018_181)));
+}
+
+#[test]
+fn a_probe_of_a_peer_is_a_violation() {
+    let mut pair = Pair::new(anyone(Some(MediaKind::Video)), MediaKind::Video);
+    pair.run();
+    pair.acceptor.handle_frame(0, 0, wire::Probe { number: 0, padding: Vec::new() }.into(), [9; 32]);
+    pair.run();
+    let is_violated = |(name, reason): &_| *name == "acceptor" && matches!(reason, CloseReason::Violation(_));
+    assert!(pair.closed.iter().any(is_violated), "{:?}", pair.closed);
 }

@@ -21,13 +21,13 @@ use shared::{
 };
 
 use super::{
-    announce::{first_haves, news},
+    announce::{first_haves, news, send},
     order::ReadOrder,
 };
 use crate::{
     chunk_scheduler::{Idlers, LeavesGained, LeavesLost, UplinkState},
     clock,
-    discovery::OwnFiles,
+    discovery::{OwnFiles, UplinkProbed},
     mailbox,
     path_planner::{LinkChanged, UplinkMeasured},
     relay::Relays,
@@ -347,17 +347,10 @@ impl UploaderActor {
     }
 
     fn report(&mut self, _: &mut Context<Self>) {
-        let bps = self.core.uplink_bps();
+        let bps = self.core.carried_bps();
         if bps > 0 {
             mailbox::post(&self.routes.uplink, UplinkMeasured { bps });
         }
-    }
-}
-
-/// A full link means the other end does not read; it will be found silent.
-fn send(link: &LinkHandle, frame: impl Into<Frame>) {
-    if link.try_send(frame).is_err() {
-        tracing::debug!("an answer was dropped: the link is full");
     }
 }
 
@@ -475,6 +468,14 @@ impl Handler<LeavesLost> for UploaderActor {
             self.core.seeds_no_more(&content.content_id());
         }
         self.tell_all(&content);
+    }
+}
+
+impl Handler<UplinkProbed> for UploaderActor {
+    type Result = ();
+
+    fn handle(&mut self, probed: UplinkProbed, _: &mut Self::Context) {
+        self.core.probed(probed.bps);
     }
 }
 

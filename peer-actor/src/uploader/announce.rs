@@ -2,9 +2,14 @@
 //!
 //! Invariant: the first Have of a link is a reset with everything held, also if that is nothing.
 
-use shared::{ContentId, LeafRange, leaf_set::LeafSet, limits::MAX_HAVE_RANGES, wire};
+use shared::{
+    ContentId, LeafRange,
+    leaf_set::LeafSet,
+    limits::MAX_HAVE_RANGES,
+    wire::{self, Frame},
+};
 
-use crate::store::Content;
+use crate::{store::Content, transport::LinkHandle};
 
 /// The first Have frames of a link: everything held.
 pub(crate) fn first_haves(
@@ -61,6 +66,13 @@ fn haves(content_id: ContentId, size_bytes: u64, ranges: &[LeafRange], backlog_m
             backlog_ms,
         })
         .collect()
+}
+
+/// A full link means the other end does not read; it will be found silent.
+pub(super) fn send(link: &LinkHandle, frame: impl Into<Frame>) {
+    if link.try_send(frame).is_err() {
+        tracing::debug!("an answer was dropped: the link is full");
+    }
 }
 
 #[cfg(test)]

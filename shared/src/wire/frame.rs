@@ -73,6 +73,8 @@ conversation! {
         Pong(l::Pong) = 0x11,
         Credit(l::Credit) = 0x12,
         Goodbye(l::Goodbye) = 0x13,
+        Probe(l::Probe) = 0x14,
+        Probed(l::Probed) = 0x15,
     }
 }
 

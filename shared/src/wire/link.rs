@@ -1,8 +1,11 @@
 //! Upkeep of any link: liveness, flow control, the polite end.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::catalogue::Validate;
+use super::catalogue::{Validate, list};
+use crate::limits::MAX_PADDING_BYTES;
 
 /// Asks for a [`Pong`]; sent on a quiet link and to measure the round trip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +19,29 @@ pub struct Ping {
 pub struct Pong {
     /// The ping's nonce.
     pub nonce: u64,
+}
+
+/// One of a train of frames that are sent one behind the other. How far apart the answers come tells what the sender's uplink carries.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Its place in the train, from 0.
+    pub number: u8,
+    /// Nothing of interest.
+    #[serde(deserialize_with = "list::<_, _, MAX_PADDING_BYTES>")]
+    pub padding: Vec<u8>,
+}
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Probe {{ number: {}, padding: {} bytes }}", self.number, self.padding.len())
+    }
+}
+
+/// Answers a [`Probe`] at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// The probe's place.
+    pub number: u8,
 }
 
 /// Flow control: the sums of payload bytes that the receiver is ready to take and that it has received, since the link opened.
@@ -57,3 +83,5 @@ impl Validate for Ping {}
 impl Validate for Pong {}
 impl Validate for Credit {}
 impl Validate for Goodbye {}
+impl Validate for Probe {}
+impl Validate for Probed {}

@@ -38,6 +38,8 @@
 //! | `0x11` | [`Pong`] | either | - |
 //! | `0x12` | [`Credit`] | receiver of data to its sender | - |
 //! | `0x13` | [`Goodbye`] | either, last | - |
+//! | `0x14` | [`Probe`] | client to tracker | `Probed` |
+//! | `0x15` | [`Probed`] | tracker to client | - |
 //! | `0x20` | [`Register`] | client to tracker | `Registered` |
 //! | `0x21` | [`Registered`] | tracker to client | - |
 //! | `0x22` | [`FilesDelta`] | client to tracker | - |
@@ -112,7 +114,7 @@ pub use greeting::{GREETING_HEADER, GreetingError, decode_greeting, encode_greet
 pub use handshake::{
     Capabilities, Confirm, Hello, Nonce, Reject, RejectReason, Role, Signature, Welcome, handshake_transcript,
 };
-pub use link::{Credit, Goodbye, GoodbyeReason, Ping, Pong};
+pub use link::{Credit, Goodbye, GoodbyeReason, Ping, Pong, Probe, Probed};
 pub use peer::{
     Assigned, Cancel, Close, Data, Flush, Have, NoFresh, Open, ProofPair, Refuse, RefuseReason, Request,
     RequestId, Token, WantedBranch, WantedChunk,
@@ -124,7 +126,7 @@ pub use tracker::{
 };
 
 /// Compared in the handshake; raised whenever bytes on the wire change meaning.
-pub const PROTOCOL_VERSION: u16 = 6;
+pub const PROTOCOL_VERSION: u16 = 7;
 /// The WebSocket sub-protocol both ends name.
 pub const SUB_PROTOCOL: &str = "rusteze.v1";
 /// The HTTP path of a tracker's client endpoint.

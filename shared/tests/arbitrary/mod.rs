@@ -10,17 +10,18 @@ use shared::{
     ContentId, LeafRange, MediaKind, NodeId,
     limits::{
         LEAF_BYTES, MAX_ADDRESSES, MAX_BRANCH_PAIRS, MAX_CHUNK_LEAVES, MAX_CODECS, MAX_CONTENT_BYTES,
-        MAX_COVER_BYTES, MAX_DELTA_FILES, MAX_HAVE_RANGES, MAX_LINK_METRICS, MAX_PLAN_SOURCES,
-        MAX_PROOF_NODES, MAX_REQUEST_BATCH, MAX_SEEDS, MAX_STARTUP_RANGES, MAX_TIME_INDEX, MAX_WAVEFORM,
+        MAX_COVER_BYTES, MAX_DELTA_FILES, MAX_HAVE_RANGES, MAX_LINK_METRICS, MAX_PADDING_BYTES,
+        MAX_PLAN_SOURCES, MAX_PROOF_NODES, MAX_REQUEST_BATCH, MAX_SEEDS, MAX_STARTUP_RANGES, MAX_TIME_INDEX,
+        MAX_WAVEFORM,
     },
     units::leaf_count,
     wire::{
         Assigned, Cancel, Capabilities, CatalogueDelta, CatalogueEntry, Close, Confirm, Credit, Data,
         FileEntry, FilesDelta, FindPeers, Flush, ForgetPeers, Frame, GetHints, Goodbye, GoodbyeReason, Have,
         Hello, Hints, HintsReply, Holdings, LinkMetric, LinkReport, NoFresh, Open, PathKind, PathOffer,
-        PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, PutHints, Refuse, RefuseReason,
-        Register, Registered, Reject, RejectReason, RelayAnswer, RelayGrant, RelayUse, Request, RequestPath,
-        Role, Seed, Signature, Token, WantedBranch, WantedChunk, Welcome,
+        PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, Probe, Probed, PutHints, Refuse,
+        RefuseReason, Register, Registered, Reject, RejectReason, RelayAnswer, RelayGrant, RelayUse, Request,
+        RequestPath, Role, Seed, Signature, Token, WantedBranch, WantedChunk, Welcome,
     },
 };
 
@@ -80,6 +81,12 @@ fn any_link() -> impl Strategy<Value = Frame> {
         }
         .into()),
         reason.prop_map(|reason| Goodbye { reason }.into()),
+        (any::<u8>(), vec(any::<u8>(), 0..=MAX_PADDING_BYTES)).prop_map(|(number, padding)| Probe {
+            number,
+            padding
+        }
+        .into()),
+        any::<u8>().prop_map(|number| Probed { number }.into()),
     ]
 }
 

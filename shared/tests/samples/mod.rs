@@ -9,9 +9,9 @@ use shared::{
         Assigned, Cancel, Capabilities, CatalogueDelta, CatalogueEntry, Close, Confirm, Credit, Data,
         FileEntry, FilesDelta, FindPeers, Flush, ForgetPeers, Frame, GetHints, Goodbye, GoodbyeReason, Have,
         Hello, Hints, HintsReply, Holdings, LinkMetric, LinkReport, NoFresh, Open, PathKind, PathOffer,
-        PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, PutHints, Refuse, RefuseReason,
-        Register, Registered, Reject, RejectReason, RelayAnswer, RelayGrant, RelayUse, Request, RequestPath,
-        Role, Seed, Signature, Token, WantedBranch, WantedChunk, Welcome,
+        PathRefused, PathRole, PeerGone, Ping, Plan, PlannedSource, Pong, Probe, Probed, PutHints, Refuse,
+        RefuseReason, Register, Registered, Reject, RejectReason, RelayAnswer, RelayGrant, RelayUse, Request,
+        RequestPath, Role, Seed, Signature, Token, WantedBranch, WantedChunk, Welcome,
     },
 };
 
@@ -57,6 +57,8 @@ fn link() -> Vec<Frame> {
         Pong { nonce: 250 }.into(),
         Credit { granted_bytes: 1 << 33, received_bytes: (1 << 33) - 70_000, at_ms: 90_000 }.into(),
         Goodbye { reason: GoodbyeReason::Replaced }.into(),
+        Probe { number: 3, padding: vec![0xa5; 4] }.into(),
+        Probed { number: 3 }.into(),
     ]
 }
 

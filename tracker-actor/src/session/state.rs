@@ -10,8 +10,8 @@ use shared::{
     limits::{HANDSHAKE_TIMEOUT_MS, PING_INTERVAL_MS, SILENCE_TIMEOUT_MS},
     wire::{
         Capabilities, Confirm, Frame, Goodbye, GoodbyeReason, HandshakeMessage, Hello, LinkMessage, Message,
-        Nonce, PROTOCOL_VERSION, Ping, Pong, Register, Reject, RejectReason, Role, TrackerMessage, Welcome,
-        handshake_transcript,
+        Nonce, PROTOCOL_VERSION, Ping, Pong, Probe, Probed, Register, Reject, RejectReason, Role,
+        TrackerMessage, Welcome, handshake_transcript,
     },
 };
 use thiserror::Error;
@@ -315,6 +315,10 @@ impl SessionState {
             LinkMessage::Pong(pong) => self.on_pong(now_us, pong),
             // No payload ever crosses this link, so there is nothing a grant could allow.
             LinkMessage::Credit(_) => {}
+            LinkMessage::Probe(Probe { number, .. }) => {
+                self.outputs.push_back(Output::Send(Probed { number }.into()));
+            }
+            LinkMessage::Probed(_) => self.violate(Violation::Unexpected("Probed")),
             LinkMessage::Goodbye(_) => self.close(CloseReason::Left),
         }
     }
@@ -524,6 +528,16 @@ mod tests {
         let mut pair = Pair::open();
         assert_eq!(pair.say(0, find()), [Output::Planner(PlannerRequest::Find(find()))]);
         assert_eq!(pair.say(0, Credit { granted_bytes: 9, received_bytes: 0, at_ms: 0 }), []);
+    }
+
+    #[test]
+    fn each_probe_of_a_train_is_answered_at_once_and_nobody_answers_a_tracker() {
+        let mut pair = Pair::open();
+        for number in 0..7 {
+            let probe = Probe { number, padding: vec![0; 1_400] };
+            assert_eq!(pair.say(0, probe), [Output::Send(Probed { number }.into())]);
+        }
+        assert_eq!(pair.say(0, Probed { number: 0 }), violated("Probed"));
     }
 
     #[test]

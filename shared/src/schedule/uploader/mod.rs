@@ -21,24 +21,25 @@ mod copies;
 mod holders;
 mod link;
 mod origin;
+mod output;
 mod pace;
 mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use self::pace::Pacing;
 use self::{
     holders::Holders,
     link::{Link, Queued},
     origin::Origin,
     pace::{Pace, UNHEARD_BYTES, UploadLimit},
 };
+pub use self::{output::UploaderOutput, pace::Pacing};
 use super::{Deadline, numbered::Numbered};
 use crate::{
     ids::ContentId,
     limits::{MAX_OPEN_CONTENTS, MAX_PAYLOAD_BYTES, MAX_QUEUED_REQUESTS},
     units::{LeafIndex, LeafRange, leaf_count},
-    wire::{RefuseReason, RequestId, Token, WantedBranch, WantedChunk},
+    wire::{RefuseReason, RequestId, Token, WantedChunk},
 };
 
 /// Names a link within one uploader: a number its owner gives each session, never given twice.
@@ -46,53 +47,6 @@ pub type LinkId = u64;
 
 /// A viewer that answers late on purpose gains no larger window than this.
 const LONGEST_RTT_MS: u64 = 500;
-
-/// What the owner of an uploader has to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UploaderOutput {
-    /// Read the chunk, then ask [`Uploader::read_done`].
-    Serve {
-        /// For whom.
-        link: LinkId,
-        /// Of which content.
-        content_id: ContentId,
-        /// Which request.
-        id: RequestId,
-        /// Which chunk.
-        leaves: LeafRange,
-        /// Levels of the proof to leave out.
-        proof_skip: u8,
-        /// The branch to send along.
-        branch: WantedBranch,
-    },
-    /// Send a Refuse.
-    Refuse {
-        /// To whom.
-        link: LinkId,
-        /// Of which content.
-        content_id: ContentId,
-        /// Which request.
-        id: RequestId,
-        /// Why.
-        reason: RefuseReason,
-    },
-    /// Send an Assigned at once; the Serve that brings the chunk follows.
-    Assigned {
-        /// To whom.
-        link: LinkId,
-        /// The token.
-        id: RequestId,
-        /// The chunk.
-        leaves: LeafRange,
-    },
-    /// Send a NoFresh.
-    NoFresh {
-        /// To whom.
-        link: LinkId,
-        /// The token.
-        id: RequestId,
-    },
-}
 
 /// All uploads of a node.
 #[derive(Debug)]
@@ -190,6 +144,11 @@ impl Uploader {
     /// So many bytes that are no uploads left over the same uplink, such as what is relayed for others: they count against the upload limit.
     pub fn left_beside(&mut self, bytes: u64) {
         self.limit.charge(bytes);
+    }
+
+    /// What the uplink carries was found out before it carried anything: that holds until something is measured.
+    pub fn probed(&mut self, bps: u64) {
+        self.pace.probed(bps);
     }
 
     /// A link is up.
@@ -410,10 +369,18 @@ impl Uploader {
         self.pace.pacing(now_ms, bytes)
     }
 
-    /// What the uplink carried while it was busy, or 0 when unknown; never more than the upload limit.
+    /// What the uplink carried while it was busy, or is thought to carry, or 0 when unknown; never more than the upload limit.
     pub fn uplink_bps(&self) -> u64 {
-        let carried_bps = self.pace.bytes_per_ms().map_or(0, |rate| (rate * 8_000.0) as u64);
-        self.limit.at_most(carried_bps)
+        self.limited_bps(self.pace.bytes_per_ms())
+    }
+
+    /// What it carried, or 0 when it has carried nothing.
+    pub fn carried_bps(&self) -> u64 {
+        self.limited_bps(self.pace.carried_bytes_per_ms())
+    }
+
+    fn limited_bps(&self, bytes_per_ms: Option<f64>) -> u64 {
+        self.limit.at_most(bytes_per_ms.map_or(0, |rate| (rate * 8_000.0) as u64))
     }
 
     /// The links that have something queued or under way, in the order of their numbers.

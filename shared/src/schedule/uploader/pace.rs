@@ -57,6 +57,8 @@ pub(super) struct Pace {
     /// Fading sums of what arrived and of the time it took.
     bytes: f64,
     ms: f64,
+    /// What was found out before anything was sent: used while nothing is measured.
+    probed: Option<f64>,
     /// What the first arrival tells, round trip and all: used while nothing better is known.
     bound: Option<f64>,
     /// The last arrival.
@@ -88,6 +90,11 @@ impl Pace {
     /// Something is asked for that was here from the start.
     pub(super) const fn seeds(&mut self) {
         self.is_seed = true;
+    }
+
+    /// What the way out carries was found out otherwise.
+    pub(super) fn probed(&mut self, bps: u64) {
+        self.probed = (bps > 0).then_some(bps as f64 / 8_000.0);
     }
 
     /// A chunk is given to a socket.
@@ -168,6 +175,11 @@ impl Pace {
     }
 
     pub(super) fn bytes_per_ms(&self) -> Option<f64> {
+        self.measured_bytes_per_ms().or(self.probed).or(self.bound)
+    }
+
+    /// The same by arrivals alone.
+    pub(super) fn carried_bytes_per_ms(&self) -> Option<f64> {
         self.measured_bytes_per_ms().or(self.bound)
     }
 

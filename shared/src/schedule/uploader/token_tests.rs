@@ -4,7 +4,7 @@ use super::{
     tests::{CONTENT, SIZE_BYTES, arrived, chunk, joined, serve_all},
     *,
 };
-use crate::schedule::IDLE_SOON_MS;
+use crate::{schedule::IDLE_SOON_MS, wire::WantedBranch};
 
 #[test]
 fn the_token_of_whose_uplink_idles_first_is_answered_first() {
