@@ -146,7 +146,7 @@ impl Uploader {
         self.limit.charge(bytes);
     }
 
-    /// What the uplink carries was found out before it carried anything: that holds until something is measured.
+    /// What the uplink carries was found out before it carried anything: what is measured then is averaged with that.
     pub fn probed(&mut self, bps: u64) {
         self.pace.probed(bps);
     }

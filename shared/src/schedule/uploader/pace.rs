@@ -57,7 +57,8 @@ pub(super) struct Pace {
     /// Fading sums of what arrived and of the time it took.
     bytes: f64,
     ms: f64,
-    /// What was found out before anything was sent: used while nothing is measured.
+    /// What was found out before anything was sent: used while nothing is measured, and then worth as much as all that older samples
+    /// ever are. The first samples alone are two times too high, or too low: a burst passes a shaper, words are late.
     probed: Option<f64>,
     /// What the first arrival tells, round trip and all: used while nothing better is known.
     bound: Option<f64>,
@@ -92,7 +93,7 @@ impl Pace {
         self.is_seed = true;
     }
 
-    /// What the way out carries was found out otherwise.
+    /// What the way out carries was found out otherwise, before anything is sent.
     pub(super) fn probed(&mut self, bps: u64) {
         self.probed = (bps > 0).then_some(bps as f64 / 8_000.0);
     }
@@ -161,6 +162,10 @@ impl Pace {
         let had_room = std::mem::take(&mut self.had_room);
         if had_room && self.bytes_per_ms().is_some_and(|known| bytes < known * ms) {
             return;
+        }
+        if self.ms == 0.0 {
+            let worth_ms = if self.probed.is_some() { FADE_MS } else { 0.0 };
+            (self.bytes, self.ms) = (self.probed.unwrap_or_default() * worth_ms, worth_ms);
         }
         let faded = (-ms / FADE_MS).exp();
         self.bytes = self.bytes * faded + bytes;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{pace::Arrived, *};
 use crate::{limits::LEAF_BYTES, units::LeafIndex};
 
 pub(super) const CONTENT: ContentId = ContentId([1; 32]);
@@ -471,4 +471,24 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_was_probed_outweighs_the_first_arrivals_and_not_the_later_ones() {
+    // A leaf in 60 ms is 2.2 Mbit/s.
+    let told_bps = |probed_bps, leaves: u64| {
+        let mut pace = Pace::default();
+        pace.probed(probed_bps);
+        pace.handed(0, leaves * LEAF_BYTES);
+        for nth in 1..=leaves {
+            let arrived = Arrived { bytes: LEAF_BYTES, at_ms: 60 * nth, handed_ms: 0 };
+            pace.arrived(arrived, (leaves - nth) * LEAF_BYTES);
+        }
+        pace.bytes_per_ms().unwrap_or_default() * 8_000.0
+    };
+    assert!(told_bps(0, 4) > 2_100_000.0);
+    let first_bps = told_bps(1_000_000, 4);
+    assert!((1_000_000.0..1_250_000.0).contains(&first_bps), "{first_bps}");
+    let later_bps = told_bps(1_000_000, 80);
+    assert!(later_bps > 2_000_000.0, "{later_bps}");
 }
