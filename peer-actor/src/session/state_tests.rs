@@ -229,13 +229,13 @@ fn a_train_leaves_if_it_is_wanted_and_its_answers_tell_the_uplink() {
         pair.acceptor.handle_timeout(now_ms, now_ms * 1_000);
         pair.dialler.handle_timeout(now_ms, now_ms * 1_000);
         while let Some(output) = pair.dialler.poll_output() {
-            match output {
-                SessionOutput::Send(Frame { message: Message::Link(LinkMessage::Probe(probe)), .. }) => {
-                    // The first two arrive in one burst, then one each 11 ms.
-                    probes.push((now_ms + 50 + 11 * u64::from(probe.number.saturating_sub(1)), probe.number));
-                }
-                SessionOutput::Probed(bps) => probed_bps = Some(bps),
-                _ => {}
+            if let SessionOutput::Probed(bps) = output {
+                probed_bps = Some(bps);
+            } else if let SessionOutput::Send(frame) = output
+                && let Message::Link(LinkMessage::Probe(probe)) = frame.message
+            {
+                // The first two arrive in one burst, then one each 11 ms.
+                probes.push((now_ms + 50 + 11 * u64::from(probe.number.saturating_sub(1)), probe.number));
             }
         }
         for (_, number) in probes.extract_if(.., |(at_ms, _)| *at_ms <= now_ms) {
