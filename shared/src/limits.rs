@@ -92,8 +92,10 @@ pub const INITIAL_CREDIT_BYTES: u64 = 2 * 1024 * 1024;
 /// The most it grants ahead of what came, on a link that is fast and long.
 pub const MAX_CREDIT_BYTES: u64 = 32 * 1024 * 1024;
 
-/// The most padding of a frame of a train.
+/// The most padding of a frame of a train: with what WebSocket puts before it, a segment of TCP on an Ethernet.
 pub const MAX_PADDING_BYTES: usize = 1_400;
+/// An uplink that a train finds faster, in bits per second, is left to be measured by what it carries.
+pub const MAX_PROBED_BPS: u64 = 8_000_000;
 
 /// The most links a node keeps at once.
 pub const MAX_LINKS: usize = 256;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use rand::{RngExt as _, seq::SliceRandom as _};
 use shared::{
     ContentId, LeafRange,
+    limits::MAX_PROBED_BPS,
     schedule::viewer::{SourceTraits, Swarm},
     wire::PathKind,
 };
@@ -19,8 +20,6 @@ use super::{
 
 /// After this long without a word a neighbour is given up.
 const NOTICED_US: u64 = 2_000_000;
-/// What a train of probes tells of uplinks up to this.
-const PROBED_BPS: u64 = 8_000_000;
 const ORIGIN_OUTLIVES_LAST_US: u64 = 2_000_000;
 
 impl World {
@@ -39,7 +38,7 @@ impl World {
             }
         } else {
             // A train to the tracker has told.
-            if node.spec.up_bps <= PROBED_BPS {
+            if node.spec.up_bps <= MAX_PROBED_BPS {
                 node.uploader.probed(node.spec.up_bps);
             }
             node.open(&content, seed, tokens);

@@ -8,18 +8,17 @@
 //! Invariant: a train leaves at most once a session, and tells one rate or none. An uplink that is fast is left to be measured by what it carries:
 //! on that, moments of this computer's would be taken for the path's.
 
-use shared::wire::Probe;
+use shared::{
+    limits::{MAX_PADDING_BYTES, MAX_PROBED_BPS},
+    wire::Probe,
+};
 
 /// A registration goes first.
 const AFTER_MS: u64 = 300;
 /// All of a train is to fit into the queue of an uplink of 0.3 Mbit/s.
 const FRAMES: u8 = 7;
-/// A frame is as large as a segment of TCP on an Ethernet, with what WebSocket puts before it.
-const PADDING_BYTES: usize = 1_400;
 /// Answers before this one do not count.
 const FIRST_COUNTED: u8 = 2;
-/// What carries more is left to be measured: 8 Mbit/s.
-const FAST_BPS: u64 = 8_000_000;
 
 /// See the file's header.
 #[derive(Debug, Default)]
@@ -51,7 +50,7 @@ impl Train {
     pub(super) fn leaves(&mut self, now_ms: u64) -> impl Iterator<Item = Probe> + use<> {
         let leaves = self.due_ms.take_if(|due_ms| *due_ms <= now_ms).is_some();
         let frames = if leaves { FRAMES } else { 0 };
-        (0..frames).map(|number| Probe { number, padding: vec![0; PADDING_BYTES] })
+        (0..frames).map(|number| Probe { number, padding: vec![0; MAX_PADDING_BYTES] })
     }
 
     /// An answer came. The rate, once all have.
@@ -66,9 +65,9 @@ impl Train {
         if self.next < FRAMES {
             return None;
         }
-        let bits = u64::from(FRAMES - 1 - FIRST_COUNTED) * PADDING_BYTES as u64 * 8;
+        let bits = u64::from(FRAMES - 1 - FIRST_COUNTED) * MAX_PADDING_BYTES as u64 * 8;
         let bps = bits * 1_000_000 / now_us.saturating_sub(self.counted_from_us).max(1);
-        (bps <= FAST_BPS).then_some(bps)
+        (bps <= MAX_PROBED_BPS).then_some(bps)
     }
 }
 

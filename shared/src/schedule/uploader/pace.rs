@@ -163,9 +163,10 @@ impl Pace {
         if had_room && self.bytes_per_ms().is_some_and(|known| bytes < known * ms) {
             return;
         }
-        if self.ms == 0.0 {
-            let worth_ms = if self.probed.is_some() { FADE_MS } else { 0.0 };
-            (self.bytes, self.ms) = (self.probed.unwrap_or_default() * worth_ms, worth_ms);
+        if self.ms == 0.0
+            && let Some(probed) = self.probed
+        {
+            (self.bytes, self.ms) = (probed * FADE_MS, FADE_MS);
         }
         let faded = (-ms / FADE_MS).exp();
         self.bytes = self.bytes * faded + bytes;
