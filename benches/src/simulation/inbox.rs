@@ -37,6 +37,10 @@ impl World {
                 let node = &mut self.nodes[n as usize];
                 let size = self.content.size_bytes;
                 node.uploader.request(now_ms, link, content_id, size, epoch, starting, &wanted);
+                if starting && !node.uploader.is_seed_of(&content_id) {
+                    node.announcer.starts(now_ms, link, &CONTENT);
+                }
+                self.announce_soon(n);
                 self.serve(n);
             }
             Message::Cancel { ids, confirm } => {
@@ -161,8 +165,9 @@ impl World {
     }
 
     fn announce_soon(&mut self, n: u32) {
+        let now_ms = self.now_ms();
         let node = &mut self.nodes[n as usize];
-        if !node.announces && node.announcer.has_news() {
+        if !node.announces && node.announcer.has_news(now_ms) {
             node.announces = true;
             self.plan(self.now_us + TICK_MS * 1_000, n, Event::Announce);
         }
@@ -175,7 +180,7 @@ impl World {
         node.announces = false;
         let is_whole = node.viewer.as_ref().is_some_and(Viewer::is_complete);
         let backlog_ms = node.uploader.backlog_ms();
-        for (to, _, ranges) in node.announcer.take(now_ms) {
+        for (to, _, ranges) in node.announcer.take(now_ms, backlog_ms) {
             let ranges = if is_whole { Rc::from([]) } else { Rc::from(ranges) };
             self.send(n, to as u32, Message::Have { reset: false, complete: is_whole, ranges, backlog_ms });
         }

@@ -21,7 +21,8 @@ use shared::{
 };
 
 use super::{
-    announce::{first_haves, news, send},
+    announce::{first_haves, news},
+    answer::{refusal, send},
     order::ReadOrder,
 };
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
     path_planner::{LinkChanged, UplinkMeasured},
     relay::Relays,
     session::{Remote, SessionFrame, SessionId},
-    store::{Content, ReadChunkError, Store},
+    store::{Content, Store},
     timer::Timer,
     traffic::Traffic,
     transport::LinkHandle,
@@ -217,6 +218,9 @@ impl UploaderActor {
         }
         let (now_ms, epoch, starting) = (clock::now_ms(), request.epoch, request.starting);
         self.core.request(now_ms, session.0, content_id, size_bytes, epoch, starting, &served);
+        if starting && !self.core.is_seed_of(&content_id) {
+            self.announcer.starts(now_ms, session.0, &content_id);
+        }
     }
 
     fn drive(&mut self, ctx: &mut Context<Self>) {
@@ -315,7 +319,7 @@ impl UploaderActor {
             self.told_uplink = Some(uplink);
             mailbox::post(&self.routes.viewers, uplink);
         }
-        for (session, content_id, ranges) in self.announcer.take(clock::now_ms()) {
+        for (session, content_id, ranges) in self.announcer.take(clock::now_ms(), backlog_ms) {
             let Some((link, remote)) = self.links.get(&SessionId(session)) else { continue };
             let Some(content) = self.content_for(remote, &content_id) else { continue };
             for have in news(content_id, &content, &ranges, backlog_ms) {
@@ -350,17 +354,6 @@ impl UploaderActor {
         let bps = self.core.carried_bps();
         if bps > 0 {
             mailbox::post(&self.routes.uplink, UplinkMeasured { bps });
-        }
-    }
-}
-
-fn refusal(content_id: ContentId, error: &ReadChunkError) -> RefuseReason {
-    match error {
-        ReadChunkError::NotAChunk => RefuseReason::NotAChunk,
-        ReadChunkError::NotHeld => RefuseReason::NotHere,
-        ReadChunkError::Altered | ReadChunkError::Rotten { .. } | ReadChunkError::Io(_) => {
-            tracing::error!(content = ?content_id, %error, "a chunk could not be served");
-            RefuseReason::Unreadable
         }
     }
 }

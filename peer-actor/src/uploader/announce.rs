@@ -2,14 +2,9 @@
 //!
 //! Invariant: the first Have of a link is a reset with everything held, also if that is nothing.
 
-use shared::{
-    ContentId, LeafRange,
-    leaf_set::LeafSet,
-    limits::MAX_HAVE_RANGES,
-    wire::{self, Frame},
-};
+use shared::{ContentId, LeafRange, leaf_set::LeafSet, limits::MAX_HAVE_RANGES, wire};
 
-use crate::{store::Content, transport::LinkHandle};
+use crate::store::Content;
 
 /// The first Have frames of a link: everything held.
 pub(crate) fn first_haves(
@@ -24,21 +19,11 @@ pub(crate) fn first_haves(
     }
     let runs: Vec<LeafRange> = held.runs().collect();
     let mut haves = haves(content_id, size_bytes, &runs, backlog_ms);
-    if haves.is_empty() {
-        haves.push(wire::Have {
-            content_id,
-            size_bytes,
-            reset: true,
-            complete: false,
-            ranges: Vec::new(),
-            backlog_ms,
-        });
-    }
     haves[0].reset = true;
     haves
 }
 
-/// Have frames for gained leaves, or the one that says that everything is held.
+/// Have frames for gained leaves, or for the wait alone, or the one that says that everything is held.
 pub(crate) fn news(
     content_id: ContentId,
     content: &Content,
@@ -53,26 +38,14 @@ pub(crate) fn news(
     haves(content_id, size_bytes, ranges, backlog_ms)
 }
 
-/// Have frames for gained leaves, as many as the limit of ranges needs.
+/// Have frames for gained leaves, as many as the limit of ranges needs; one if there are none.
 fn haves(content_id: ContentId, size_bytes: u64, ranges: &[LeafRange], backlog_ms: u32) -> Vec<wire::Have> {
-    ranges
-        .chunks(MAX_HAVE_RANGES)
-        .map(|part| wire::Have {
-            content_id,
-            size_bytes,
-            reset: false,
-            complete: false,
-            ranges: part.to_vec(),
-            backlog_ms,
-        })
-        .collect()
-}
-
-/// A full link means the other end does not read; it will be found silent.
-pub(super) fn send(link: &LinkHandle, frame: impl Into<Frame>) {
-    if link.try_send(frame).is_err() {
-        tracing::debug!("an answer was dropped: the link is full");
+    let have =
+        |ranges| wire::Have { content_id, size_bytes, reset: false, complete: false, ranges, backlog_ms };
+    if ranges.is_empty() {
+        return vec![have(Vec::new())];
     }
+    ranges.chunks(MAX_HAVE_RANGES).map(|part| have(part.to_vec())).collect()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 mod actor;
 mod announce;
+mod answer;
 mod order;
 
 pub use actor::{UploaderActor, UploaderRoutes};

@@ -4,6 +4,9 @@
 //! a choice more for those who lack it, and near the limit of a swarm its frame would be in the way of data. A seed that serves nobody else
 //! is told last of all: it counts copies for viewers that are yet to come.
 //!
+//! Whoever starts is told also when what it would wait here becomes another: all who start ask whoever has what they lack, at once, and what
+//! that told with its last news was true before they asked. In a large swarm nobody is: there is always somebody else.
+//!
 //! Invariant: each gained leaf is told once to each subscriber, unless that has it itself.
 
 use std::collections::BTreeMap;
@@ -15,6 +18,10 @@ use crate::{ids::ContentId, limits::MAX_OPEN_CONTENTS, units::LeafRange};
 pub const TICK_MS: u64 = 60;
 /// What a neighbour has already is told after this many times the delay of what none has.
 const COMMON_DELAYS: u64 = 8;
+/// A wait is news if it is another by so much, and by half.
+const WAIT_STEP_MS: u64 = 200;
+/// Whoever asked as one that starts is told of waits for so long.
+const STARTING_MS: u64 = 2_000;
 /// What is of no use yet is told after so many: a seed counts what it sent as being on its way for three times as long.
 const LAST_DELAYS: u64 = 16;
 
@@ -71,6 +78,30 @@ struct News {
     ranges: Vec<LeafRange>,
     /// Of any use while there is something to tell.
     due_ms: u64,
+    /// For how long it gathered last.
+    gathers_ms: u64,
+    /// Until then it is taken to start.
+    starts_until_ms: u64,
+    /// When a request would have been served, as it was told last.
+    told_free_ms: u64,
+}
+
+impl News {
+    fn is_due(&self, now_ms: u64, wait_ms: u64) -> bool {
+        !self.ranges.is_empty() && self.due_ms <= now_ms
+            || self.is_of_waits(now_ms) && self.is_another(now_ms, wait_ms)
+    }
+
+    /// Whether it is told of waits: it starts, in a swarm that is not large, where nothing gathers for long.
+    const fn is_of_waits(&self, now_ms: u64) -> bool {
+        now_ms < self.starts_until_ms && self.gathers_ms <= TICK_MS
+    }
+
+    /// Whether it believes in another wait.
+    fn is_another(&self, now_ms: u64, wait_ms: u64) -> bool {
+        let told_ms = self.told_free_ms.saturating_sub(now_ms);
+        wait_ms.abs_diff(told_ms) >= WAIT_STEP_MS.max(told_ms / 2)
+    }
 }
 
 impl Announcer {
@@ -117,8 +148,17 @@ impl Announcer {
         for (link, news) in self.pending.get_mut(content_id).into_iter().flatten() {
             let Some(notice) = notice(*link) else { continue };
             let due_ms = now_ms + notice.delays() * soon_ms;
+            news.gathers_ms = soon_ms;
             news.due_ms = if news.ranges.is_empty() { due_ms } else { news.due_ms.min(due_ms) };
             news.ranges.push(leaves);
+        }
+    }
+
+    /// A neighbour that starts asked for some of a content.
+    pub fn starts(&mut self, now_ms: u64, link: LinkId, content_id: &ContentId) {
+        let news = self.pending.get_mut(content_id).and_then(|subscribers| subscribers.get_mut(&link));
+        if let Some(news) = news {
+            news.starts_until_ms = now_ms + STARTING_MS;
         }
     }
 
@@ -130,17 +170,19 @@ impl Announcer {
             .unwrap_or_default()
     }
 
-    /// Whether there is anything to tell, now or later.
-    pub fn has_news(&self) -> bool {
-        self.pending.values().flat_map(BTreeMap::values).any(|news| !news.ranges.is_empty())
+    /// Whether there may be anything to tell, now or later.
+    pub fn has_news(&self, now_ms: u64) -> bool {
+        let mut news = self.pending.values().flat_map(BTreeMap::values);
+        news.any(|news| !news.ranges.is_empty() || news.is_of_waits(now_ms))
     }
 
-    /// What is to be told now: to whoever something is due all there is for it, in order and coalesced.
-    pub fn take(&mut self, now_ms: u64) -> Vec<(LinkId, ContentId, Vec<LeafRange>)> {
+    /// What is to be told now that a request would wait for `wait_ms`: to whoever something is due all there is for it, in order and coalesced.
+    pub fn take(&mut self, now_ms: u64, wait_ms: u32) -> Vec<(LinkId, ContentId, Vec<LeafRange>)> {
         let mut due = Vec::new();
         for (content_id, subscribers) in &mut self.pending {
             for (link, news) in subscribers {
-                if !news.ranges.is_empty() && news.due_ms <= now_ms {
+                if news.is_due(now_ms, wait_ms.into()) {
+                    news.told_free_ms = now_ms + u64::from(wait_ms);
                     due.push((*link, *content_id, coalesced(std::mem::take(&mut news.ranges))));
                 }
             }
@@ -184,25 +226,25 @@ mod tests {
         announcer.gained(0, &CONTENT, LeafRange::new(0, 2), SOON_MS, |_| Some(Notice::Soon));
         announcer.subscribe(TWO, CONTENT);
         announcer.gained(0, &CONTENT, LeafRange::new(2, 1), SOON_MS, |_| Some(Notice::Soon));
-        assert!(announcer.take(SOON_MS - 1).is_empty());
+        assert!(announcer.take(SOON_MS - 1, 0).is_empty());
         let whole = vec![LeafRange::new(0, 3), LeafRange::new(4, 2)];
         assert_eq!(
-            announcer.take(SOON_MS),
+            announcer.take(SOON_MS, 0),
             vec![(ONE, CONTENT, whole), (TWO, CONTENT, vec![LeafRange::new(2, 1)])]
         );
-        assert!(announcer.take(u64::MAX).is_empty() && !announcer.has_news());
+        assert!(announcer.take(u64::MAX, 0).is_empty() && !announcer.has_news(u64::MAX));
     }
 
     #[test]
     fn what_is_common_waits_for_what_is_not() {
         let mut announcer = announcer();
         announcer.gained(0, &CONTENT, LeafRange::new(0, 1), SOON_MS, |_| Some(Notice::Later));
-        assert!(announcer.take(COMMON_DELAYS * SOON_MS - 1).is_empty());
+        assert!(announcer.take(COMMON_DELAYS * SOON_MS - 1, 0).is_empty());
         announcer.gained(100, &CONTENT, LeafRange::new(7, 1), SOON_MS, |_| Some(Notice::Soon));
-        let told = announcer.take(100 + SOON_MS);
+        let told = announcer.take(100 + SOON_MS, 0);
         assert_eq!(told, vec![(ONE, CONTENT, vec![LeafRange::new(0, 1), LeafRange::new(7, 1)])]);
         announcer.gained(1_000, &CONTENT, LeafRange::new(9, 1), SOON_MS, |_| Some(Notice::Later));
-        assert_eq!(announcer.take(1_000 + COMMON_DELAYS * SOON_MS).len(), 1);
+        assert_eq!(announcer.take(1_000 + COMMON_DELAYS * SOON_MS, 0).len(), 1);
     }
 
     #[test]
@@ -211,10 +253,13 @@ mod tests {
         announcer.subscribe(TWO, CONTENT);
         announcer.gained(0, &CONTENT, LeafRange::new(0, 1), SOON_MS, |link| Notice::of(&link, &[3], &[ONE]));
         assert_eq!(
-            announcer.take(LAST_DELAYS * SOON_MS - 1),
+            announcer.take(LAST_DELAYS * SOON_MS - 1, 0),
             vec![(TWO, CONTENT, vec![LeafRange::new(0, 1)])]
         );
-        assert_eq!(announcer.take(LAST_DELAYS * SOON_MS), vec![(ONE, CONTENT, vec![LeafRange::new(0, 1)])]);
+        assert_eq!(
+            announcer.take(LAST_DELAYS * SOON_MS, 0),
+            vec![(ONE, CONTENT, vec![LeafRange::new(0, 1)])]
+        );
     }
 
     #[test]
@@ -222,8 +267,11 @@ mod tests {
         let mut announcer = announcer();
         announcer.subscribe(TWO, CONTENT);
         announcer.gained(0, &CONTENT, LeafRange::new(0, 2), SOON_MS, |link| Notice::of(&link, &[ONE], &[]));
-        assert_eq!(announcer.take(COMMON_DELAYS * SOON_MS), vec![(TWO, CONTENT, vec![LeafRange::new(0, 2)])]);
-        assert!(announcer.take(u64::MAX).is_empty());
+        assert_eq!(
+            announcer.take(COMMON_DELAYS * SOON_MS, 0),
+            vec![(TWO, CONTENT, vec![LeafRange::new(0, 2)])]
+        );
+        assert!(announcer.take(u64::MAX, 0).is_empty());
     }
 
     #[test]
@@ -234,7 +282,7 @@ mod tests {
         assert!(announcer.unsubscribe(TWO, &CONTENT));
         assert!(!announcer.unsubscribe(TWO, &CONTENT));
         announcer.gained(0, &CONTENT, LeafRange::new(0, 1), SOON_MS, |_| Some(Notice::Soon));
-        assert!(announcer.take(u64::MAX).is_empty());
+        assert!(announcer.take(u64::MAX, 0).is_empty());
         assert!(announcer.subscribers(&CONTENT).is_empty());
     }
 
@@ -248,5 +296,34 @@ mod tests {
         });
         assert_eq!(followed.count(), 4 * MAX_OPEN_CONTENTS);
         assert_eq!(announcer.subscribe(ONE, ContentId([0; 32])), Subscription::Known);
+    }
+
+    #[test]
+    fn who_starts_is_told_when_its_wait_becomes_another() {
+        let mut announcer = announcer();
+        announcer.subscribe(TWO, CONTENT);
+        assert!(announcer.take(0, 1_000).is_empty() && !announcer.has_news(0), "nobody starts");
+        announcer.starts(0, ONE, &CONTENT);
+        assert!(announcer.has_news(0) && announcer.take(0, 100).is_empty(), "it hardly waits");
+        assert_eq!(announcer.take(0, 1_000), [(ONE, CONTENT, vec![])]);
+        assert!(announcer.take(500, 500).is_empty(), "it knows that time passes");
+        assert!(
+            announcer.take(500, 700).is_empty() && announcer.take(500, 300).is_empty(),
+            "by less than half"
+        );
+        assert_eq!(announcer.take(500, 751), [(ONE, CONTENT, vec![])]);
+        assert!(announcer.take(STARTING_MS, 9_000).is_empty() && !announcer.has_news(STARTING_MS));
+        announcer.gained(STARTING_MS, &CONTENT, LeafRange::new(0, 1), 2 * SOON_MS, |_| Some(Notice::Soon));
+        announcer.starts(STARTING_MS, ONE, &CONTENT);
+        assert!(announcer.take(STARTING_MS, 9_000).is_empty(), "its swarm is large");
+    }
+
+    #[test]
+    fn a_wait_is_told_with_what_was_gained() {
+        let mut announcer = announcer();
+        announcer.starts(0, ONE, &CONTENT);
+        announcer.gained(0, &CONTENT, LeafRange::new(0, 1), SOON_MS, |_| Some(Notice::Soon));
+        assert_eq!(announcer.take(0, 1_000), [(ONE, CONTENT, vec![LeafRange::new(0, 1)])]);
+        assert!(announcer.take(SOON_MS, 1_000).is_empty());
     }
 }
