@@ -133,7 +133,7 @@ pub struct Plan {
     pub origin_reserve_bps: u64,
     /// The rate the swarm can carry, or 0 when unknown.
     pub sustainable_bps: u64,
-    /// How many play the file, the receiver included, when this plan was made; 0 when unknown.
+    /// How many play the file, the receiver included, or will shortly if a crowd is just coming; 0 when unknown.
     pub viewers: u32,
 }
 

@@ -113,7 +113,7 @@ impl PathPlannerState {
         }
         self.epoch = epoch;
         self.plans_told += 1;
-        let viewers = self.swarms.get(&key).map_or(0, |swarm| swarm.viewers.len() as u32);
+        let viewers = self.swarms.get(&key).map_or(0, |swarm| swarm.expected_viewers(now_ms) as u32);
         let plan = Plan { content_id: key.1, epoch, sources, origin_reserve_bps, sustainable_bps, viewers };
         self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
     }

@@ -4,7 +4,7 @@
 //! playhead and its neighbours on the ring of node ids, [`POOL`] in all at most.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     ops::Bound::{self, Excluded, Included, Unbounded},
 };
 
@@ -26,6 +26,9 @@ const NEAR: usize = 16;
 const NEAREST: usize = NEAR / 2;
 const SCATTER_AHEAD_MS: i64 = 6_000;
 const SCATTER_BEHIND_MS: i64 = 2_000;
+/// Viewers of one swarm that came within the last second are a crowd if they are so many, and crowds are taken to come for so many more.
+const CROWD_JOINS: usize = 6;
+const CROWD_MORE_SECONDS: usize = 4;
 /// Media in a leaf where the rate is unknown.
 const USUAL_LEAF_MS: u64 = 100;
 
@@ -57,6 +60,8 @@ pub struct Viewer {
     pub playhead_leaf: LeafIndex,
     /// When it would have been at the first leaf: who plays on keeps its distance to others who do.
     began_ms: i64,
+    /// When it came.
+    entered_ms: u64,
     /// The plan it was told last.
     pub plan: Vec<Told>,
     /// The epoch of that plan, or 0.
@@ -94,6 +99,8 @@ pub struct Swarm {
     named_by: HashMap<NodeId, BTreeSet<NodeId>>,
     /// Viewers whose plans have room for more.
     hungry: BTreeSet<NodeId>,
+    /// When those viewers came that came last, the earliest first.
+    entered_ms: VecDeque<u64>,
 }
 
 impl Viewer {
@@ -113,9 +120,25 @@ impl Swarm {
         (viewer.playhead_leaf, viewer.began_ms) = (playhead_leaf, began_ms);
         self.by_playhead.insert((began_ms, node));
         if is_new {
+            viewer.entered_ms = now_ms;
             self.hungry.insert(node);
+            self.entered_ms.drain(..self.entered_ms.len() - self.newcomers(now_ms));
+            self.entered_ms.push_back(now_ms);
         }
         is_new
+    }
+
+    /// How many viewers there will soon be: a crowd is reckoned with before it is all there, for what its first ones do with the origin's
+    /// uplink its last ones lack.
+    pub fn expected_viewers(&self, now_ms: u64) -> usize {
+        let newcomers = self.newcomers(now_ms);
+        let more = if newcomers < CROWD_JOINS { 0 } else { CROWD_MORE_SECONDS * newcomers };
+        self.viewers.len() + more
+    }
+
+    /// How many came within the last second and are still there.
+    fn newcomers(&self, now_ms: u64) -> usize {
+        self.entered_ms.len() - self.entered_ms.partition_point(|at_ms| at_ms + 1_000 <= now_ms)
     }
 
     /// `node` is told another plan; the one it had.
@@ -158,6 +181,9 @@ impl Swarm {
         let viewer = self.viewers.remove(node)?;
         self.by_playhead.remove(&(viewer.began_ms, *node));
         self.hungry.remove(node);
+        if let Ok(at) = self.entered_ms.binary_search(&viewer.entered_ms) {
+            self.entered_ms.remove(at);
+        }
         for told in &viewer.plan {
             unname(&mut self.named_by, &told.node, node);
         }
@@ -335,6 +361,26 @@ mod tests {
         swarm.tell(0, &id(5_000), 1, vec![told(kept)]);
         assert_eq!(swarm.naming(&kept), [id(5_000)]);
         assert!(swarm.pool(&id(5_000)).contains(&kept));
+    }
+
+    #[test]
+    fn a_crowd_is_expected_before_it_is_there() {
+        let mut swarm = Swarm::default();
+        for n in 0..5 {
+            swarm.enter(u64::from(n) * 200, id(n), 0);
+        }
+        assert_eq!(swarm.expected_viewers(800), 5, "these come one by one");
+        swarm.enter(900, id(5), 0);
+        swarm.enter(900, id(5), 7);
+        assert_eq!(swarm.expected_viewers(999), 6 + 4 * 6);
+        assert_eq!(swarm.expected_viewers(1_000), 6, "the first came a second ago");
+        for _ in 0..9 {
+            swarm.leave(&id(5));
+            swarm.enter(990, id(5), 0);
+        }
+        assert_eq!(swarm.expected_viewers(1_000), 6, "who comes and goes is one");
+        swarm.enter(9_000, id(6), 0);
+        assert_eq!((swarm.expected_viewers(9_000), swarm.entered_ms.len()), (7, 1));
     }
 
     #[test]
