@@ -3,7 +3,7 @@
 //! Everybody passes on what he got, so a first copy is worth many second ones. In this order:
 //!
 //! 1. a request for what nobody has that is needed at once;
-//! 2. a request that is late, or of a viewer that starts, out of a budget that leaves first copies 1.3 times the media's rate, in a large
+//! 2. a request that is about to be late, or of a viewer that starts, out of a budget that leaves first copies 1.3 times the media's rate, in a large
 //!    swarm 3 times;
 //! 3. a *token*: any fresh chunk for a viewer whose own uplink is about to idle, in turns; one whose does not waits until the swarm comes
 //!    near what has never left, and if it came for a certain chunk that is not fresh any more, it brings nothing;
@@ -27,6 +27,8 @@ const FRESH_NOW_MS: u64 = 1_000;
 const FRESH_STARTING_MS: u64 = 2_500;
 /// What a viewer that starts needs within this may come out of the budget.
 const BOOST_MS: u64 = 3_000;
+/// What a viewer that plays needs within this may: it is to come before the viewer stalls.
+const LATE_MS: u64 = 400;
 /// The budget is worth this much time at the most, and a chunk.
 const BOOST_CAP_MS: f64 = 2_000.0;
 const FIRST_BOOST_BYTES: f64 = 128.0 * 1024.0;
@@ -215,7 +217,7 @@ impl Origin {
         let soon_ms = if queued.starting { FRESH_STARTING_MS } else { FRESH_NOW_MS };
         if copies.is_fresh(queued.leaves) && within(soon_ms) {
             Rank::FreshNow
-        } else if (queued.starting && within(BOOST_MS) || within(0))
+        } else if (queued.starting && within(BOOST_MS) || within(LATE_MS))
             && (self.boost_bytes >= queued.bytes as f64 || ahead.contains(&queued.content_id))
         {
             Rank::Boost

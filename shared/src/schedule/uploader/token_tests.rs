@@ -44,6 +44,30 @@ fn who_wanted_what_left_meanwhile_is_given_another_only_if_its_uplink_idles_soon
 }
 
 #[test]
+fn a_second_copy_that_is_about_to_be_late_goes_before_a_token() {
+    let first_id = |due_ms: i32| {
+        let mut uploader = joined(&[1, 2, 3]);
+        uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
+        // Leaf 5 is with another; then what may be on its way is full.
+        uploader.have(1, (&CONTENT, SIZE_BYTES), false, false, &[LeafRange::new(5, 1)]);
+        uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &[900, 901, 902].map(|id| chunk(id, 0)));
+        serve_all(&mut uploader, 0);
+        uploader.token(100, 2, token(20, 0));
+        uploader.request(100, 3, CONTENT, SIZE_BYTES, 0, false, &[chunk(5, due_ms)]);
+        (100..400).find_map(|now_ms| {
+            [1, 2, 3].into_iter().for_each(|link| arrived(&mut uploader, now_ms, link, 0));
+            std::iter::from_fn(|| uploader.poll_output()).find_map(|output| match output {
+                UploaderOutput::Serve { id, .. } => Some(id),
+                UploaderOutput::Assigned { .. }
+                | UploaderOutput::NoFresh { .. }
+                | UploaderOutput::Refuse { .. } => None,
+            })
+        })
+    };
+    assert_eq!([first_id(350), first_id(2_000)], [Some(5), Some(20)]);
+}
+
+#[test]
 fn what_a_token_brings_is_proven_as_far_as_the_viewer_has_not_its_path() {
     let mut uploader = joined(&[1]);
     uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
