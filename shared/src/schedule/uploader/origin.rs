@@ -28,7 +28,7 @@ const FRESH_STARTING_MS: u64 = 2_500;
 /// What a viewer that starts needs within this may come out of the budget.
 const BOOST_MS: u64 = 3_000;
 /// What a viewer that plays needs within this may: it is to come before the viewer stalls.
-const LATE_MS: u64 = 400;
+pub(super) const LATE_MS: u64 = 400;
 /// The budget is worth this much time at the most, and a chunk.
 const BOOST_CAP_MS: f64 = 2_000.0;
 const FIRST_BOOST_BYTES: f64 = 128.0 * 1024.0;
