@@ -18,12 +18,12 @@ use crate::{ids::ContentId, limits::MAX_OPEN_CONTENTS, units::LeafRange};
 pub const TICK_MS: u64 = 60;
 /// What a neighbour has already is told after this many times the delay of what none has.
 const COMMON_DELAYS: u64 = 8;
+/// What is of no use yet is told after so many: a seed counts what it sent as being on its way for three times as long.
+const LAST_DELAYS: u64 = 16;
 /// A wait is news if it is another by so much, and by half.
 const WAIT_STEP_MS: u64 = 200;
 /// Whoever asked as one that starts is told of waits for so long.
 const STARTING_MS: u64 = 2_000;
-/// What is of no use yet is told after so many: a seed counts what it sent as being on its way for three times as long.
-const LAST_DELAYS: u64 = 16;
 
 /// When somebody is told what is gained, soonest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
