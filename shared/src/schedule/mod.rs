@@ -26,7 +26,7 @@ pub mod viewer;
 /// An uplink with less to do than this is about to idle. A viewer asks for fresh chunks then, and a seed answers it before others.
 pub(crate) const IDLE_SOON_MS: u64 = 900;
 /// A swarm of more viewers than these is a large one.
-pub(crate) const LARGE_SWARM: usize = 24;
+pub const LARGE_SWARM: usize = 24;
 
 /// When a core wants to be woken, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

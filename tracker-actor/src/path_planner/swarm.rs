@@ -12,6 +12,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use shared::{
     LeafIndex, NodeId,
     limits::LEAF_BYTES,
+    schedule::LARGE_SWARM,
     units::leaf_count,
     wire::{PathKind, Role},
 };
@@ -26,8 +27,10 @@ const NEAR: usize = 16;
 const NEAREST: usize = NEAR / 2;
 const SCATTER_AHEAD_MS: i64 = 6_000;
 const SCATTER_BEHIND_MS: i64 = 2_000;
-/// Viewers of one swarm that came within the last second are a crowd if they are so many, and crowds are taken to come for so many more.
-const CROWD_JOINS: usize = 6;
+/// Viewers of one swarm that came within the last second are a crowd if they are so many, and crowds are taken to come for so many more
+/// seconds. That they become a large swarm, in which other rules hold, is believed of twice as many: six of sixteen come in one second by chance.
+const CROWD_JOINS: usize = 4;
+const LARGE_CROWD_JOINS: usize = 8;
 const CROWD_MORE_SECONDS: usize = 4;
 /// Media in a leaf where the rate is unknown.
 const USUAL_LEAF_MS: u64 = 100;
@@ -131,9 +134,13 @@ impl Swarm {
     /// How many viewers there will soon be: a crowd is reckoned with before it is all there, for what its first ones do with the origin's
     /// uplink its last ones lack.
     pub fn expected_viewers(&self, now_ms: u64) -> usize {
-        let newcomers = self.newcomers(now_ms);
-        let more = if newcomers < CROWD_JOINS { 0 } else { CROWD_MORE_SECONDS * newcomers };
-        self.viewers.len() + more
+        let (viewers, newcomers) = (self.viewers.len(), self.newcomers(now_ms));
+        let expected = viewers + CROWD_MORE_SECONDS * newcomers;
+        match newcomers {
+            LARGE_CROWD_JOINS.. => expected,
+            CROWD_JOINS.. => expected.min(LARGE_SWARM).max(viewers),
+            _ => viewers,
+        }
     }
 
     /// How many came within the last second and are still there.
@@ -366,21 +373,39 @@ mod tests {
     #[test]
     fn a_crowd_is_expected_before_it_is_there() {
         let mut swarm = Swarm::default();
-        for n in 0..5 {
-            swarm.enter(u64::from(n) * 200, id(n), 0);
+        for n in 0..3 {
+            swarm.enter(u64::from(n) * 300, id(n), 0);
         }
-        assert_eq!(swarm.expected_viewers(800), 5, "these come one by one");
-        swarm.enter(900, id(5), 0);
-        swarm.enter(900, id(5), 7);
-        assert_eq!(swarm.expected_viewers(999), 6 + 4 * 6);
-        assert_eq!(swarm.expected_viewers(1_000), 6, "the first came a second ago");
+        assert_eq!(swarm.expected_viewers(800), 3, "these come one by one");
+        swarm.enter(900, id(3), 0);
+        swarm.enter(900, id(3), 7);
+        assert_eq!(swarm.expected_viewers(999), 4 + 4 * 4);
+        assert_eq!(swarm.expected_viewers(1_000), 4, "the first came a second ago");
         for _ in 0..9 {
-            swarm.leave(&id(5));
-            swarm.enter(990, id(5), 0);
+            swarm.leave(&id(3));
+            swarm.enter(990, id(3), 0);
         }
-        assert_eq!(swarm.expected_viewers(1_000), 6, "who comes and goes is one");
-        swarm.enter(9_000, id(6), 0);
-        assert_eq!((swarm.expected_viewers(9_000), swarm.entered_ms.len()), (7, 1));
+        assert_eq!(swarm.expected_viewers(1_000), 4, "who comes and goes is one");
+        swarm.enter(9_000, id(4), 0);
+        assert_eq!((swarm.expected_viewers(9_000), swarm.entered_ms.len()), (5, 1));
+    }
+
+    #[test]
+    fn a_large_swarm_is_expected_of_many_newcomers_only() {
+        let mut swarm = Swarm::default();
+        for n in 0..7 {
+            swarm.enter(0, id(n), 0);
+        }
+        assert_eq!(swarm.expected_viewers(0), LARGE_SWARM);
+        swarm.enter(0, id(7), 0);
+        assert_eq!(swarm.expected_viewers(0), 8 + 4 * 8);
+        for n in 8..40 {
+            swarm.enter(5_000, id(n), 0);
+        }
+        for n in 40..44 {
+            swarm.enter(9_000, id(n), 0);
+        }
+        assert_eq!(swarm.expected_viewers(9_000), 44, "it is one already");
     }
 
     #[test]

@@ -51,6 +51,8 @@ const DIRECT_HELD_SLACK_MS: i64 = 2_000;
 /// is. Asked earlier it repeats what peers would have brought as well.
 const LEFT_OVER_SLACK_MS: i64 = 5_000;
 const LATE_PART: f64 = 0.4;
+/// Whose uplink carries this part of the media's rate gives nearly as much as it takes.
+const GIVEN_PART: f64 = 0.95;
 
 /// There is a crowd near its limit.
 #[derive(Debug, Clone, Copy)]
@@ -205,13 +207,15 @@ impl Viewer {
             let source = self.sources.get(&origin).filter(|source| source.is_usable(self.now_ms))?;
             (direct < most).then(|| (arrival(source), origin))
         };
-        // What an origin sends twice is what it has left over: it is asked while there is time to think again.
+        // What an origin sends twice is what it has left over: it is asked while there is time to think again. Where viewers give nearly as much as
+        // they take that is much, and they ask it also for what peers would bring too late.
         let is_slow = |ms: f64| {
             let (within_ms, part) =
                 if starting { (NEAR_MS as i64, 0.0) } else { (LEFT_OVER_SLACK_MS, LATE_PART) };
             slack_ms < within_ms && ms > PEER_WAIT_MS.max(part * slack_ms as f64)
         };
-        let has_time = |ms: f64| starting || slack_ms as f64 > ms + PEER_WAIT_MS;
+        let gives = self.uplink_exceeds(GIVEN_PART * self.timeline.bytes_in(1_000) as f64 / 1_000.0);
+        let has_time = |ms: f64| starting || gives || slack_ms as f64 > ms + PEER_WAIT_MS;
         // In a large swarm it has nothing left over, and whoever waited for that would wait for ever.
         let has_left_over = !self.is_large_swarm();
         match best {
@@ -356,6 +360,20 @@ mod tests {
     }
 
     #[test]
+    fn what_peers_would_bring_too_late_is_asked_of_an_origin_by_who_gives_as_much_as_it_takes() {
+        for (uplink_bps, expected) in [(0, 0), (900_000, 0), (990_000, 101)] {
+            let mut viewer = crowd(2);
+            viewer.uplink(0, uplink_bps, 0);
+            let viewer = &mut played(viewer, 32, 9_000);
+            assert_eq!(
+                asked(viewer).first().map(|(source, _)| *source),
+                Some(expected),
+                "{uplink_bps} bit/s"
+            );
+        }
+    }
+
+    #[test]
     fn what_waits_at_an_origin_goes_to_a_peer_that_takes_little_of_the_time() {
         for (busy_ms, expected) in [(400, true), (1_050, false)] {
             let mut viewer = playing(32, 1_700);
@@ -377,7 +395,10 @@ mod tests {
 
     /// A viewer that has read so many leaves and begins to play them, and a peer that has the next and is so busy.
     fn playing(leaves: u32, busy_ms: u32) -> Viewer {
-        let mut viewer = crowd(2);
+        played(crowd(2), leaves, busy_ms)
+    }
+
+    fn played(mut viewer: Viewer, leaves: u32, busy_ms: u32) -> Viewer {
         viewer.hints(0, vec![(0, 1)], Vec::new());
         join(&mut viewer, 101, true);
         viewer.stored(0, LeafRange::new(0, leaves));

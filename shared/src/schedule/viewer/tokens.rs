@@ -228,6 +228,11 @@ impl Viewer {
         backlog_ms + (chunks * neighbours) as f64 * chunk_bytes / rate
     }
 
+    /// Whether this node's own uplink is known to carry so much.
+    pub(super) fn uplink_exceeds(&self, bytes_per_ms: f64) -> bool {
+        self.tokens.uplink_bytes_per_ms.is_some_and(|known| known > bytes_per_ms)
+    }
+
     fn uplink_bytes_per_ms(&self) -> f64 {
         self.tokens.uplink_bytes_per_ms.unwrap_or(DEFAULT_UPLINK_BYTES_PER_MS).max(1.0)
     }
