@@ -19,8 +19,6 @@ use super::{
 const FAIR_SLACK_BYTES: u64 = 256 * 1024;
 /// What is needed within this is served by deadline alone.
 const AT_ONCE_MS: u64 = 3_000;
-/// Who serves no more links than this serves by deadline.
-const FEW: usize = 8;
 
 impl Uploader {
     /// What is served next, charged to its link.
@@ -105,7 +103,7 @@ impl Uploader {
         let soon_ms = now_ms + AT_ONCE_MS;
         let queued = || self.links_in_use().flat_map(|(_, link)| link.queue());
         let do_all_start = || queued().all(|queued| queued.starting);
-        if self.in_use.len() <= FEW || due_ms <= soon_ms && !do_all_start() {
+        if due_ms <= soon_ms && !do_all_start() {
             return Some((link, at));
         }
         let mut waiting = BTreeMap::new();

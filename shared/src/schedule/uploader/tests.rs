@@ -64,10 +64,10 @@ fn served_until(uploader: &mut Uploader, end_ms: u64) -> Vec<RequestId> {
     order
 }
 
-/// Twelve links, to which nothing is granted yet, so that what they ask for waits.
-fn twelve() -> Uploader {
+/// Four links, to which nothing is granted yet, so that what they ask for waits.
+fn four() -> Uploader {
     let mut uploader = Uploader::new(0);
-    (1..=12).for_each(|link| uploader.link_joined(link));
+    (1..=4).for_each(|link| uploader.link_joined(link));
     uploader
 }
 
@@ -84,30 +84,30 @@ fn order(uploader: &mut Uploader) -> Vec<(LeafIndex, RequestId)> {
 
 #[test]
 fn what_few_have_goes_before_what_is_due_sooner_but_not_at_once() {
-    let mut uploader = twelve();
+    let mut uploader = four();
     let have = |uploader: &mut Uploader, link, leaf| {
         uploader.have(link, (&CONTENT, SIZE_BYTES), false, false, &[LeafRange::new(leaf, 1)]);
     };
-    (1..=12).for_each(|link| have(&mut uploader, link, 7));
-    (1..=3).for_each(|link| have(&mut uploader, link, 101));
-    have(&mut uploader, 4, 100);
-    for link in 1..=12 {
+    (1..=4).for_each(|link| have(&mut uploader, link, 7));
+    (1..=2).for_each(|link| have(&mut uploader, link, 101));
+    have(&mut uploader, 3, 100);
+    for link in 1..=4 {
         let common = WantedChunk { leaves: LeafRange::new(7, 1), ..chunk(link as RequestId, 5_000) };
         uploader.request(0, link, CONTENT, SIZE_BYTES, 0, false, &[common]);
     }
     let rare = [chunk(100, 9_000), chunk(101, 4_000), chunk(102, 500)];
-    uploader.request(0, 5, CONTENT, SIZE_BYTES, 0, false, &rare);
+    uploader.request(0, 4, CONTENT, SIZE_BYTES, 0, false, &rare);
     let order: Vec<RequestId> = order(&mut uploader).into_iter().map(|(_, id)| id).collect();
     assert_eq!(order[..3], [102, 100, 101], "what is needed at once is first: {order:?}");
-    assert_eq!(order.len(), 15);
-    (1..=12).for_each(|link| uploader.link_left(0, link));
+    assert_eq!(order.len(), 7);
+    (1..=4).for_each(|link| uploader.link_left(0, link));
     assert!(uploader.holders.is_empty());
 }
 
 #[test]
 fn who_start_together_are_given_different_chunks_first() {
     let starts = |uploader: &mut Uploader| {
-        for link in 1..=12 {
+        for link in 1..=4 {
             let wanted = [0, 1, 2].map(|leaf| WantedChunk {
                 leaves: LeafRange::new(leaf, 1),
                 ..chunk(10 * link as RequestId + leaf, 100 * leaf as i32)
@@ -115,17 +115,17 @@ fn who_start_together_are_given_different_chunks_first() {
             uploader.request(0, link, CONTENT, SIZE_BYTES, 0, true, &wanted);
         }
     };
-    let mut uploader = twelve();
+    let mut uploader = four();
     starts(&mut uploader);
     let leaves: Vec<LeafIndex> = order(&mut uploader).into_iter().map(|(leaf, _)| leaf).collect();
     assert_eq!(leaves[..6], [0, 1, 2, 0, 1, 2], "{leaves:?}");
 
-    let mut uploader = twelve();
+    let mut uploader = four();
     starts(&mut uploader);
     uploader.request(0, 3, CONTENT, SIZE_BYTES, 0, false, &[chunk(500, 50)]);
     let leaves: Vec<LeafIndex> = order(&mut uploader).into_iter().map(|(leaf, _)| leaf).collect();
     let at = leaves.iter().position(|leaf| *leaf == 500);
-    assert_eq!(at, Some(12), "where somebody plays, deadlines count: {leaves:?}");
+    assert_eq!(at, Some(4), "where somebody plays, deadlines count: {leaves:?}");
 }
 
 #[test]
