@@ -28,6 +28,10 @@ pub struct Estimate {
     pub rtt_us: u32,
     /// How the neighbour is reached now, if it is.
     pub connected: Option<PathKind>,
+    /// Whether a direct dial, a reversed one and a relayed connection failed lately.
+    pub blocked: [bool; 3],
+    /// The neighbour was tried, and nothing came of it yet.
+    pub is_unreached: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,21 +75,20 @@ impl Links {
     /// What is believed of the link to `node`.
     pub fn estimate(&self, now_ms: u64, node: &NodeId) -> Estimate {
         let Some(link) = self.links.get(node) else { return Estimate::default() };
-        if link.connected.is_none() && now_ms >= link.reported_ms + STALE_MS {
-            return Estimate::default();
+        let blocked = link.blocked_until_ms.map(|until_ms| now_ms < until_ms);
+        let has_failed = link.blocked_until_ms.iter().any(|until_ms| *until_ms > 0);
+        let connected = link.connected;
+        let known =
+            Estimate { blocked, is_unreached: connected.is_none() && has_failed, ..Estimate::default() };
+        if connected.is_none() && now_ms >= link.reported_ms + STALE_MS {
+            return known;
         }
-        Estimate { rate_bps: link.rate_bps, rtt_us: link.rtt_us, connected: link.connected }
+        Estimate { rate_bps: link.rate_bps, rtt_us: link.rtt_us, connected, ..known }
     }
 
     /// Whether reaching `node` this way failed lately.
     pub fn is_blocked(&self, now_ms: u64, node: &NodeId, path: PathKind) -> bool {
         self.links.get(node).is_some_and(|link| now_ms < link.blocked_until_ms[slot(path)])
-    }
-
-    /// Whether the neighbour was tried, and nothing came of it yet.
-    pub fn is_unreached(&self, node: &NodeId) -> bool {
-        let has_failed = |link: &Link| link.blocked_until_ms.iter().any(|until_ms| *until_ms > 0);
-        self.links.get(node).is_some_and(|link| link.connected.is_none() && has_failed(link))
     }
 
     /// The neighbour is gone: its link is down, without anybody's fault.
@@ -198,7 +201,12 @@ mod tests {
         links.handle_metric(1, &LinkMetric { goodput_bps: 0, rtt_us: 0, ..up(1) });
         assert_eq!(
             links.estimate(1, &node(1)),
-            Estimate { rate_bps: 8_000_000, rtt_us: 20_000, connected: Some(PathKind::Direct) }
+            Estimate {
+                rate_bps: 8_000_000,
+                rtt_us: 20_000,
+                connected: Some(PathKind::Direct),
+                ..Estimate::default()
+            }
         );
     }
 

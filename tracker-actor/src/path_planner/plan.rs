@@ -6,9 +6,9 @@
 
 use std::cmp::Reverse;
 
-use shared::{NodeId, wire::Role};
+use shared::wire::Role;
 
-use super::paths::Path;
+use super::{nodes::Handle, paths::Path};
 
 /// How much wider a path must be to count as wider.
 pub const RATE_MARGIN_PERCENT: u64 = 30;
@@ -21,13 +21,15 @@ pub const DELAY_MARGIN_US: u32 = 5_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
     /// Who.
-    pub node: NodeId,
+    pub node: Handle,
     /// Peer or origin.
     pub role: Role,
     /// Whether it has the whole file.
     pub complete: bool,
     /// Whether it is known to upload.
     pub uploads: bool,
+    /// The viewer has tried it, and nothing came of it yet.
+    pub is_unreached: bool,
     /// The best way to it.
     pub path: Path,
 }
@@ -52,7 +54,7 @@ pub fn is_clearly_better(a: &Candidate, b: &Candidate) -> bool {
 /// Orders `candidates`, best first: those of `previous` in their order as far as it still holds, newcomers where they belong.
 ///
 /// What is equal in everything is ordered differently for every `viewer`, so that a crowd does not fall upon one source.
-pub fn order(viewer: &NodeId, previous: &[NodeId], mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+pub fn order(viewer: Handle, previous: &[Handle], mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     candidates.sort_by_cached_key(|candidate| {
         let position = previous.iter().position(|node| *node == candidate.node);
         (position.unwrap_or(usize::MAX), rank(viewer, candidate))
@@ -69,9 +71,9 @@ pub fn order(viewer: &NodeId, previous: &[NodeId], mut candidates: Vec<Candidate
 }
 
 /// The place of a newcomer among newcomers: wide before narrow in steps of the margin, then near before far.
-fn rank(viewer: &NodeId, candidate: &Candidate) -> impl Ord + use<> {
+fn rank(viewer: Handle, candidate: &Candidate) -> impl Ord + use<> {
     let path = candidate.path;
-    let distance: [u8; 32] = std::array::from_fn(|at| viewer.0[at] ^ candidate.node.0[at]);
+    let distance = viewer.ring ^ candidate.node.ring;
     (
         !candidate.uploads,
         Reverse(width_step(path.expected_bps)),
@@ -110,24 +112,25 @@ mod tests {
     use shared::wire::PathKind;
 
     use super::*;
+    use crate::path_planner::nodes::Slot;
 
     #[test]
     fn the_widest_comes_first_then_the_nearest() {
         let candidates =
             vec![source(1, 1_000_000, 10_000), source(2, 9_000_000, 90_000), source(3, 9_000_000, 20_000)];
-        assert_eq!(nodes(&order(&id(0), &[], candidates)), [3, 2, 1]);
+        assert_eq!(nodes(&order(id(0), &[], candidates)), [3, 2, 1]);
     }
 
     #[test]
     fn a_source_that_does_not_upload_is_last() {
         let idle = Candidate { uploads: false, ..source(1, 90_000_000, 1) };
-        assert_eq!(nodes(&order(&id(0), &[id(1)], vec![idle, source(2, 1_000, 90_000)])), [2, 1]);
+        assert_eq!(nodes(&order(id(0), &[id(1)], vec![idle, source(2, 1_000, 90_000)])), [2, 1]);
     }
 
     #[test]
     fn an_unknown_delay_is_behind_every_known_one() {
         assert_eq!(
-            nodes(&order(&id(0), &[], vec![source(1, 1_000_000, 0), source(2, 1_000_000, 400_000)])),
+            nodes(&order(id(0), &[], vec![source(1, 1_000_000, 0), source(2, 1_000_000, 400_000)])),
             [2, 1]
         );
     }
@@ -141,10 +144,10 @@ mod tests {
                 source(2, b * 1_000_000, 20_000),
                 source(3, c * 1_000_000, 20_000),
             ];
-            assert_eq!(nodes(&order(&id(0), &previous, wobbling)), [1, 2, 3]);
+            assert_eq!(nodes(&order(id(0), &previous, wobbling)), [1, 2, 3]);
         }
         let nearer = vec![source(1, 10, 24_000), source(2, 10, 20_000), source(3, 10, 21_000)];
-        assert_eq!(nodes(&order(&id(0), &previous, nearer)), [1, 2, 3]);
+        assert_eq!(nodes(&order(id(0), &previous, nearer)), [1, 2, 3]);
     }
 
     #[test]
@@ -152,7 +155,7 @@ mod tests {
         let previous = [id(1), id(2), id(3)];
         let changed =
             vec![source(1, 1_000_000, 1_000), source(2, 9_000_000, 1_000), source(3, 20_000_000, 1_000)];
-        assert_eq!(nodes(&order(&id(0), &previous, changed)), [3, 2, 1]);
+        assert_eq!(nodes(&order(id(0), &previous, changed)), [3, 2, 1]);
     }
 
     #[test]
@@ -160,7 +163,7 @@ mod tests {
         let previous = [id(1), id(2)];
         let candidates =
             vec![source(1, 5_000_000, 1_000), source(2, 4_000_000, 1_000), source(3, 50_000_000, 1_000)];
-        assert_eq!(nodes(&order(&id(0), &previous, candidates)), [3, 1, 2]);
+        assert_eq!(nodes(&order(id(0), &previous, candidates)), [3, 1, 2]);
     }
 
     #[test]
@@ -176,26 +179,26 @@ mod tests {
         fn an_order_keeps_everyone_and_is_stable_when_nothing_changes(rates in prop::collection::vec((1u64..50_000_000, 0u32..300_000), 0..30)) {
             let candidates: Vec<Candidate> =
                 rates.iter().enumerate().map(|(n, (rate, rtt))| source(n as u8, *rate, *rtt)).collect();
-            let first = order(&id(0), &[], candidates.clone());
+            let first = order(id(0), &[], candidates.clone());
             let mut all = nodes(&first);
             all.sort_unstable();
             prop_assert_eq!(all, (0..rates.len() as u8).collect::<Vec<_>>());
             prop_assert!(first.windows(2).all(|pair| !is_clearly_better(&pair[1], &pair[0])));
-            let previous: Vec<NodeId> = first.iter().map(|candidate| candidate.node).collect();
-            prop_assert_eq!(order(&id(0), &previous, candidates), first);
+            let previous: Vec<Handle> = first.iter().map(|candidate| candidate.node).collect();
+            prop_assert_eq!(order(id(0), &previous, candidates), first);
         }
     }
 
     fn source(n: u8, expected_bps: u64, rtt_us: u32) -> Candidate {
         let path = Path { kind: PathKind::Direct, measured_bps: expected_bps, expected_bps, rtt_us };
-        Candidate { node: id(n), role: Role::Peer, complete: true, uploads: true, path }
+        Candidate { node: id(n), role: Role::Peer, complete: true, uploads: true, is_unreached: false, path }
     }
 
     fn nodes(candidates: &[Candidate]) -> Vec<u8> {
-        candidates.iter().map(|candidate| candidate.node.0[0]).collect()
+        candidates.iter().map(|candidate| (candidate.node.ring >> 56) as u8).collect()
     }
 
-    fn id(n: u8) -> NodeId {
-        NodeId([n; 32])
+    fn id(n: u8) -> Handle {
+        Handle { ring: u64::from(n) << 56, slot: Slot::default() }
     }
 }

@@ -19,13 +19,16 @@ use shared::{
 use super::{
     PlannerSnapshot, SwarmSnapshot,
     addresses::addresses_for,
-    paths::{Between, End, Reach, best_path},
-    plan::{Candidate, is_clearly_better, order, sustainable_bps},
+    links::Estimate,
+    nodes::{Handle, Node},
+    paths::{Between, Reach, best_path},
+    plan::{Candidate, is_clearly_better, order},
+    rates::SwarmRates,
     sharing::{Demand, Supply, Uplink},
-    state::{Node, Output, PLAN_SPACING_MS, PathPlannerState},
+    state::{Output, PLAN_SPACING_MS, PathPlannerState},
     swarm::{Swarm, Told, Viewer},
 };
-use crate::{file_index::FileKey, registry::SessionId};
+use crate::file_index::FileKey;
 
 /// The most neighbours a plan names: enough to fill any line, few enough to know well.
 pub const PLAN_NEIGHBOURS: usize = 20;
@@ -38,8 +41,6 @@ pub(super) const ORIGIN_BPS_EACH: u64 = 12_400;
 const ORIGIN_NAMED_AT_LEAST: u64 = 64;
 /// Who has neighbours within this of its playhead has somebody to ask.
 const NEAR_PLAYHEAD_MS: u64 = 30_000;
-/// Uplinks that are added up one by one.
-const SAMPLED_UPLINKS: usize = 256;
 /// An uplink below this is none: a leaf would take more than two seconds.
 const MIN_UPLINK_BPS: u64 = 64_000;
 /// So often one of a viewer's sources at most makes room for one that promises more.
@@ -55,67 +56,60 @@ const _: () = assert!(PLAN_NEIGHBOURS <= MAX_PLAN_SOURCES);
 
 impl PathPlannerState {
     /// Makes the plan of one viewer, and tells it if it is an answer or news.
-    pub(super) fn replan(&mut self, now_ms: u64, key: FileKey, node: NodeId, is_answer: bool) {
-        let (Some(swarm), Some(viewing)) = (self.swarms.get(&key), self.nodes.get(&node)) else { return };
+    pub(super) fn replan(&mut self, now_ms: u64, key: FileKey, node: Handle, is_answer: bool) {
+        let (Some(swarm), Some(viewing)) = (self.swarms.get(&key), self.nodes.at(node)) else { return };
         let Some(known) = swarm.viewers.get(&node) else { return };
-        let session = viewing.session;
-        let previous: Vec<NodeId> = known.plan.iter().map(|told| told.node).collect();
-        let candidates = self.candidates(now_ms, swarm, &node, viewing);
+        let previous: Vec<Handle> = known.plan.iter().map(|told| told.node).collect();
+        let candidates = self.candidates(now_ms, swarm, node, viewing);
         // Whoever asks, at the start or after a jump, is given the best there is now; else those told keep their seats.
         let kept = if is_answer { &[][..] } else { &previous[..] };
         let may_explore = now_ms >= known.explored_ms + EXPLORE_MS;
-        let near = swarm.near(&node);
-        let spares_origin = self.spares_origin(swarm, &node, known, &near);
+        let near = swarm.near(node);
+        let spares_origin = self.spares_origin(swarm, node, known, &near);
         let (chosen, has_explored) =
-            choose(&near, order(&node, &previous, candidates), kept, may_explore, spares_origin);
-        let demand = demand(swarm, &node, viewing, &chosen);
-        let uplink = |node: &NodeId| self.nodes.get(node).map_or_else(Uplink::default, Node::as_supply);
+            choose(&near, order(node, &previous, candidates), kept, may_explore, spares_origin);
+        let demand = demand(swarm, node, &chosen);
+        let uplink = |node| self.nodes.at(node).map_or_else(Uplink::default, Node::as_supply);
         let receiver = self.sharing.demand(known.receiver, (key, node), demand, uplink);
         let shares = self.sharing.shares(receiver, known.told_shares());
-        let told = |candidate: &Candidate| self.told(viewing, candidate, shares.of(&candidate.node));
+        let told = |candidate: &Candidate| self.told(viewing, candidate, shares.of(candidate.node));
         let told: Vec<Told> = chosen.iter().filter_map(told).collect();
         let is_news = is_answer || is_news(&known.plan, &told);
         let are_shares_news = self.sharing.are_news(receiver, known.told_shares(), &shares);
         let shares_due_ms = known.told_ms + SHARE_SPACING_MS;
-        if let Some(viewer) = self.viewer_mut(key, &node) {
+        if let Some(viewer) = self.viewer_mut(key, node) {
             viewer.receiver = receiver;
             if has_explored && is_news || is_answer {
                 viewer.explored_ms = now_ms;
             }
         }
         if is_news || are_shares_news && now_ms >= shares_due_ms {
-            self.tell_plan(now_ms, key, (node, session), &chosen, told);
+            self.tell_plan(now_ms, key, node, &chosen, told);
         } else if are_shares_news {
             self.look_again_at(shares_due_ms, key, node);
         }
     }
 
-    fn tell_plan(
-        &mut self,
-        now_ms: u64,
-        key: FileKey,
-        (node, session): (NodeId, SessionId),
-        chosen: &[Candidate],
-        told: Vec<Told>,
-    ) {
-        let sources = self.planned(&node, chosen, &told);
-        let (origin_reserve_bps, sustainable_bps) = self.rates(now_ms, key);
+    fn tell_plan(&mut self, now_ms: u64, key: FileKey, node: Handle, chosen: &[Candidate], told: Vec<Told>) {
+        let Some((id, session)) = self.nodes.at(node).map(|known| (known.id, known.session)) else { return };
+        let sources = self.planned(node, chosen, &told);
+        let SwarmRates { origin_reserve_bps, sustainable_bps, .. } = self.rates(now_ms, key);
         for told in &told {
-            if let Some(named) = self.nodes.get_mut(&told.node) {
+            if let Some(named) = self.nodes.at_mut(told.node) {
                 named.named += 1;
             }
         }
         let epoch = self.epoch + 1;
-        let tell = |swarm: &mut Swarm| swarm.tell(now_ms, &node, epoch, told);
+        let tell = |swarm: &mut Swarm| swarm.tell(now_ms, node, epoch, told);
         let Some(before) = self.swarms.get_mut(&key).and_then(tell) else { return };
         for told in before {
-            self.unname(&told.node);
+            self.unname(told.node);
         }
         self.epoch = epoch;
         self.plans_told += 1;
         let viewers = self.swarms.get(&key).map_or(0, |swarm| swarm.expected_viewers(now_ms) as u32);
         let plan = Plan { content_id: key.1, epoch, sources, origin_reserve_bps, sustainable_bps, viewers };
-        self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
+        self.outputs.push_back(Output::Tell(id, session, TrackerMessage::Plan(plan)));
     }
 
     /// Lets viewers that changes have reached move their demand, and looks again at the plans of those that should hear of it.
@@ -138,26 +132,26 @@ impl PathPlannerState {
     }
 
     /// Answers a client that has asked for more contents than it may open.
-    pub(super) fn tell_empty_plan(&mut self, node: NodeId, content_id: ContentId) {
-        let Some(session) = self.nodes.get(&node).map(|known| known.session) else { return };
+    pub(super) fn tell_empty_plan(&mut self, node: Handle, content_id: ContentId) {
+        let Some(known) = self.nodes.at(node) else { return };
         self.epoch += 1;
         let plan = Plan::of_sources(content_id, self.epoch, Vec::new());
-        self.outputs.push_back(Output::Tell(node, session, TrackerMessage::Plan(plan)));
+        self.outputs.push_back(Output::Tell(known.id, known.session, TrackerMessage::Plan(plan)));
     }
 
     /// The viewer's plan is looked at in the next turn.
-    pub(super) fn look_again(&mut self, now_ms: u64, key: FileKey, node: NodeId) {
+    pub(super) fn look_again(&mut self, now_ms: u64, key: FileKey, node: Handle) {
         self.look_again_at(now_ms, key, node);
     }
 
     /// The viewer's plan is looked at when the last one has had its time.
-    pub(super) fn look_again_spaced(&mut self, now_ms: u64, key: FileKey, node: NodeId) {
-        let told_ms = self.viewer_mut(key, &node).map_or(0, |viewer| viewer.told_ms);
+    pub(super) fn look_again_spaced(&mut self, now_ms: u64, key: FileKey, node: Handle) {
+        let told_ms = self.viewer_mut(key, node).map_or(0, |viewer| viewer.told_ms);
         self.look_again_at(now_ms.max(told_ms + PLAN_SPACING_MS), key, node);
     }
 
-    fn look_again_at(&mut self, at_ms: u64, key: FileKey, node: NodeId) {
-        let Some(viewer) = self.viewer_mut(key, &node) else { return };
+    fn look_again_at(&mut self, at_ms: u64, key: FileKey, node: Handle) {
+        let Some(viewer) = self.viewer_mut(key, node) else { return };
         let due_ms = viewer.due_ms;
         if due_ms.is_some_and(|due_ms| due_ms <= at_ms) {
             return;
@@ -169,36 +163,34 @@ impl PathPlannerState {
         self.due.insert((at_ms, key, node));
     }
 
-    pub(super) fn viewer_mut(&mut self, key: FileKey, node: &NodeId) -> Option<&mut Viewer> {
-        self.swarms.get_mut(&key)?.viewers.get_mut(node)
+    pub(super) fn viewer_mut(&mut self, key: FileKey, node: Handle) -> Option<&mut Viewer> {
+        self.swarms.get_mut(&key)?.viewers.get_mut(&node)
     }
 
-    pub(super) fn unname(&mut self, node: &NodeId) {
-        if let Some(named) = self.nodes.get_mut(node) {
+    pub(super) fn unname(&mut self, node: Handle) {
+        if let Some(named) = self.nodes.at_mut(node) {
             named.named = named.named.saturating_sub(1);
         }
     }
 
     /// What the planner sees; the largest swarms first, `most` of them.
     pub fn snapshot(&self, most: usize) -> PlannerSnapshot {
+        let served = self.served_swarms();
         let mut swarms: Vec<SwarmSnapshot> = self
             .swarms
             .iter()
             .filter(|(_, swarm)| !swarm.viewers.is_empty())
-            .map(|(key, swarm)| {
-                let sustainable_bps = self.swarm_rates(swarm).1;
-                SwarmSnapshot {
-                    kind: key.0,
-                    content_id: key.1,
-                    viewers: swarm.viewers.len(),
-                    holders: swarm.holders.len(),
-                    partial: swarm.partial.len(),
-                    at_origin: swarm.origin.is_some(),
-                    sustainable_bps,
-                }
+            .map(|(key, swarm)| SwarmSnapshot {
+                kind: key.0,
+                content_id: key.1,
+                viewers: swarm.viewers.len(),
+                holders: swarm.holders.len(),
+                partial: swarm.partial.len(),
+                at_origin: swarm.origin.is_some(),
+                sustainable_bps: self.swarm_rates(swarm, served).sustainable_bps,
             })
             .collect();
-        swarms.sort_by_key(|swarm| std::cmp::Reverse(swarm.viewers));
+        swarms.sort_by_key(|swarm| (std::cmp::Reverse(swarm.viewers), swarm.kind, swarm.content_id));
         swarms.truncate(most);
         PlannerSnapshot {
             nodes: self.nodes.len(),
@@ -216,42 +208,43 @@ impl PathPlannerState {
         self.nodes.get(node).map(|known| (known.reach, known.links.connected()))
     }
 
-    fn candidates(&self, now_ms: u64, swarm: &Swarm, viewer: &NodeId, viewing: &Node) -> Vec<Candidate> {
+    fn candidates(&self, now_ms: u64, swarm: &Swarm, viewer: Handle, viewing: &Node) -> Vec<Candidate> {
         let pool = swarm.pool(viewer);
-        let members = pool.iter().filter_map(|node| self.nodes.get(node).map(|known| (node, known)));
-        let candidates = members.map(|(node, known)| Candidate {
-            node: *node,
-            role: known.role,
-            complete: is_complete(swarm, node),
-            uploads: known.uplink().is_none_or(|uplink_bps| uplink_bps >= MIN_UPLINK_BPS),
-            path: best_path(
-                viewing.end(),
-                known.end(),
-                between(now_ms, viewing, node, known),
-                known.named,
-                self.broker.tracker_bps,
-            ),
-        });
-        candidates.collect()
+        let mut candidates = Vec::with_capacity(pool.len());
+        let members = pool.into_iter().filter_map(|node| self.nodes.at(node).map(|known| (node, known)));
+        let end = viewing.end();
+        candidates.extend(members.map(|(node, known)| {
+            let link = viewing.links.estimate(now_ms, &known.id);
+            let between = between(link, known.role);
+            Candidate {
+                node,
+                role: known.role,
+                complete: is_complete(swarm, node),
+                uploads: known.uplink().is_none_or(|uplink_bps| uplink_bps >= MIN_UPLINK_BPS),
+                is_unreached: link.is_unreached,
+                path: best_path(end, known.end(), between, known.named, self.broker.tracker_bps),
+            }
+        }));
+        candidates
     }
 
     /// Whether a viewer that has others near it does without the origin, since as many are linked to that as its uplink can listen to.
-    fn spares_origin(&self, swarm: &Swarm, viewer: &NodeId, known: &Viewer, near: &[NodeId]) -> bool {
+    fn spares_origin(&self, swarm: &Swarm, viewer: Handle, known: &Viewer, near: &[Handle]) -> bool {
         let Some(origin) = swarm.origin.filter(|origin| known.plan.iter().all(|told| told.node != *origin))
         else {
             return false;
         };
-        let Some(uplink_bps) = self.nodes.get(&origin).and_then(Node::uplink) else { return false };
+        let Some(uplink_bps) = self.nodes.at(origin).and_then(Node::uplink) else { return false };
         let most = (uplink_bps / ORIGIN_BPS_EACH).max(ORIGIN_NAMED_AT_LEAST);
         let is_near =
-            |other: &&NodeId| swarm.apart_ms(viewer, other).is_some_and(|ms| ms <= NEAR_PLAYHEAD_MS);
-        swarm.naming_count(&origin) as u64 >= most
+            |other: &&Handle| swarm.apart_ms(viewer, **other).is_some_and(|ms| ms <= NEAR_PLAYHEAD_MS);
+        swarm.naming_count(origin) as u64 >= most
             && near.iter().filter(is_near).count() >= PLAN_NEIGHBOURS / 2
     }
 
     /// A source as it is remembered that it was told.
     fn told(&self, viewing: &Node, candidate: &Candidate, share_bps: u64) -> Option<Told> {
-        let known = self.nodes.get(&candidate.node)?;
+        let known = self.nodes.at(candidate.node)?;
         Some(Told {
             node: candidate.node,
             role: candidate.role,
@@ -265,14 +258,15 @@ impl PathPlannerState {
     }
 
     /// Sources as they are told, of those that were chosen.
-    fn planned(&self, viewer: &NodeId, chosen: &[Candidate], told: &[Told]) -> Vec<PlannedSource> {
-        let Some(viewing) = self.nodes.get(viewer) else { return Vec::new() };
-        let known = chosen.iter().filter_map(|candidate| Some((candidate, self.nodes.get(&candidate.node)?)));
-        let planned = known.zip(told).map(|((candidate, known), told)| {
+    fn planned(&self, viewer: Handle, chosen: &[Candidate], told: &[Told]) -> Vec<PlannedSource> {
+        let Some(viewing) = self.nodes.at(viewer) else { return Vec::new() };
+        let known = chosen.iter().filter_map(|candidate| Some((candidate, self.nodes.at(candidate.node)?)));
+        let mut planned = Vec::with_capacity(chosen.len());
+        planned.extend(known.zip(told).map(|((candidate, known), told)| {
             let addresses =
                 has_addresses(candidate).then(|| addresses_for(viewing.observed, &known.addresses));
             PlannedSource {
-                node: candidate.node,
+                node: known.id,
                 role: candidate.role,
                 addresses: addresses.unwrap_or_default(),
                 path: candidate.path.kind,
@@ -282,92 +276,30 @@ impl PathPlannerState {
                 uploads: candidate.uploads,
                 share_bps: told.share_bps,
             }
-        });
-        planned.collect()
-    }
-
-    /// The origin's share for this swarm and the rate it can carry; summed up anew now and then, for uplinks change slowly.
-    fn rates(&mut self, now_ms: u64, key: FileKey) -> (u64, u64) {
-        let Some(swarm) = self.swarms.get(&key) else { return (0, 0) };
-        if let Some((_, rates)) = swarm.rates.filter(|(at_ms, _)| now_ms < at_ms + PLAN_SPACING_MS) {
-            return rates;
-        }
-        let rates = self.swarm_rates(swarm);
-        if let Some(swarm) = self.swarms.get_mut(&key) {
-            swarm.rates = Some((now_ms, rates));
-        }
-        rates
-    }
-
-    /// The origin's share for this swarm, and the rate the swarm can carry.
-    pub(super) fn swarm_rates(&self, swarm: &Swarm) -> (u64, u64) {
-        let reserve_bps = self.origin_reserve_bps(swarm);
-        let first_bps = self.first_copies_bps(swarm);
-        let viewers = swarm.viewers.keys().filter(|node| !swarm.holders.contains(node));
-        let peers_bps = self.uplinks_bps(viewers, swarm.viewers.len());
-        (reserve_bps, sustainable_bps(first_bps, peers_bps, swarm.viewers.len()))
-    }
-
-    /// What those that have everything can send of it together: the origin its share, the others all they have.
-    pub(super) fn first_copies_bps(&self, swarm: &Swarm) -> u64 {
-        let others = swarm.holders.iter().filter(|node| Some(**node) != swarm.origin);
-        self.origin_reserve_bps(swarm).saturating_add(self.uplinks_bps(others, swarm.holders.len()))
-    }
-
-    fn origin_reserve_bps(&self, swarm: &Swarm) -> u64 {
-        let Some(origin) = swarm.origin.and_then(|origin| self.nodes.get(&origin)) else { return 0 };
-        let is_served = |swarm: &&Swarm| swarm.origin.is_some() && !swarm.viewers.is_empty();
-        let served = self.swarms.values().filter(is_served).take(1_000);
-        origin.uplink().unwrap_or(0) / (served.count() as u64).max(1)
-    }
-
-    /// The uplinks of `nodes`, of which there are `count` at the most. Large swarms are sampled: the sum needs no more precision than the
-    /// uplinks themselves have.
-    fn uplinks_bps<'a>(&self, nodes: impl Iterator<Item = &'a NodeId>, count: usize) -> u64 {
-        let (mut sampled, mut sum_bps) = (0, 0u64);
-        for node in nodes.take(SAMPLED_UPLINKS) {
-            sampled += 1;
-            sum_bps = sum_bps.saturating_add(self.nodes.get(node).and_then(Node::uplink).unwrap_or(0));
-        }
-        if sampled < SAMPLED_UPLINKS as u64 { sum_bps } else { sum_bps / sampled * count as u64 }
+        }));
+        planned
     }
 }
 
-impl Node {
-    /// What it can send, if anything is known of it.
-    pub(super) fn uplink(&self) -> Option<u64> {
-        let known = [self.uplink_bps, self.upload_limit_bps];
-        known.into_iter().filter(|rate_bps| *rate_bps > 0).min()
-    }
-
-    fn as_supply(&self) -> Uplink {
-        Uplink { bps: self.uplink(), is_origin: self.role == Role::Origin }
-    }
-
-    fn end(&self) -> End {
-        End { reach: self.reach, uplink_bps: self.uplink().unwrap_or(0), tracker_rtt_us: self.tracker_rtt_us }
-    }
-}
-
-fn between(now_ms: u64, viewing: &Node, node: &NodeId, known: &Node) -> Between {
-    let mine = viewing.links.estimate(now_ms, node);
-    let blocked = |path| known.role != Role::Origin && viewing.links.is_blocked(now_ms, node, path);
+/// What a viewer's link says of the way to a node. The origin is where the tracker is, whatever failed.
+fn between(link: Estimate, role: Role) -> Between {
+    let [direct, reversed, relayed] = link.blocked.map(|is_blocked| is_blocked && role != Role::Origin);
     Between {
-        rate_bps: mine.rate_bps,
-        rtt_us: mine.rtt_us,
-        connected: mine.connected,
-        direct_blocked: blocked(PathKind::Direct),
-        reversed_blocked: blocked(PathKind::Reversed),
-        relayed_blocked: blocked(PathKind::Relayed),
+        rate_bps: link.rate_bps,
+        rtt_us: link.rtt_us,
+        connected: link.connected,
+        direct_blocked: direct,
+        reversed_blocked: reversed,
+        relayed_blocked: relayed,
     }
 }
 
 /// What a viewer wants of those of `chosen` that have everything. What it shares with others of a crowd it takes mostly from them.
-fn demand(swarm: &Swarm, node: &NodeId, viewing: &Node, chosen: &[Candidate]) -> Demand {
+fn demand(swarm: &Swarm, node: Handle, chosen: &[Candidate]) -> Demand {
     if swarm.bitrate_bps == 0 || is_complete(swarm, node) {
         return Demand::default();
     }
-    let reached = || chosen.iter().filter(|source| !viewing.links.is_unreached(&source.node));
+    let reached = || chosen.iter().filter(|source| !source.is_unreached);
     let crowd = reached().filter(|source| !source.complete).count();
     let supplies = reached().filter(|source| source.complete && source.uploads);
     let supplies =
@@ -386,17 +318,17 @@ fn has_addresses(candidate: &Candidate) -> bool {
     candidate.path.kind == PathKind::Direct && candidate.role != Role::Origin
 }
 
-fn is_complete(swarm: &Swarm, node: &NodeId) -> bool {
+fn is_complete(swarm: &Swarm, node: Handle) -> bool {
     let has_every_leaf = |leaves: &u32| swarm.size_bytes > 0 && *leaves >= leaf_count(swarm.size_bytes);
-    swarm.holders.contains(node) || swarm.partial.get(node).is_some_and(has_every_leaf)
+    swarm.holders.contains(&node) || swarm.partial.get(&node).is_some_and(has_every_leaf)
 }
 
 /// Of `ordered`, which stand in the plan, in the order given: the origin, those `kept` that upload, then the best, the near, whoever follows.
 /// What was never tried promises more than what was; so one of those kept at most makes room for it, and that now and then. Whether one did.
 fn choose(
-    near: &[NodeId],
+    near: &[Handle],
     mut ordered: Vec<Candidate>,
-    kept: &[NodeId],
+    kept: &[Handle],
     may_explore: bool,
     spares_origin: bool,
 ) -> (Vec<Candidate>, bool) {
@@ -420,8 +352,9 @@ fn choose(
             places -= 1;
         }
     }
-    let chosen = ordered.into_iter().zip(is_chosen).filter(|(_, chosen)| *chosen).map(|(source, _)| source);
-    (chosen.collect(), has_explored)
+    let mut is_chosen = is_chosen.into_iter();
+    ordered.retain(|_| is_chosen.next() == Some(true));
+    (ordered, has_explored)
 }
 
 /// Gives the seat of the last that is seated to the first that is not, if that is clearly better.

@@ -26,9 +26,10 @@ use shared::{
 
 use super::{
     addresses::addresses_for,
+    nodes::Node,
     own_relays::OwnRelays,
     plan::{known_or_far, width_step},
-    state::{Node, Output, PathPlannerState},
+    state::{Output, PathPlannerState},
 };
 use crate::registry::SessionId;
 
@@ -375,6 +376,7 @@ impl PathPlannerState {
 
     /// What a pair's content needs, if they share one: its rate, or 0 when that is unknown.
     pub(super) fn shared_bitrate(&self, viewer: &NodeId, source: &NodeId) -> Option<u64> {
+        let source = self.nodes.handle(source)?;
         let swarms = self.nodes.get(viewer)?.views.iter().filter_map(|key| self.swarms.get(key));
         swarms.filter(|swarm| swarm.has(source)).map(|swarm| swarm.bitrate_bps).max()
     }

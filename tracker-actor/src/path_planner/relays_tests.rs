@@ -304,7 +304,7 @@ fn nothing_is_left_of_a_relay_that_answered_or_not() {
         net.now_ms += FAILED_MS + BUSY_MS;
     }
     assert!(net.planner.broker.grants.is_empty() && net.planner.broker.due.is_empty());
-    assert_eq!(net.planner.nodes[&id(VIEWER)].offers.len(), 1);
+    assert_eq!(net.planner.nodes.get(&id(VIEWER)).map(|node| node.offers.len()), Some(1));
 }
 
 type Make = fn(&mut Net);
@@ -443,7 +443,7 @@ impl Net {
 
     /// As if the pair had never been offered a relay.
     fn forgets_offers(&mut self) {
-        self.planner.nodes.values_mut().for_each(|node| node.offers.clear());
+        self.planner.nodes.iter_mut().for_each(|node| node.offers.clear());
     }
 
     fn says(&mut self, n: u8, request: PlannerRequest) -> &mut Self {

@@ -6,11 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use shared::NodeId;
-
 use super::{
+    nodes::{Handle, Node},
     paths::Reach,
-    state::{Node, Output, PathPlannerState},
+    state::{Output, PathPlannerState},
 };
 
 /// How often one client is tried.
@@ -21,13 +20,13 @@ pub const REPROBES_PER_S: usize = 32;
 /// The clients that are tried again, and when.
 #[derive(Debug, Default)]
 pub(super) struct Reprobes {
-    due: BTreeSet<(u64, NodeId)>,
+    due: BTreeSet<(u64, Handle)>,
 }
 
 impl PathPlannerState {
     /// `node` has told what it is linked to.
-    pub(super) fn watch_reach(&mut self, now_ms: u64, node: NodeId) {
-        let Some(known) = self.nodes.get_mut(&node) else { return };
+    pub(super) fn watch_reach(&mut self, now_ms: u64, node: Handle) {
+        let Some(known) = self.nodes.at_mut(node) else { return };
         if known.reprobe_ms.is_none() && known.is_worth_another_try() {
             let due_ms = now_ms + REPROBE_MS;
             known.reprobe_ms = Some(due_ms);
@@ -36,7 +35,7 @@ impl PathPlannerState {
     }
 
     /// `node` is gone.
-    pub(super) fn forget_reprobe(&mut self, node: NodeId, due_ms: Option<u64>) {
+    pub(super) fn forget_reprobe(&mut self, node: Handle, due_ms: Option<u64>) {
         if let Some(due_ms) = due_ms {
             self.reprobes.due.remove(&(due_ms, node));
         }
@@ -54,10 +53,10 @@ impl PathPlannerState {
             self.reprobes.due.first().copied().filter(|(at_ms, _)| *at_ms <= now_ms)
         {
             self.reprobes.due.remove(&(due_ms, node));
-            let Some(known) = self.nodes.get_mut(&node) else { continue };
+            let Some(known) = self.nodes.at_mut(node) else { continue };
             known.reprobe_ms = None;
             if let Some(address) = known.probed.filter(|_| known.is_worth_another_try()) {
-                self.outputs.push_back(Output::ProbeAgain(node, known.session, address));
+                self.outputs.push_back(Output::ProbeAgain(known.id, known.session, address));
                 known.reprobe_ms = Some(now_ms + every_ms);
                 self.reprobes.due.insert((now_ms + every_ms, node));
             }
@@ -65,21 +64,16 @@ impl PathPlannerState {
     }
 
     /// `node` can be dialled where it could not be: what failed before says nothing any more.
-    pub(super) fn became_open(&mut self, node: NodeId) {
-        if let Some(known) = self.nodes.get_mut(&node) {
-            known.links.forgive_reversed();
-        }
-        let keys =
-            self.nodes.get(&node).map(|known| known.holds.iter().chain(&known.parts).chain(&known.views));
-        let keys: BTreeSet<_> = keys.into_iter().flatten().copied().collect();
-        let naming: BTreeSet<NodeId> = keys
-            .iter()
-            .filter_map(|key| self.swarms.get(key))
-            .flat_map(|swarm| swarm.naming(&node))
-            .collect();
+    pub(super) fn became_open(&mut self, node: Handle) {
+        let Some(known) = self.nodes.at_mut(node) else { return };
+        known.links.forgive_reversed();
+        let id = known.id;
+        let keys: BTreeSet<_> = known.holds.iter().chain(&known.parts).chain(&known.views).copied().collect();
+        let naming: BTreeSet<Handle> =
+            keys.iter().filter_map(|key| self.swarms.get(key)).flat_map(|swarm| swarm.naming(node)).collect();
         for viewer in naming {
-            if let Some(known) = self.nodes.get_mut(&viewer) {
-                known.links.forgive_direct(&node);
+            if let Some(known) = self.nodes.at_mut(viewer) {
+                known.links.forgive_direct(&id);
             }
         }
     }

@@ -9,9 +9,10 @@
 
 use std::collections::HashMap;
 
-use shared::NodeId;
+use foldhash::fast::RandomState;
 
 use super::{
+    nodes::Handle,
     paths::UNKNOWN_RATE_BPS,
     shares::{LineId, MAX_WAYS, Part, ReceiverId, Shares, Way},
 };
@@ -30,7 +31,7 @@ const NEWS_DEMAND_PART: u64 = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Supply {
     /// Who.
-    pub node: NodeId,
+    pub node: Handle,
     /// What the way to it carries by itself, where that is less than the source can send: over a relay.
     pub link_bps: Option<u64>,
 }
@@ -65,18 +66,18 @@ struct Line {
 #[derive(Debug, Clone)]
 struct Receiver {
     /// Nobody, when it is to be had again.
-    who: Option<(FileKey, NodeId)>,
+    who: Option<(FileKey, Handle)>,
     demand: Demand,
 }
 
 /// What a viewer may take of its sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SharesOf(Vec<(NodeId, u64)>);
+pub struct SharesOf(Vec<(Handle, u64)>);
 
 impl SharesOf {
     /// Of one of them, or 0 where nothing is to be said.
-    pub fn of(&self, node: &NodeId) -> u64 {
-        self.0.iter().find(|(of, _)| of == node).map_or(0, |(_, bps)| *bps)
+    pub fn of(&self, node: Handle) -> u64 {
+        self.0.iter().find(|(of, _)| *of == node).map_or(0, |(_, bps)| *bps)
     }
 }
 
@@ -84,7 +85,7 @@ impl SharesOf {
 #[derive(Debug, Default)]
 pub struct Sharing {
     shares: Shares,
-    lines: HashMap<NodeId, Line>,
+    lines: HashMap<Handle, Line, RandomState>,
     /// Of each line whether what it carries was measured, or limited.
     is_known: Vec<bool>,
     free_lines: Vec<LineId>,
@@ -97,9 +98,9 @@ impl Sharing {
     pub fn demand(
         &mut self,
         known: Option<ReceiverId>,
-        who: (FileKey, NodeId),
+        who: (FileKey, Handle),
         mut demand: Demand,
-        uplink: impl Fn(&NodeId) -> Uplink,
+        uplink: impl Fn(Handle) -> Uplink,
     ) -> Option<ReceiverId> {
         demand.supplies.truncate(MAX_WAYS);
         if demand.bps == 0 || demand.supplies.is_empty() {
@@ -109,11 +110,11 @@ impl Sharing {
         let receiver = known.unwrap_or_else(|| self.new_receiver(who));
         if self.receivers[receiver as usize].demand != demand {
             let supplies = demand.supplies.iter();
-            let ways: Vec<Way> = supplies.map(|supply| self.way(supply, uplink(&supply.node))).collect();
+            let ways: Vec<Way> = supplies.map(|supply| self.way(supply, uplink(supply.node))).collect();
             self.shares.set_ways(receiver, demand.bps, ways);
             self.shares.settle_one(receiver);
             let before = std::mem::replace(&mut self.receivers[receiver as usize].demand, demand);
-            before.supplies.iter().for_each(|supply| self.release(&supply.node));
+            before.supplies.iter().for_each(|supply| self.release(supply.node));
         }
         Some(receiver)
     }
@@ -124,13 +125,13 @@ impl Sharing {
         known.who = None;
         let before = std::mem::take(&mut known.demand);
         self.shares.set_ways(receiver, 0, Vec::new());
-        before.supplies.iter().for_each(|supply| self.release(&supply.node));
+        before.supplies.iter().for_each(|supply| self.release(supply.node));
         self.free_receivers.push(receiver);
     }
 
     /// What a node can send was measured, or limited.
-    pub fn uplink(&mut self, node: &NodeId, uplink_bps: Option<u64>) {
-        let (Some(line), Some(bps)) = (self.lines.get_mut(node), uplink_bps) else { return };
+    pub fn uplink(&mut self, node: Handle, uplink_bps: Option<u64>) {
+        let (Some(line), Some(bps)) = (self.lines.get_mut(&node), uplink_bps) else { return };
         let is_change = line.capacity_bps.abs_diff(bps) * 100 > line.capacity_bps * UPLINK_MARGIN_PERCENT;
         let was_known = std::mem::replace(&mut self.is_known[line.id as usize], true);
         if is_change || !was_known {
@@ -140,7 +141,7 @@ impl Sharing {
     }
 
     /// Lets the next viewer that a change has reached move its demand; who that was.
-    pub fn settle_next(&mut self) -> Option<Option<(FileKey, NodeId)>> {
+    pub fn settle_next(&mut self) -> Option<Option<(FileKey, Handle)>> {
         self.shares.settle_next().map(|receiver| self.receivers[receiver as usize].who)
     }
 
@@ -150,7 +151,7 @@ impl Sharing {
     }
 
     /// What a viewer is to be told of each source of its plan, of which it was told `told`; 0 for nothing.
-    pub fn shares(&self, receiver: Option<ReceiverId>, told: impl Fn(&NodeId) -> u64) -> SharesOf {
+    pub fn shares(&self, receiver: Option<ReceiverId>, told: impl Fn(Handle) -> u64) -> SharesOf {
         let Some((receiver, known)) = self.receiver(receiver) else { return SharesOf::default() };
         let supplies = &known.demand.supplies;
         if known.demand.is_crowd || supplies.len() < 2 {
@@ -162,7 +163,7 @@ impl Sharing {
             let is_wanted_by_others = self.lines.get(&supply.node).is_some_and(|line| line.ways > 1);
             is_known
                 && is_wanted_by_others
-                && (is_pressed || part.pressure >= STILL_PRESSED && told(&supply.node) > 0)
+                && (is_pressed || part.pressure >= STILL_PRESSED && told(supply.node) > 0)
         };
         let mut are_peers_short = false;
         let mut shares = Vec::with_capacity(supplies.len());
@@ -182,12 +183,12 @@ impl Sharing {
     pub fn are_news(
         &self,
         receiver: Option<ReceiverId>,
-        told: impl Fn(&NodeId) -> u64,
+        told: impl Fn(Handle) -> u64,
         now: &SharesOf,
     ) -> bool {
         let Some((_, known)) = self.receiver(receiver) else { return false };
         known.demand.supplies.iter().any(|supply| {
-            let (told, now) = (told(&supply.node), now.of(&supply.node));
+            let (told, now) = (told(supply.node), now.of(supply.node));
             let margin = (told.max(now) / NEWS_PART).max(known.demand.bps / NEWS_DEMAND_PART);
             (told == 0) != (now == 0) || told.abs_diff(now) > margin
         })
@@ -198,7 +199,7 @@ impl Sharing {
         self.receivers.get(receiver as usize).map(|known| (receiver, known))
     }
 
-    fn new_receiver(&mut self, who: (FileKey, NodeId)) -> ReceiverId {
+    fn new_receiver(&mut self, who: (FileKey, Handle)) -> ReceiverId {
         let receiver = Receiver { who: Some(who), demand: Demand::default() };
         if let Some(free) = self.free_receivers.pop() {
             self.receivers[free as usize] = receiver;
@@ -223,12 +224,12 @@ impl Sharing {
         Way::new(&[line.id], supply.link_bps)
     }
 
-    fn release(&mut self, node: &NodeId) {
-        let Some(line) = self.lines.get_mut(node) else { return };
+    fn release(&mut self, node: Handle) {
+        let Some(line) = self.lines.get_mut(&node) else { return };
         line.ways -= 1;
         if line.ways == 0 {
             self.free_lines.push(line.id);
-            self.lines.remove(node);
+            self.lines.remove(&node);
         }
     }
 }

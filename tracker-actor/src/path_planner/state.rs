@@ -4,12 +4,13 @@
 //! swarm; when one of them goes, everyone whose plan names it hears so before anything else, and is given a new plan.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     net::SocketAddr,
 };
 
+use foldhash::fast::RandomState;
 use shared::{
-    MediaKind, NodeId,
+    NodeId,
     limits::MAX_OPEN_CONTENTS,
     wire::{
         FindPeers, Holdings, LinkReport, PathKind, PathOffer, PathRefused, PathRole, PeerGone, RequestPath,
@@ -19,10 +20,10 @@ use shared::{
 
 use super::{
     addresses,
-    links::Links,
     messages::{ClientSays, NodeJoined, NodeLeft, PlannerRequest, ProbeFinished},
+    nodes::{Handle, Node, Nodes},
     paths::Reach,
-    relays::{Broker, Offer, Relaying},
+    relays::Broker,
     reprobe::Reprobes,
     sharing::Sharing,
     swarm::Swarm,
@@ -60,44 +61,19 @@ pub enum Output {
     },
 }
 
-#[derive(Debug)]
-pub(super) struct Node {
-    pub(super) session: SessionId,
-    pub(super) role: Role,
-    pub(super) kind: Option<MediaKind>,
-    pub(super) observed: SocketAddr,
-    pub(super) addresses: Vec<SocketAddr>,
-    /// Grows as its addresses change.
-    pub(super) registered: u64,
-    pub(super) reach: Reach,
-    /// Where the tracker tries to dial it.
-    pub(super) probed: Option<SocketAddr>,
-    pub(super) reprobe_ms: Option<u64>,
-    pub(super) relaying: Relaying,
-    /// Over whom it was brought together with its sources.
-    pub(super) offers: BTreeMap<NodeId, Offer>,
-    pub(super) upload_limit_bps: u64,
-    pub(super) uplink_bps: u64,
-    pub(super) tracker_rtt_us: u32,
-    pub(super) links: Links,
-    pub(super) views: BTreeSet<FileKey>,
-    pub(super) holds: BTreeSet<FileKey>,
-    pub(super) parts: BTreeSet<FileKey>,
-    /// How many plans name it.
-    pub(super) named: usize,
-}
-
 /// The state of the path planner.
 #[derive(Debug)]
 pub struct PathPlannerState {
-    pub(super) nodes: HashMap<NodeId, Node>,
-    pub(super) swarms: BTreeMap<FileKey, Swarm>,
-    pub(super) due: BTreeSet<(u64, FileKey, NodeId)>,
+    pub(super) nodes: Nodes,
+    pub(super) swarms: HashMap<FileKey, Swarm, RandomState>,
+    pub(super) due: BTreeSet<(u64, FileKey, Handle)>,
     pub(super) outputs: VecDeque<Output>,
     pub(super) epoch: u64,
     pub(super) broker: Broker,
     pub(super) reprobes: Reprobes,
     pub(super) plans_told: u64,
+    /// How many swarms the origin serves, and when they were counted.
+    pub(super) served: Option<(u64, usize)>,
     pub(super) sharing: Sharing,
     /// Those whose shares have moved are settled no sooner.
     pub(super) next_settle_ms: u64,
@@ -107,14 +83,15 @@ impl PathPlannerState {
     /// A planner that knows nobody. Epochs grow from `first_epoch`, which must be above every epoch an earlier run has told.
     pub fn new(first_epoch: u64) -> Self {
         Self {
-            nodes: HashMap::new(),
-            swarms: BTreeMap::new(),
+            nodes: Nodes::default(),
+            swarms: HashMap::default(),
             due: BTreeSet::new(),
             outputs: VecDeque::new(),
             epoch: first_epoch,
             broker: Broker::new(),
             reprobes: Reprobes::default(),
             plans_told: 0,
+            served: None,
             sharing: Sharing::default(),
             next_settle_ms: 0,
         }
@@ -133,7 +110,8 @@ impl PathPlannerState {
             (_, Some(_)) => Reach::Untried,
             (_, None) => Reach::Closed,
         };
-        let known = self.nodes.entry(node).or_insert_with(|| Node::new(session, role, kind, observed));
+        let handle = self.nodes.enter(node, || Node::new(node, session, role, kind, observed));
+        let Some(known) = self.nodes.at_mut(handle) else { return };
         let addresses = addresses::dialable(observed, &register);
         if (known.observed, &known.addresses) != (observed, &addresses) {
             (known.observed, known.addresses) = (observed, addresses);
@@ -144,11 +122,11 @@ impl PathPlannerState {
         (known.reach, known.probed) = (reach, probed);
         let known_uplink = known.uplink();
         self.consider_as_relay(&node);
-        self.sharing.uplink(&node, known_uplink);
+        self.sharing.uplink(handle, known_uplink);
         if let Some(address) = probed {
             self.outputs.push_back(Output::Probe(node, session, address));
         }
-        self.look_again_around(now_ms, node);
+        self.look_again_around(now_ms, handle);
     }
 
     /// A client's session ended: those whose plans name it hear so at once.
@@ -157,32 +135,36 @@ impl PathPlannerState {
         if self.nodes.get(&node).is_none_or(|known| known.session != session) {
             return;
         }
-        let Some(gone) = self.nodes.remove(&node) else { return };
+        let Some((handle, gone)) = self.nodes.remove(&node) else { return };
         self.consider_as_relay(&node);
-        self.forget_reprobe(node, gone.reprobe_ms);
+        self.forget_reprobe(handle, gone.reprobe_ms);
         self.forget_own_relays(node);
         for key in &gone.views {
-            self.leave_swarm(*key, &node);
+            self.leave_swarm(*key, handle);
         }
         let keys: BTreeSet<FileKey> =
             gone.views.iter().chain(&gone.holds).chain(&gone.parts).copied().collect();
-        let mut bereft: BTreeSet<NodeId> = BTreeSet::new();
+        let mut bereft: BTreeSet<Handle> = BTreeSet::new();
         for key in keys {
             let Some(swarm) = self.swarms.get_mut(&key) else { continue };
-            swarm.holders.remove(&node);
-            swarm.partial.remove(&node);
-            swarm.origin.take_if(|origin| *origin == node);
-            for viewer in swarm.naming(&node) {
+            swarm.holders.remove(&handle);
+            swarm.partial.remove(&handle);
+            swarm.origin.take_if(|origin| *origin == handle);
+            for viewer in swarm.naming(handle) {
                 bereft.insert(viewer);
                 self.look_again(now_ms, key, viewer);
             }
             self.drop_if_empty(key);
         }
         for viewer in bereft {
-            if let Some(known) = self.nodes.get_mut(&viewer) {
+            if let Some(known) = self.nodes.at_mut(viewer) {
                 known.links.handle_gone(&node);
                 let notice = PeerGone { node };
-                self.outputs.push_back(Output::Tell(viewer, known.session, TrackerMessage::PeerGone(notice)));
+                self.outputs.push_back(Output::Tell(
+                    known.id,
+                    known.session,
+                    TrackerMessage::PeerGone(notice),
+                ));
             }
         }
     }
@@ -190,19 +172,17 @@ impl PathPlannerState {
     /// A registered client says something.
     pub fn handle_says(&mut self, now_ms: u64, says: ClientSays) {
         let ClientSays { node, session, request } = says;
-        if self.nodes.get(&node).is_none_or(|known| known.session != session) {
-            return;
-        }
+        let Some(handle) = self.handle_in(&node, session) else { return };
         match request {
-            PlannerRequest::Find(find) => self.on_find(now_ms, node, find),
-            PlannerRequest::Forget(forget) => self.on_forget(now_ms, node, forget.content_id),
-            PlannerRequest::Links(report) => self.on_links(now_ms, node, &report),
-            PlannerRequest::Holdings(holdings) => self.on_holdings(now_ms, node, holdings),
+            PlannerRequest::Find(find) => self.on_find(now_ms, handle, find),
+            PlannerRequest::Forget(forget) => self.on_forget(now_ms, handle, forget.content_id),
+            PlannerRequest::Links(report) => self.on_links(now_ms, handle, &report),
+            PlannerRequest::Holdings(holdings) => self.on_holdings(now_ms, handle, holdings),
             PlannerRequest::Path(request) => self.on_request_path(now_ms, node, request),
             PlannerRequest::RelayAnswer(answer) => self.on_relay_answer(now_ms, &node, answer),
             PlannerRequest::RelayUse(relay_use) => self.on_relay_use(&node, relay_use),
             PlannerRequest::TrackerRtt(rtt_us) => {
-                if let Some(known) = self.nodes.get_mut(&node) {
+                if let Some(known) = self.nodes.at_mut(handle) {
                     known.tracker_rtt_us =
                         super::links::smooth(u64::from(known.tracker_rtt_us), u64::from(rtt_us)) as u32;
                 }
@@ -213,27 +193,26 @@ impl PathPlannerState {
     /// Holders were gained and lost.
     pub fn handle_holders(&mut self, now_ms: u64, changes: Vec<HolderChange>) {
         for HolderChange { key, node, session, gained } in changes {
-            let Some(known) = self.nodes.get_mut(&node).filter(|known| known.session == session) else {
-                continue;
-            };
+            let Some(handle) = self.handle_in(&node, session) else { continue };
+            let Some(known) = self.nodes.at_mut(handle) else { continue };
             let is_origin = known.role == Role::Origin;
             if let Some(file) = gained {
                 known.holds.insert(key);
                 let swarm = self.swarms.entry(key).or_default();
                 swarm.size_bytes = file.size_bytes;
                 swarm.bitrate_bps = file.bitrate_bps;
-                swarm.holders.insert(node);
+                swarm.holders.insert(handle);
                 if is_origin {
-                    swarm.origin = Some(node);
+                    swarm.origin = Some(handle);
                 }
-                self.greet_in_swarm(now_ms, key, node);
+                self.greet_in_swarm(now_ms, key, handle);
             } else {
                 known.holds.remove(&key);
                 if let Some(swarm) = self.swarms.get_mut(&key) {
-                    swarm.holders.remove(&node);
-                    swarm.origin.take_if(|origin| *origin == node);
+                    swarm.holders.remove(&handle);
+                    swarm.origin.take_if(|origin| *origin == handle);
                 }
-                self.part_in_swarm(now_ms, key, node);
+                self.part_in_swarm(now_ms, key, handle);
             }
         }
     }
@@ -242,13 +221,14 @@ impl PathPlannerState {
     pub fn handle_probe(&mut self, now_ms: u64, probe: ProbeFinished) {
         let ProbeFinished { node, session, is_open } = probe;
         let reach = if is_open { Reach::Open } else { Reach::Closed };
-        let Some(known) = self.nodes.get_mut(&node).filter(|known| known.session == session) else { return };
+        let Some(handle) = self.handle_in(&node, session) else { return };
+        let Some(known) = self.nodes.at_mut(handle) else { return };
         if std::mem::replace(&mut known.reach, reach) != reach {
             if is_open {
-                self.became_open(node);
+                self.became_open(handle);
             }
             self.consider_as_relay(&node);
-            self.look_again_around(now_ms, node);
+            self.look_again_around(now_ms, handle);
         }
     }
 
@@ -261,7 +241,7 @@ impl PathPlannerState {
             let Some(due) = self.due.first().copied().filter(|(at_ms, _, _)| *at_ms <= now_ms) else { break };
             self.due.remove(&due);
             let (_, key, node) = due;
-            if let Some(viewer) = self.viewer_mut(key, &node) {
+            if let Some(viewer) = self.viewer_mut(key, node) {
                 viewer.due_ms = None;
                 self.replan(now_ms, key, node, false);
             }
@@ -287,11 +267,17 @@ impl PathPlannerState {
 
     /// Every client that is here, as far as was heard.
     pub fn present(&self) -> Vec<(NodeId, SessionId)> {
-        self.nodes.iter().map(|(node, known)| (*node, known.session)).collect()
+        self.nodes.iter().map(|known| (known.id, known.session)).collect()
     }
 
-    fn on_find(&mut self, now_ms: u64, node: NodeId, find: FindPeers) {
-        let Some(known) = self.nodes.get_mut(&node) else { return };
+    /// A node by its handle, if that is its session.
+    fn handle_in(&self, id: &NodeId, session: SessionId) -> Option<Handle> {
+        let handle = self.nodes.handle(id)?;
+        self.nodes.at(handle).is_some_and(|known| known.session == session).then_some(handle)
+    }
+
+    fn on_find(&mut self, now_ms: u64, node: Handle, find: FindPeers) {
+        let Some(known) = self.nodes.at_mut(node) else { return };
         let Some(kind) = known.kind else { return };
         let key = (kind, find.content_id);
         if known.views.len() >= MAX_OPEN_CONTENTS && !known.views.contains(&key) {
@@ -305,18 +291,18 @@ impl PathPlannerState {
         }
     }
 
-    fn on_forget(&mut self, now_ms: u64, node: NodeId, content_id: shared::ContentId) {
-        let Some(known) = self.nodes.get_mut(&node) else { return };
+    fn on_forget(&mut self, now_ms: u64, node: Handle, content_id: shared::ContentId) {
+        let Some(known) = self.nodes.at_mut(node) else { return };
         let Some(kind) = known.kind else { return };
         let key = (kind, content_id);
         if known.views.remove(&key) {
-            self.leave_swarm(key, &node);
+            self.leave_swarm(key, node);
             self.part_in_swarm(now_ms, key, node);
         }
     }
 
-    fn on_links(&mut self, now_ms: u64, node: NodeId, report: &LinkReport) {
-        let Some(known) = self.nodes.get_mut(&node) else { return };
+    fn on_links(&mut self, now_ms: u64, node: Handle, report: &LinkReport) {
+        let Some(known) = self.nodes.at_mut(node) else { return };
         for metric in &report.links {
             known.links.handle_metric(now_ms, metric);
         }
@@ -325,20 +311,21 @@ impl PathPlannerState {
             failed.filter(|metric| metric.path == PathKind::Relayed).map(|metric| metric.node).collect();
         if report.uplink_bps > 0 {
             known.uplink_bps = super::links::smooth(known.uplink_bps, report.uplink_bps);
-            self.sharing.uplink(&node, known.uplink());
+            self.sharing.uplink(node, known.uplink());
         }
+        let id = known.id;
         let views: Vec<FileKey> = known.views.iter().copied().collect();
         for key in views {
             self.look_again_spaced(now_ms, key, node);
         }
         for source in over_relays {
-            self.note_failure(now_ms, &node, &source, u64::MAX);
+            self.note_failure(now_ms, &id, &source, u64::MAX);
         }
         self.watch_reach(now_ms, node);
     }
 
-    fn on_holdings(&mut self, now_ms: u64, node: NodeId, holdings: Holdings) {
-        let Some(known) = self.nodes.get_mut(&node) else { return };
+    fn on_holdings(&mut self, now_ms: u64, node: Handle, holdings: Holdings) {
+        let Some(known) = self.nodes.at_mut(node) else { return };
         let Some(kind) = known.kind else { return };
         let key = (kind, holdings.content_id);
         if holdings.leaves == 0 {
@@ -403,13 +390,13 @@ impl PathPlannerState {
         self.outputs.push_back(Output::Tell(node, session, TrackerMessage::PathRefused(refused)));
     }
 
-    fn leave_swarm(&mut self, key: FileKey, node: &NodeId) {
+    fn leave_swarm(&mut self, key: FileKey, node: Handle) {
         let Some(viewer) = self.swarms.get_mut(&key).and_then(|swarm| swarm.leave(node)) else { return };
         if let Some(due_ms) = viewer.due_ms {
-            self.due.remove(&(due_ms, key, *node));
+            self.due.remove(&(due_ms, key, node));
         }
         for told in &viewer.plan {
-            self.unname(&told.node);
+            self.unname(told.node);
         }
         viewer.receiver.into_iter().for_each(|receiver| self.sharing.leave(receiver));
         self.drop_if_empty(key);
@@ -422,10 +409,10 @@ impl PathPlannerState {
     }
 
     /// `node` has become a member: those who have few sources look at it soon.
-    fn greet_in_swarm(&mut self, now_ms: u64, key: FileKey, node: NodeId) {
+    fn greet_in_swarm(&mut self, now_ms: u64, key: FileKey, node: Handle) {
         let Some(swarm) = self.swarms.get(&key) else { return };
         let hungry = swarm.hungry().filter(|(viewer, _)| *viewer != node);
-        let viewers: Vec<(NodeId, bool)> =
+        let viewers: Vec<(Handle, bool)> =
             hungry.map(|(viewer, sources)| (viewer, sources < FEW_SOURCES)).collect();
         for (viewer, is_urgent) in viewers {
             if is_urgent {
@@ -437,9 +424,9 @@ impl PathPlannerState {
     }
 
     /// `node` is no longer a member in some part: those whose plans name it look again.
-    fn part_in_swarm(&mut self, now_ms: u64, key: FileKey, node: NodeId) {
+    fn part_in_swarm(&mut self, now_ms: u64, key: FileKey, node: Handle) {
         let Some(swarm) = self.swarms.get(&key) else { return };
-        let naming = swarm.naming(&node);
+        let naming = swarm.naming(node);
         for viewer in naming {
             self.look_again(now_ms, key, viewer);
         }
@@ -447,8 +434,8 @@ impl PathPlannerState {
     }
 
     /// What is known of `node` itself has changed: its own plans and those that name it are looked at again.
-    fn look_again_around(&mut self, now_ms: u64, node: NodeId) {
-        let Some(known) = self.nodes.get(&node) else { return };
+    fn look_again_around(&mut self, now_ms: u64, node: Handle) {
+        let Some(known) = self.nodes.at(node) else { return };
         let views: Vec<FileKey> = known.views.iter().copied().collect();
         let member_of: BTreeSet<FileKey> =
             known.views.iter().chain(&known.holds).chain(&known.parts).copied().collect();
@@ -457,32 +444,6 @@ impl PathPlannerState {
         }
         for key in member_of {
             self.part_in_swarm(now_ms, key, node);
-        }
-    }
-}
-
-impl Node {
-    fn new(session: SessionId, role: Role, kind: Option<MediaKind>, observed: SocketAddr) -> Self {
-        Self {
-            session,
-            role,
-            kind,
-            observed,
-            addresses: Vec::new(),
-            registered: 1,
-            reach: Reach::Closed,
-            probed: None,
-            reprobe_ms: None,
-            relaying: Relaying::default(),
-            offers: BTreeMap::new(),
-            upload_limit_bps: 0,
-            uplink_bps: 0,
-            tracker_rtt_us: 0,
-            links: Links::default(),
-            views: BTreeSet::new(),
-            holds: BTreeSet::new(),
-            parts: BTreeSet::new(),
-            named: 0,
         }
     }
 }

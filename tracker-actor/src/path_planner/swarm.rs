@@ -8,16 +8,22 @@ use std::{
     ops::Bound::{self, Excluded, Included, Unbounded},
 };
 
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use foldhash::fast::RandomState;
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use shared::{
-    LeafIndex, NodeId,
+    LeafIndex,
     limits::LEAF_BYTES,
     schedule::LARGE_SWARM,
     units::leaf_count,
     wire::{PathKind, Role},
 };
 
-use super::{planning::PLAN_NEIGHBOURS, shares::ReceiverId};
+use super::{
+    nodes::{Handle, Slot},
+    planning::PLAN_NEIGHBOURS,
+    rates::SwarmRates,
+    shares::ReceiverId,
+};
 
 /// The most members of a swarm that are looked at for one plan.
 pub const POOL: usize = 64;
@@ -39,7 +45,7 @@ const USUAL_LEAF_MS: u64 = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
     /// Who.
-    pub node: NodeId,
+    pub node: Handle,
     /// Peer or origin.
     pub role: Role,
     /// How to reach it.
@@ -79,43 +85,46 @@ pub struct Viewer {
     pub receiver: Option<ReceiverId>,
 }
 
+/// Whose plans name a member, in no order.
+type NamedBy = HashMap<Handle, Vec<Handle>, RandomState>;
+
 /// The members of one content's swarm.
 #[derive(Debug, Clone, Default)]
 pub struct Swarm {
     /// Those that have all of it.
-    pub holders: BTreeSet<NodeId>,
+    pub holders: BTreeSet<Handle>,
     /// Those that have some of it, in leaves.
-    pub partial: BTreeMap<NodeId, u32>,
+    pub partial: BTreeMap<Handle, u32>,
     /// Those that want it.
-    pub viewers: BTreeMap<NodeId, Viewer>,
+    pub viewers: BTreeMap<Handle, Viewer>,
     /// The tracker's own origin, if it has the content.
-    pub origin: Option<NodeId>,
+    pub origin: Option<Handle>,
     /// Length of the content, or 0 when unknown.
     pub size_bytes: u64,
     /// Mean rate of the content, or 0 when unknown.
     pub bitrate_bps: u64,
-    /// The origin's share and what every viewer can have, and when that was summed up.
-    pub rates: Option<(u64, (u64, u64))>,
+    /// What it can carry, and when that was summed up.
+    pub rates: Option<(u64, SwarmRates)>,
     /// By when each would have been at the first leaf: whoever is foremost first.
-    by_playhead: BTreeSet<(i64, NodeId)>,
+    by_playhead: BTreeSet<(i64, Handle)>,
     /// Whose plans name a member.
-    named_by: HashMap<NodeId, BTreeSet<NodeId>>,
+    named_by: NamedBy,
     /// Viewers whose plans have room for more.
-    hungry: BTreeSet<NodeId>,
+    hungry: BTreeSet<Handle>,
     /// When those viewers came that came last, the earliest first.
     entered_ms: VecDeque<u64>,
 }
 
 impl Viewer {
     /// The share it was told of a source, or 0.
-    pub fn told_shares(&self) -> impl Fn(&NodeId) -> u64 {
-        |node| self.plan.iter().find(|told| told.node == *node).map_or(0, |told| told.share_bps)
+    pub fn told_shares(&self) -> impl Fn(Handle) -> u64 {
+        |node| self.plan.iter().find(|told| told.node == node).map_or(0, |told| told.share_bps)
     }
 }
 
 impl Swarm {
     /// `node` wants the content from `playhead_leaf` on. Whether it is new to the swarm.
-    pub fn enter(&mut self, now_ms: u64, node: NodeId, playhead_leaf: LeafIndex) -> bool {
+    pub fn enter(&mut self, now_ms: u64, node: Handle, playhead_leaf: LeafIndex) -> bool {
         let is_new = !self.viewers.contains_key(&node);
         let began_ms = now_ms as i64 - self.media_ms(playhead_leaf) as i64;
         let viewer = self.viewers.entry(node).or_default();
@@ -149,50 +158,50 @@ impl Swarm {
     }
 
     /// `node` is told another plan; the one it had.
-    pub fn tell(&mut self, now_ms: u64, node: &NodeId, epoch: u64, plan: Vec<Told>) -> Option<Vec<Told>> {
-        let viewer = self.viewers.get_mut(node)?;
+    pub fn tell(&mut self, now_ms: u64, node: Handle, epoch: u64, plan: Vec<Told>) -> Option<Vec<Told>> {
+        let viewer = self.viewers.get_mut(&node)?;
         (viewer.told_ms, viewer.epoch) = (now_ms, epoch);
         if plan.len() < PLAN_NEIGHBOURS {
-            self.hungry.insert(*node);
+            self.hungry.insert(node);
         } else {
-            self.hungry.remove(node);
+            self.hungry.remove(&node);
         }
         let before = std::mem::replace(&mut viewer.plan, plan);
-        let is_in = |plan: &[Told], node: &NodeId| plan.iter().any(|told| told.node == *node);
-        for told in viewer.plan.iter().filter(|told| !is_in(&before, &told.node)) {
-            self.named_by.entry(told.node).or_default().insert(*node);
+        let is_in = |plan: &[Told], node: Handle| plan.iter().any(|told| told.node == node);
+        for told in viewer.plan.iter().filter(|told| !is_in(&before, told.node)) {
+            self.named_by.entry(told.node).or_default().push(node);
         }
-        for told in before.iter().filter(|told| !is_in(&viewer.plan, &told.node)) {
-            unname(&mut self.named_by, &told.node, node);
+        for told in before.iter().filter(|told| !is_in(&viewer.plan, told.node)) {
+            unname(&mut self.named_by, told.node, node);
         }
         Some(before)
     }
 
     /// The viewers whose plans name `node`.
-    pub fn naming(&self, node: &NodeId) -> Vec<NodeId> {
-        self.named_by.get(node).map_or_else(Vec::new, |viewers| viewers.iter().copied().collect())
+    pub fn naming(&self, node: Handle) -> Vec<Handle> {
+        self.named_by.get(&node).cloned().unwrap_or_default()
     }
 
     /// How many viewers' plans name `node`.
-    pub fn naming_count(&self, node: &NodeId) -> usize {
-        self.named_by.get(node).map_or(0, BTreeSet::len)
+    pub fn naming_count(&self, node: Handle) -> usize {
+        self.named_by.get(&node).map_or(0, Vec::len)
     }
 
     /// The viewers whose plans have room for more, and how many sources they have.
-    pub fn hungry(&self) -> impl Iterator<Item = (NodeId, usize)> {
+    pub fn hungry(&self) -> impl Iterator<Item = (Handle, usize)> {
         self.hungry.iter().filter_map(|node| self.viewers.get(node).map(|viewer| (*node, viewer.plan.len())))
     }
 
     /// `node` no longer wants it. Its last plan, if it did.
-    pub fn leave(&mut self, node: &NodeId) -> Option<Viewer> {
-        let viewer = self.viewers.remove(node)?;
-        self.by_playhead.remove(&(viewer.began_ms, *node));
-        self.hungry.remove(node);
+    pub fn leave(&mut self, node: Handle) -> Option<Viewer> {
+        let viewer = self.viewers.remove(&node)?;
+        self.by_playhead.remove(&(viewer.began_ms, node));
+        self.hungry.remove(&node);
         if let Ok(at) = self.entered_ms.binary_search(&viewer.entered_ms) {
             self.entered_ms.remove(at);
         }
         for told in &viewer.plan {
-            unname(&mut self.named_by, &told.node, node);
+            unname(&mut self.named_by, told.node, node);
         }
         Some(viewer)
     }
@@ -203,19 +212,19 @@ impl Swarm {
     }
 
     /// Whether `node` is in it in any part.
-    pub fn has(&self, node: &NodeId) -> bool {
-        self.holders.contains(node) || self.partial.contains_key(node) || self.viewers.contains_key(node)
+    pub fn has(&self, node: Handle) -> bool {
+        self.holders.contains(&node) || self.partial.contains_key(&node) || self.viewers.contains_key(&node)
     }
 
     /// The members worth a look for a plan of `viewer`, without itself, in order of their ids.
-    pub fn pool(&self, viewer: &NodeId) -> Vec<NodeId> {
-        let mut pool: Vec<NodeId> = Vec::with_capacity(2 * POOL);
+    pub fn pool(&self, viewer: Handle) -> Vec<Handle> {
+        let mut pool: Vec<Handle> = Vec::with_capacity(2 * POOL);
         if self.holders.len() + self.partial.len() + self.viewers.len() <= POOL {
             pool.extend(self.holders.iter().chain(self.partial.keys()).chain(self.viewers.keys()));
         } else {
             pool.extend(self.origin);
-            if let Some(known) = self.viewers.get(viewer) {
-                pool.extend(known.plan.iter().map(|told| told.node).filter(|node| self.has(node)));
+            if let Some(known) = self.viewers.get(&viewer) {
+                pool.extend(known.plan.iter().map(|told| told.node).filter(|node| self.has(*node)));
             }
             pool.extend(self.near(viewer));
             let share = POOL.saturating_sub(distinct(&mut pool));
@@ -228,26 +237,26 @@ impl Swarm {
             pool.extend(scattered(viewer, share, |range| self.partial.range(range).map(|(node, _)| node)));
         }
         distinct(&mut pool);
-        if let Ok(at) = pool.binary_search(viewer) {
+        if let Ok(at) = pool.binary_search(&viewer) {
             pool.remove(at);
         }
         pool
     }
 
     /// Viewers near in playhead, those ahead first, for they have what `viewer` needs next: the nearest, then others.
-    pub fn near(&self, viewer: &NodeId) -> Vec<NodeId> {
-        let Some(known) = self.viewers.get(viewer) else { return Vec::new() };
-        let here = (known.began_ms, *viewer);
+    pub fn near(&self, viewer: Handle) -> Vec<Handle> {
+        let Some(known) = self.viewers.get(&viewer) else { return Vec::new() };
+        let here = (known.began_ms, viewer);
         let (mut ahead, mut behind) =
             (self.by_playhead.range(..here).rev(), self.by_playhead.range(here..).skip(1));
         let mut nearest = (1..).map_while(|nth: usize| {
             let next = if nth.is_multiple_of(5) { behind.next() } else { None };
             next.or_else(|| ahead.next()).or_else(|| behind.next()).map(|(_, node)| *node)
         });
-        let mut near: Vec<NodeId> = nearest.by_ref().take(NEAREST).collect();
+        let mut near: Vec<Handle> = nearest.by_ref().take(NEAREST).collect();
         for (point, later_ms) in near_points(viewer).take(NEAR - NEAREST) {
             let next = self.by_playhead.range((known.began_ms + later_ms, point)..).next();
-            near.extend(next.map(|(_, node)| *node).filter(|node| node != viewer && !near.contains(node)));
+            near.extend(next.map(|(_, node)| *node).filter(|node| *node != viewer && !near.contains(node)));
         }
         for node in nearest.take(NEAR) {
             if near.len() < NEAR && !near.contains(&node) {
@@ -266,8 +275,8 @@ impl Swarm {
     }
 
     /// How far apart two viewers play.
-    pub fn apart_ms(&self, one: &NodeId, other: &NodeId) -> Option<u64> {
-        Some(self.viewers.get(one)?.began_ms.abs_diff(self.viewers.get(other)?.began_ms))
+    pub fn apart_ms(&self, one: Handle, other: Handle) -> Option<u64> {
+        Some(self.viewers.get(&one)?.began_ms.abs_diff(self.viewers.get(&other)?.began_ms))
     }
 
     /// Media before a leaf. A bitrate is a claim.
@@ -280,46 +289,53 @@ impl Swarm {
 }
 
 /// Sorts, and leaves each once; how many there are.
-fn distinct(nodes: &mut Vec<NodeId>) -> usize {
+fn distinct(nodes: &mut Vec<Handle>) -> usize {
     nodes.sort_unstable();
     nodes.dedup();
     nodes.len()
 }
 
-fn unname(named_by: &mut HashMap<NodeId, BTreeSet<NodeId>>, node: &NodeId, viewer: &NodeId) {
-    if let Some(viewers) = named_by.get_mut(node) {
-        viewers.remove(viewer);
+fn unname(named_by: &mut NamedBy, node: Handle, viewer: Handle) {
+    if let Some(viewers) = named_by.get_mut(&node) {
+        if let Some(at) = viewers.iter().position(|naming| *naming == viewer) {
+            viewers.swap_remove(at);
+        }
         if viewers.is_empty() {
-            named_by.remove(node);
+            named_by.remove(&node);
         }
     }
 }
 
 /// `share` members all over the ring of ids, the same as long as they are there. A stretch from the viewer's own place on would make neighbours of
 /// neighbours, and of a large swarm a ring: what the first had came to the others through very few.
-fn scattered<'a, I: Iterator<Item = &'a NodeId>>(
-    viewer: &NodeId,
+fn scattered<'a, I: Iterator<Item = &'a Handle>>(
+    viewer: Handle,
     share: usize,
-    range: impl Fn((Bound<NodeId>, Bound<NodeId>)) -> I,
-) -> Vec<NodeId> {
+    range: impl Fn((Bound<Handle>, Bound<Handle>)) -> I,
+) -> Vec<Handle> {
     let mut members = Vec::with_capacity(share);
+    let next = |bounds, members: &[Handle]| range(bounds).find(|node| !members.contains(*node)).copied();
     for point in points(viewer).take(share) {
-        let mut onward = range((Excluded(point), Unbounded)).chain(range((Unbounded, Included(point))));
-        let Some(next) = onward.find(|node| !members.contains(*node)) else { break };
-        members.push(*next);
+        let onward = next((Excluded(point), Unbounded), &members);
+        let Some(next) = onward.or_else(|| next((Unbounded, Included(point)), &members)) else { break };
+        members.push(next);
     }
     members
 }
 
 /// Points on the ring of ids: the same for a viewer, other ones for each.
-fn points(viewer: &NodeId) -> impl Iterator<Item = NodeId> + use<> {
-    StdRng::from_seed(viewer.0).random_iter().map(NodeId)
+fn points(viewer: Handle) -> impl Iterator<Item = Handle> + use<> {
+    SmallRng::seed_from_u64(viewer.ring).random_iter().map(point)
+}
+
+fn point(ring: u64) -> Handle {
+    Handle { ring, slot: Slot::default() }
 }
 
 /// Likewise points among the viewers that play near: on the ring, and how much later one there began.
-fn near_points(viewer: &NodeId) -> impl Iterator<Item = (NodeId, i64)> + use<> {
-    let mut rng = StdRng::from_seed(viewer.0);
-    let next = move || (NodeId(rng.random()), rng.random_range(-SCATTER_AHEAD_MS..SCATTER_BEHIND_MS));
+fn near_points(viewer: Handle) -> impl Iterator<Item = (Handle, i64)> + use<> {
+    let mut rng = SmallRng::seed_from_u64(viewer.ring);
+    let next = move || (point(rng.random()), rng.random_range(-SCATTER_AHEAD_MS..SCATTER_BEHIND_MS));
     std::iter::repeat_with(next)
 }
 
@@ -334,7 +350,7 @@ mod tests {
         swarm.partial.insert(id(3), 5);
         swarm.enter(0, id(4), 0);
         swarm.enter(0, id(5), 9);
-        assert_eq!(swarm.pool(&id(4)), [id(1), id(2), id(3), id(5)]);
+        assert_eq!(swarm.pool(id(4)), [id(1), id(2), id(3), id(5)]);
     }
 
     #[test]
@@ -346,7 +362,7 @@ mod tests {
         }
         swarm.holders.insert(id(60_000));
         swarm.origin = Some(id(60_000));
-        let pool = swarm.pool(&id(22_000));
+        let pool = swarm.pool(id(22_000));
         assert!(pool.len() <= POOL);
         assert!(pool.contains(&id(60_000)));
         assert!(pool.contains(&id(22_001)) && pool.contains(&id(21_999)));
@@ -360,14 +376,14 @@ mod tests {
             swarm.holders.insert(id(n));
         }
         swarm.enter(0, id(5_000), 0);
-        let before = swarm.pool(&id(5_000));
+        let before = swarm.pool(id(5_000));
         for n in 10_000..20_000u16 {
             swarm.holders.insert(id(n));
         }
         let kept = *before.first().expect("a member");
-        swarm.tell(0, &id(5_000), 1, vec![told(kept)]);
-        assert_eq!(swarm.naming(&kept), [id(5_000)]);
-        assert!(swarm.pool(&id(5_000)).contains(&kept));
+        swarm.tell(0, id(5_000), 1, vec![told(kept)]);
+        assert_eq!(swarm.naming(kept), [id(5_000)]);
+        assert!(swarm.pool(id(5_000)).contains(&kept));
     }
 
     #[test]
@@ -382,7 +398,7 @@ mod tests {
         assert_eq!(swarm.expected_viewers(999), 4 + 4 * 4);
         assert_eq!(swarm.expected_viewers(1_000), 4, "the first came a second ago");
         for _ in 0..9 {
-            swarm.leave(&id(3));
+            swarm.leave(id(3));
             swarm.enter(990, id(3), 0);
         }
         assert_eq!(swarm.expected_viewers(1_000), 4, "who comes and goes is one");
@@ -415,11 +431,11 @@ mod tests {
             // An odd multiplier spreads the ids over the ring as keys would be.
             swarm.holders.insert(id(n.wrapping_mul(40_503)));
         }
-        let seen: BTreeSet<NodeId> = (0..200u16)
+        let seen: BTreeSet<Handle> = (0..200u16)
             .flat_map(|n| {
                 let viewer = id(n * 50 + 1);
                 swarm.enter(0, viewer, 0);
-                swarm.pool(&viewer)
+                swarm.pool(viewer)
             })
             .collect();
         // Each draws some two dozen; drawn at random, 4,800 of 10,000 are 3,800 different ones.
@@ -429,13 +445,13 @@ mod tests {
     #[test]
     fn the_viewers_of_a_crowd_are_few_steps_from_each_other() {
         let mut swarm = Swarm::default();
-        let viewers: Vec<NodeId> = (0..2_000u16).map(|n| id(n.wrapping_mul(40_503))).collect();
+        let viewers: Vec<Handle> = (0..2_000u16).map(|n| id(n.wrapping_mul(40_503))).collect();
         for (at, viewer) in viewers.iter().enumerate() {
             swarm.enter(at as u64 * 5, *viewer, 0);
         }
         let (mut reached, mut next, mut steps) = (BTreeSet::from([viewers[0]]), vec![viewers[0]], 0);
         while reached.len() < viewers.len() * 9 / 10 {
-            let others = next.iter().flat_map(|viewer| swarm.pool(viewer));
+            let others = next.iter().flat_map(|viewer| swarm.pool(*viewer));
             next = others
                 .collect::<BTreeSet<_>>()
                 .into_iter()
@@ -456,10 +472,10 @@ mod tests {
         }
         // A leaf is 131 ms: it is with those who began at 50 x 10 s.
         swarm.enter(990_000, id(500), (490_000 * 1_000 / 8 / (1 << 14)) as LeafIndex);
-        let near = swarm.near(&id(500));
+        let near = swarm.near(id(500));
         assert_eq!(near.len(), NEAR);
         assert!(
-            near.iter().all(|node| swarm.apart_ms(node, &id(500)).is_some_and(|ms| ms <= 140_000)),
+            near.iter().all(|node| swarm.apart_ms(*node, id(500)).is_some_and(|ms| ms <= 140_000)),
             "{near:?}"
         );
         assert!(near.contains(&id(50)) && near.contains(&id(49)));
@@ -472,8 +488,8 @@ mod tests {
         swarm.enter(0, id(2), 100);
         assert!(!swarm.enter(0, id(1), 200));
         assert_eq!(swarm.by_playhead.len(), 2);
-        swarm.leave(&id(1));
-        swarm.leave(&id(2));
+        swarm.leave(id(1));
+        swarm.leave(id(2));
         assert!(swarm.is_empty() && swarm.by_playhead.is_empty());
     }
 
@@ -482,18 +498,18 @@ mod tests {
         let mut swarm = Swarm::default();
         swarm.enter(0, id(1), 0);
         swarm.enter(0, id(2), 0);
-        swarm.tell(5, &id(1), 1, (10..10 + PLAN_NEIGHBOURS as u16).map(|n| told(id(n))).collect());
-        swarm.tell(5, &id(2), 1, vec![told(id(10)), told(id(11))]);
-        assert_eq!(swarm.naming(&id(10)), [id(1), id(2)]);
+        swarm.tell(5, id(1), 1, (10..10 + PLAN_NEIGHBOURS as u16).map(|n| told(id(n))).collect());
+        swarm.tell(5, id(2), 1, vec![told(id(10)), told(id(11))]);
+        assert_eq!(swarm.naming(id(10)), [id(1), id(2)]);
         assert_eq!(swarm.hungry().collect::<Vec<_>>(), [(id(2), 2)]);
-        swarm.tell(6, &id(2), 2, vec![told(id(11))]);
-        assert_eq!(swarm.naming(&id(10)), [id(1)]);
-        swarm.leave(&id(1));
-        swarm.leave(&id(2));
+        swarm.tell(6, id(2), 2, vec![told(id(11))]);
+        assert_eq!(swarm.naming(id(10)), [id(1)]);
+        swarm.leave(id(1));
+        swarm.leave(id(2));
         assert!(swarm.named_by.is_empty() && swarm.hungry.is_empty());
     }
 
-    fn told(node: NodeId) -> Told {
+    fn told(node: Handle) -> Told {
         Told {
             node,
             role: Role::Peer,
@@ -506,9 +522,7 @@ mod tests {
         }
     }
 
-    fn id(n: u16) -> NodeId {
-        let mut id = [0; 32];
-        id[..2].copy_from_slice(&n.to_be_bytes());
-        NodeId(id)
+    fn id(n: u16) -> Handle {
+        Handle { ring: u64::from(n) << 48, slot: Slot::default() }
     }
 }

@@ -13,10 +13,12 @@ use shared::{
 };
 
 use super::{
+    nodes::{Handle, Node},
     paths::Reach,
     planning::PLAN_NEIGHBOURS,
+    rates::SwarmRates,
     relays::Via,
-    state::{Node, PathPlannerState},
+    state::PathPlannerState,
     swarm::{Swarm, Told, Viewer},
 };
 use crate::file_index::FileKey;
@@ -131,15 +133,16 @@ impl PathPlannerState {
     /// The swarm of a content; none when nobody is in it.
     pub fn view(&self, now_ms: u64, key: FileKey) -> Option<SwarmView> {
         let swarm = self.swarms.get(&key)?;
-        let (origin_reserve_bps, sustainable_bps) = self.swarm_rates(swarm);
+        let rates = self.swarm_rates(swarm, self.served_swarms());
+        let SwarmRates { origin_reserve_bps, sustainable_bps, .. } = rates;
         let (order, hidden) = self.order(now_ms, swarm);
-        let places: BTreeMap<NodeId, usize> =
+        let places: BTreeMap<Handle, usize> =
             order.iter().enumerate().map(|(index, node)| (*node, index)).collect();
         let members: Vec<Member> =
             order.iter().filter_map(|node| self.member(now_ms, swarm, node, sustainable_bps)).collect();
         let viewers = order.iter().filter_map(|node| Some((node, swarm.viewers.get(node)?)));
         let edges = viewers.flat_map(|(node, viewer)| self.edges(now_ms, swarm, (node, viewer), &places));
-        let is_first = self.first_copies_bps(swarm) <= sustainable_bps;
+        let is_first = rates.first_copies_bps <= sustainable_bps;
         let limit = match (sustainable_bps, is_first) {
             (0, _) => Limit::Unknown,
             (_, true) if swarm.origin.is_some() && swarm.holders.len() <= 1 => Limit::Library,
@@ -162,30 +165,30 @@ impl PathPlannerState {
     }
 
     /// The members that are shown, in order, and how many are not.
-    fn order(&self, now_ms: u64, swarm: &Swarm) -> (Vec<NodeId>, usize) {
-        let mut viewers: Vec<(u32, NodeId)> =
+    fn order(&self, now_ms: u64, swarm: &Swarm) -> (Vec<Handle>, usize) {
+        let mut viewers: Vec<(u32, Handle)> =
             swarm.viewers.iter().map(|(node, viewer)| (swarm.playhead(now_ms, viewer), *node)).collect();
         viewers.sort_unstable();
-        let is_viewer = |node: &&NodeId| !swarm.viewers.contains_key(node);
+        let is_viewer = |node: &&Handle| !swarm.viewers.contains_key(node);
         let holders = swarm.holders.iter().filter(|node| Some(**node) != swarm.origin).filter(is_viewer);
         let partial = swarm.partial.keys().filter(is_viewer).filter(|node| !swarm.holders.contains(node));
         let all = swarm.origin.into_iter().chain(holders.copied());
         let all = all.chain(viewers.into_iter().map(|(_, node)| node)).chain(partial.copied());
-        let mut all: Vec<NodeId> = all.filter(|node| self.nodes.contains_key(node)).collect();
+        let mut all: Vec<Handle> = all.filter(|node| self.nodes.at(*node).is_some()).collect();
         let hidden = all.len().saturating_sub(VIEW_NODES);
         all.truncate(VIEW_NODES);
         (all, hidden)
     }
 
-    fn member(&self, now_ms: u64, swarm: &Swarm, node: &NodeId, sustainable_bps: u64) -> Option<Member> {
-        let known = self.nodes.get(node)?;
+    fn member(&self, now_ms: u64, swarm: &Swarm, node: &Handle, sustainable_bps: u64) -> Option<Member> {
+        let known = self.nodes.at(*node)?;
         let viewer = swarm.viewers.get(node);
         let held = swarm.partial.get(node).copied().unwrap_or(0);
         let whole = if swarm.size_bytes > 0 { leaf_count(swarm.size_bytes) } else { held };
         let planned_bps =
             viewer.map_or(0, |viewer| viewer.plan.iter().map(|source| source.rate_bps).sum::<u64>());
         Some(Member {
-            node: *node,
+            node: known.id,
             role: known.role,
             is_viewer: viewer.is_some(),
             reach: known.reach,
@@ -202,17 +205,17 @@ impl PathPlannerState {
         &self,
         now_ms: u64,
         swarm: &Swarm,
-        (node, viewer): (&NodeId, &Viewer),
-        places: &BTreeMap<NodeId, usize>,
+        (node, viewer): (&Handle, &Viewer),
+        places: &BTreeMap<Handle, usize>,
     ) -> Vec<Edge> {
-        let Some(viewing) = self.nodes.get(node) else { return Vec::new() };
-        let near = swarm.near(node);
+        let Some(viewing) = self.nodes.at(*node) else { return Vec::new() };
+        let near = swarm.near(*node);
         let planned = viewer.plan.iter().enumerate();
         let edges = planned.filter_map(|(index, source)| {
-            let known = self.nodes.get(&source.node)?;
-            let link = viewing.links.estimate(now_ms, &source.node);
+            let known = self.nodes.at(source.node)?;
+            let link = viewing.links.estimate(now_ms, &known.id);
             let path = link.connected.unwrap_or(source.path);
-            let via = self.via(node, &source.node).filter(|_| path == PathKind::Relayed);
+            let via = self.via(&viewing.id, &known.id).filter(|_| path == PathKind::Relayed);
             Some(Edge {
                 viewer: *places.get(node)?,
                 source: *places.get(&source.node)?,
@@ -267,8 +270,8 @@ fn over(via: Option<Via>) -> String {
 
 /// Why `source` is reached the way it is.
 fn why_path(now_ms: u64, viewing: &Node, source: &Told, known: &Node) -> &'static str {
-    let failed = |path| viewing.links.is_blocked(now_ms, &source.node, path);
-    let connected = viewing.links.estimate(now_ms, &source.node).connected;
+    let failed = |path| viewing.links.is_blocked(now_ms, &known.id, path);
+    let connected = viewing.links.estimate(now_ms, &known.id).connected;
     match (connected, source.path) {
         (_, PathKind::Direct) if source.role == Role::Origin => "the library is where the tracker is",
         (Some(PathKind::Relayed), PathKind::Direct | PathKind::Reversed) => {
