@@ -18,9 +18,12 @@ use crate::{
 /// An origin that delivers this many times the media's rate has supply to spare.
 const SPARE_FACTOR: f64 = 4.0;
 /// In a crowd, what a viewer needs to begin is due so long after it opened or jumped, all of it at once, for nobody begins with a part of
-/// it. The more viewers share what uplinks there are, and the more hands a chunk passes through, the later.
-const START_DUE_MS: u64 = 1_200;
-const START_DUE_EACH_MS: u64 = 63;
+/// it. The more viewers share what uplinks there are, and the more hands a chunk passes through, the later: each adds something, and beyond a few
+/// more, or the first of two dozen, of whom most are yet to come, take what the others need to go on.
+const START_DUE_MS: u64 = 1_000;
+const START_DUE_EACH_MS: u64 = 70;
+const START_FEW: u64 = 8;
+const START_DUE_EACH_MORE_MS: u64 = 120;
 const START_DUE_LONGEST_MS: u64 = 4_000;
 /// After this many times that, an origin is asked by name for what no peer has.
 const OVERDUE_FACTOR: u64 = 2;
@@ -136,7 +139,9 @@ impl Viewer {
     }
 
     fn start_due_ms(&self) -> u64 {
-        let due_ms = START_DUE_MS + START_DUE_EACH_MS * self.swarm_size() as u64;
+        let viewers = self.swarm_size() as u64;
+        let few = viewers.min(START_FEW);
+        let due_ms = START_DUE_MS + START_DUE_EACH_MS * few + START_DUE_EACH_MORE_MS * (viewers - few);
         due_ms.min(self.longest_start_due_ms())
     }
 
@@ -339,7 +344,7 @@ mod tests {
             join(&mut viewer, 101, true);
             viewer.stored(0, LeafRange::new(0, 4));
             viewer.reader_moved(0, 1, 4 * LEAF_BYTES, true);
-            let asked = (0..60).find_map(|tenth| {
+            let asked = (0..100).find_map(|tenth| {
                 viewer.handle_timeout(100 * tenth);
                 while viewer.poll_output().is_some() {}
                 let mut out = viewer.in_flight();
