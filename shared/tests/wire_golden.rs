@@ -48,8 +48,8 @@ fn no_vector_is_left_over() {
 }
 
 #[test]
-fn the_vectors_are_those_of_version_7() {
-    assert_eq!(PROTOCOL_VERSION, 7, "a new version gets its own vectors");
+fn the_vectors_are_those_of_version_8() {
+    assert_eq!(PROTOCOL_VERSION, 8, "a new version gets its own vectors");
 }
 
 fn golden_folder() -> PathBuf {

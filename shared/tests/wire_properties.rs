@@ -9,14 +9,14 @@ use arbitrary::{any_frame, any_handshake};
 use bytes::Bytes;
 use proptest::prelude::*;
 use shared::{
-    LeafRange,
+    ContentId, LeafRange,
     limits::{
         HEADER_BYTES, MAX_BODY_BYTES, MAX_CONTENT_BYTES, MAX_FRAME_BYTES, MAX_GREETING_CHARS,
         MAX_HAVE_RANGES, MAX_REQUEST_BATCH, MAX_WAVEFORM,
     },
     wire::{
-        BodyError, Cancel, DecodeError, FileEntry, Frame, GreetingError, Have, Hints, Message,
-        TrackerMessage, decode, decode_greeting, encode, encode_greeting,
+        BodyError, Cancel, DecodeError, FileEntry, Frame, GreetingError, Have, Hints, MAX_NAMED, Message, Names,
+        Open, PeerMessage, TrackerMessage, decode, decode_greeting, encode, encode_greeting,
     },
 };
 
@@ -28,6 +28,28 @@ proptest! {
         let bytes = encode(&frame);
         prop_assert!(bytes.len() <= MAX_FRAME_BYTES);
         prop_assert_eq!(decode(&bytes), Ok(frame));
+    }
+
+    #[test]
+    fn frames_survive_a_link_that_shortens_them(frames in prop::collection::vec((any_frame(), any::<bool>()), 0..40)) {
+        let (mut sender, mut receiver) = (Names::default(), Names::default());
+        // Each is said twice: what it names is known the second time.
+        for (frame, goes_short) in frames.iter().chain(&frames) {
+            let plain = encode(frame);
+            let short = if *goes_short && frame.payload.is_empty() { sender.shorten(&plain) } else { None };
+            prop_assert!(short.as_ref().is_none_or(|short| short.len() + 6 <= plain.len()));
+            prop_assert_eq!(receiver.lengthen(&short.unwrap_or_else(|| plain.clone())), Ok(plain));
+        }
+    }
+
+    #[test]
+    fn arbitrary_messages_are_lengthened_or_refused(messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..120), 0..20)) {
+        let mut names = Names::default();
+        for message in messages {
+            if let Ok(frame) = names.lengthen(&message.into()) {
+                accepted_frames_can_be_sent_on(frame)?;
+            }
+        }
     }
 
     #[test]
@@ -210,4 +232,41 @@ fn body_of(frame: &Frame) -> Vec<u8> {
 fn framed(frame_type: u8, body: &[u8]) -> Bytes {
     let header = [frame_type, 0, 0, 0].into_iter().chain((body.len() as u32).to_le_bytes());
     header.chain(body.iter().copied()).collect()
+}
+
+#[test]
+fn a_content_is_spelled_out_once_and_then_named() {
+    let (mut sender, mut receiver) = (Names::default(), Names::default());
+    let open = |n: u32| encode(&Open { content_id: content_id(n) }.into());
+    let lengths = |names: &mut Names, n| names.shorten(&open(n)).map(|short| short.len());
+    assert_eq!(lengths(&mut sender, 0), Some(2 + 32));
+    assert_eq!(lengths(&mut sender, 0), Some(2));
+    for n in 1..=MAX_NAMED as u32 {
+        assert_eq!(lengths(&mut sender, n), Some(2 + 32));
+    }
+    assert_eq!(lengths(&mut sender, MAX_NAMED as u32 - 1), Some(2), "the last that got a number");
+    assert_eq!(lengths(&mut sender, MAX_NAMED as u32), Some(2 + 32), "one too many");
+    let named = Bytes::from_static(&[0x40 | 0x80, 1]);
+    assert_eq!(receiver.lengthen(&named), Err(DecodeError::UnknownName(1)));
+    assert!(receiver.lengthen(&Names::default().shorten(&open(7)).expect("short")).is_ok());
+    assert_eq!(receiver.lengthen(&named), Ok(open(7)));
+    let of_no_content = Bytes::from_static(&[0x44 | 0x80, 1]);
+    assert_eq!(receiver.lengthen(&of_no_content), Err(DecodeError::UnknownName(1)));
+    assert_eq!(receiver.lengthen(&Bytes::from_static(&[0xc0])), Err(DecodeError::Truncated));
+}
+
+#[test]
+fn every_frame_that_is_said_to_begin_with_a_content_does() {
+    for frame in samples::frames() {
+        let encoded = encode(&frame);
+        let begins = encoded[HEADER_BYTES..].starts_with(samples::CONTENT.as_bytes());
+        let frame_type = frame.message.frame_type();
+        assert_eq!(PeerMessage::OF_A_CONTENT.contains(&frame_type), begins && PeerMessage::TYPES.contains(&frame_type));
+    }
+}
+
+fn content_id(n: u32) -> ContentId {
+    let mut id = [0; 32];
+    id[..4].copy_from_slice(&n.to_be_bytes());
+    ContentId(id)
 }

@@ -28,6 +28,7 @@ pub struct Guest {
     /// The socket below, for what no session would send.
     pub socket: Socket,
     state: SessionState,
+    names: wire::Names,
     inbox: VecDeque<Frame>,
     ended: Option<CloseReason>,
 }
@@ -54,7 +55,7 @@ impl Guest {
         let audience = Audience { node: None, kind: local.kind, tracker: path == TRACKER_PATH };
         let state =
             SessionState::new(clock::now_ms(), local.clone(), Side::Dialler, audience, random_bytes()?);
-        let mut guest = Self { socket, state, inbox: VecDeque::new(), ended: None };
+        let mut guest = Self { socket, state, names: wire::Names::default(), inbox: VecDeque::new(), ended: None };
         let deadline = Instant::now() + Duration::from_secs(5);
         guest.drive()?;
         while guest.state.remote().is_none() {
@@ -100,7 +101,7 @@ impl Guest {
     fn listen(&mut self, patience: Duration) -> Result<()> {
         match self.socket.hear(patience.min(Duration::from_millis(200)))? {
             Heard::Message(message) => {
-                let frame = wire::decode(&message.into())?;
+                let frame = wire::decode(&self.names.lengthen(&message.into())?)?;
                 self.state.handle_frame(clock::now_ms(), clock::now_us(), frame, random_bytes()?);
             }
             Heard::Nothing => self.state.handle_timeout(clock::now_ms(), clock::now_us()),

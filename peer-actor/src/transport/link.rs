@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use shared::{
     limits::{LINK_OUTBOUND_BYTES, LINK_OUTBOUND_FRAMES},
     schedule::uploader::Pacing,
-    wire::{self, DecodeError, Frame, HandshakeMessage, Message},
+    wire::{self, DecodeError, Frame, HandshakeMessage, Message, Names},
 };
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
@@ -202,6 +202,8 @@ pub(crate) struct LinkCore {
     pub(crate) handle: LinkHandle,
     pub(crate) gate: Arc<Gate>,
     events: mpsc::Sender<LinkEvent>,
+    /// What the other end has named.
+    names: Names,
     ended: bool,
 }
 
@@ -224,7 +226,7 @@ pub(crate) fn link(
         remote,
     };
     let handle = LinkHandle { shared: Arc::new(shared) };
-    let core = LinkCore { handle, gate: Arc::default(), events, ended: false };
+    let core = LinkCore { handle, gate: Arc::default(), events, names: Names::default(), ended: false };
     (core, outbound_queue, ReceiverStream::new(event_queue))
 }
 
@@ -233,7 +235,7 @@ impl LinkCore {
     pub(crate) fn message_arrived(&mut self, message: Bytes) -> bool {
         let permit = self.gate.admit(message.len());
         self.handle.shared.moved_bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
-        match wire::decode(&message) {
+        match self.names.lengthen(&message).and_then(|frame| wire::decode(&frame)) {
             Ok(frame) => self.emit(LinkEvent::Frame(frame, permit)),
             Err(error) => {
                 self.end(CloseCause::Decode(error));

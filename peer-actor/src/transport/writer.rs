@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use shared::schedule::uploader::Pacing;
+use shared::{schedule::uploader::Pacing, wire::Names};
 use socket2::SockRef;
 use tokio::{net::TcpStream, sync::mpsc};
 
@@ -109,6 +109,7 @@ async fn pump(
             way.take_in(clock::now_us(), next);
         }
         let step = way.step(clock::now_us());
+        untold_bytes += std::mem::take(&mut way.batch.saved_bytes);
         unacked.adjust(way.data_bytes_per_ms, SockRef::from(socket));
         match step {
             Step::Wait(wait) => {
@@ -219,6 +220,9 @@ impl WayOut {
 struct Batch {
     pieces: VecDeque<Piece>,
     bytes: usize,
+    /// Of messages that were taken in, what need not be written.
+    saved_bytes: usize,
+    names: Names,
     masks: Option<Masks>,
 }
 
@@ -238,7 +242,14 @@ struct Taken {
 }
 
 impl Batch {
-    fn push(&mut self, message: Outgoing) {
+    fn push(&mut self, mut message: Outgoing) {
+        if message.opcode == BINARY
+            && message.payload.is_empty()
+            && let Some(short) = self.names.shorten(&message.head)
+        {
+            self.saved_bytes += message.head.len() - short.len();
+            message.head = short;
+        }
         let masks = self.masks.as_mut();
         for piece in framed(message, masks) {
             self.bytes += piece.bytes.len();

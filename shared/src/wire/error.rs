@@ -25,6 +25,9 @@ pub enum DecodeError {
         /// What is wrong with it.
         source: BodyError,
     },
+    /// A short frame that names a content which was not spelled out, or of a type that names none.
+    #[error("no content was given the name {0}")]
+    UnknownName(u8),
     /// A payload where none belongs, or of a length none may have.
     #[error("frame type {0:#04x} may not carry this payload")]
     Payload(u8),

@@ -244,3 +244,8 @@ mod tests {
         assert!(!ping.payload_fits());
     }
 }
+
+impl PeerMessage {
+    /// The types whose bodies begin with a content id.
+    pub const OF_A_CONTENT: &'static [u8] = &[0x40, 0x41, 0x42, 0x43, 0x45, 0x48];
+}

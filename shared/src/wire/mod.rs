@@ -24,6 +24,9 @@
 //! The body is bincode 2 (`config::standard()`: little-endian, variable-length integers) and must be consumed exactly. The payload is
 //! what remains of the message; only `Data` may have one. It is never inside the body, so it is sliced without a copy.
 //!
+//! On a link, a small frame other than those of the handshake goes in a short form ([`Names`]): two bytes of header, and a content that the
+//! sender has spelled out before by a number. Whoever writes may always use the form above instead.
+//!
 //! ## Frame registry
 //!
 //! Numbers are never reused; a retired one stays in the table.
@@ -104,6 +107,7 @@ mod greeting;
 mod handshake;
 mod link;
 mod peer;
+mod short;
 mod tracker;
 
 pub use catalogue::{CatalogueEntry, FileEntry, Hints, Seed};
@@ -119,6 +123,7 @@ pub use peer::{
     Assigned, Cancel, Close, Data, Flush, Have, NoFresh, Open, ProofPair, Refuse, RefuseReason, Request,
     RequestId, Token, WantedBranch, WantedChunk,
 };
+pub use short::{MAX_NAMED, Names};
 pub use tracker::{
     CatalogueDelta, FilesDelta, FindPeers, ForgetPeers, GetHints, HintsReply, Holdings, LinkMetric,
     LinkReport, PathKind, PathOffer, PathRefused, PathRole, PeerGone, Plan, PlannedSource, PutHints,
@@ -126,7 +131,7 @@ pub use tracker::{
 };
 
 /// Compared in the handshake; raised whenever bytes on the wire change meaning.
-pub const PROTOCOL_VERSION: u16 = 7;
+pub const PROTOCOL_VERSION: u16 = 8;
 /// The WebSocket sub-protocol both ends name.
 pub const SUB_PROTOCOL: &str = "rusteze.v1";
 /// The HTTP path of a tracker's client endpoint.
