@@ -15,8 +15,8 @@ use shared::{
         MAX_HAVE_RANGES, MAX_REQUEST_BATCH, MAX_WAVEFORM,
     },
     wire::{
-        BodyError, Cancel, DecodeError, FileEntry, Frame, GreetingError, Have, Hints, MAX_NAMED, Message, Names,
-        Open, PeerMessage, TrackerMessage, decode, decode_greeting, encode, encode_greeting,
+        BodyError, Cancel, DecodeError, FileEntry, Frame, GreetingError, Have, Hints, MAX_NAMED, Message,
+        Names, Open, PeerMessage, TrackerMessage, decode, decode_greeting, encode, encode_greeting,
     },
 };
 
@@ -261,7 +261,10 @@ fn every_frame_that_is_said_to_begin_with_a_content_does() {
         let encoded = encode(&frame);
         let begins = encoded[HEADER_BYTES..].starts_with(samples::CONTENT.as_bytes());
         let frame_type = frame.message.frame_type();
-        assert_eq!(PeerMessage::OF_A_CONTENT.contains(&frame_type), begins && PeerMessage::TYPES.contains(&frame_type));
+        assert_eq!(
+            PeerMessage::OF_A_CONTENT.contains(&frame_type),
+            begins && PeerMessage::TYPES.contains(&frame_type)
+        );
     }
 }
 

@@ -55,7 +55,8 @@ impl Guest {
         let audience = Audience { node: None, kind: local.kind, tracker: path == TRACKER_PATH };
         let state =
             SessionState::new(clock::now_ms(), local.clone(), Side::Dialler, audience, random_bytes()?);
-        let mut guest = Self { socket, state, names: wire::Names::default(), inbox: VecDeque::new(), ended: None };
+        let mut guest =
+            Self { socket, state, names: wire::Names::default(), inbox: VecDeque::new(), ended: None };
         let deadline = Instant::now() + Duration::from_secs(5);
         guest.drive()?;
         while guest.state.remote().is_none() {

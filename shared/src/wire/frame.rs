@@ -120,6 +120,11 @@ conversation! {
     }
 }
 
+impl PeerMessage {
+    /// The types whose bodies begin with a content id.
+    pub const OF_A_CONTENT: &'static [u8] = &[0x40, 0x41, 0x42, 0x43, 0x45, 0x48];
+}
+
 /// A message of any conversation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Message {
@@ -243,9 +248,4 @@ mod tests {
         ping.payload = Bytes::from_static(b"x");
         assert!(!ping.payload_fits());
     }
-}
-
-impl PeerMessage {
-    /// The types whose bodies begin with a content id.
-    pub const OF_A_CONTENT: &'static [u8] = &[0x40, 0x41, 0x42, 0x43, 0x45, 0x48];
 }

@@ -15,7 +15,7 @@ use shared::{
     },
 };
 
-pub const CONTENT: ContentId = ContentId([0xc0; 32]);
+pub(crate) const CONTENT: ContentId = ContentId([0xc0; 32]);
 const NODE: NodeId = NodeId([0xa1; 32]);
 
 /// One frame of every type.
