@@ -43,13 +43,9 @@ impl Names {
         }
         let mut short = BytesMut::with_capacity(frame.len());
         short.put_u8(frame_type | SHORT);
-        let named = content_of(frame_type, body).and_then(|id| Some((self.number(id)?, &body[ID_BYTES..])));
-        let (name, rest) = named.unwrap_or((SPELLED, body));
+        let name = content_of(frame_type, body).map_or(SPELLED, |id| self.name(id));
         short.put_u8(name);
-        short.put_slice(rest);
-        if name == SPELLED {
-            self.note(frame_type, body);
-        }
+        short.put_slice(if name == SPELLED { body } else { &body[ID_BYTES..] });
         Some(short.freeze())
     }
 
@@ -66,7 +62,9 @@ impl Names {
         let (name, body) = message[1..].split_first().ok_or(DecodeError::Truncated)?;
         let id = match *name {
             SPELLED => {
-                self.note(frame_type, body);
+                if let Some(id) = content_of(frame_type, body) {
+                    self.name(id);
+                }
                 None
             }
             name => Some(self.named(frame_type, name).ok_or(DecodeError::UnknownName(name))?),
@@ -80,23 +78,20 @@ impl Names {
         Ok(frame.freeze())
     }
 
-    fn number(&self, id: &[u8; ID_BYTES]) -> Option<u8> {
-        let at = self.spelled.iter().position(|spelled| spelled == id)?;
-        u8::try_from(at + 1).ok()
+    /// The number of an id that was spelled out before; one that was not is now, and gets a number for the next time.
+    fn name(&mut self, id: &[u8; ID_BYTES]) -> u8 {
+        if let Some(at) = self.spelled.iter().position(|spelled| spelled == id) {
+            return (at + 1) as u8;
+        }
+        if self.spelled.len() < MAX_NAMED {
+            self.spelled.push(*id);
+        }
+        SPELLED
     }
 
     fn named(&self, frame_type: u8, name: u8) -> Option<[u8; ID_BYTES]> {
         let is_usual = is_of_a_content(frame_type);
         self.spelled.get(usize::from(name).checked_sub(1)?).filter(|_| is_usual).copied()
-    }
-
-    fn note(&mut self, frame_type: u8, body: &[u8]) {
-        if let Some(id) = content_of(frame_type, body)
-            && self.spelled.len() < MAX_NAMED
-            && !self.spelled.contains(id)
-        {
-            self.spelled.push(*id);
-        }
     }
 }
 

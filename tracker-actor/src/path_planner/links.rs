@@ -88,7 +88,7 @@ impl Links {
 
     /// Whether reaching `node` this way failed lately.
     pub fn is_blocked(&self, now_ms: u64, node: &NodeId, path: PathKind) -> bool {
-        self.links.get(node).is_some_and(|link| now_ms < link.blocked_until_ms[slot(path)])
+        self.estimate(now_ms, node).blocked[slot(path)]
     }
 
     /// The neighbour is gone: its link is down, without anybody's fault.

@@ -6,11 +6,11 @@
 //! Invariant: a handle is given once. That of a node which has gone finds nothing, whoever comes after it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
 };
 
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 use shared::{MediaKind, NodeId, wire::Role};
 use slotmap::{SlotMap, new_key_type};
 
@@ -67,7 +67,7 @@ pub(super) struct Node {
 /// Every registered node.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    handles: HashMap<NodeId, Handle, RandomState>,
+    handles: HashMap<NodeId, Handle>,
     known: SlotMap<Slot, Node>,
 }
 
@@ -92,10 +92,19 @@ impl Nodes {
         self.known.get_mut(handle.slot)
     }
 
-    /// The node's handle; if it is not registered, it is now, as `new` says.
-    pub(super) fn enter(&mut self, id: NodeId, new: impl FnOnce() -> Node) -> Handle {
+    /// A node by its id, if that is its session.
+    pub(super) fn of_session(&mut self, id: &NodeId, session: SessionId) -> Option<(Handle, &mut Node)> {
+        let handle = self.handle(id)?;
+        let known = self.at_mut(handle).filter(|known| known.session == session)?;
+        Some((handle, known))
+    }
+
+    /// The node; if it is not registered, it is now, as `new` says.
+    pub(super) fn enter(&mut self, id: NodeId, new: impl FnOnce() -> Node) -> (Handle, &mut Node) {
         let ring = ring(&id);
-        *self.handles.entry(id).or_insert_with(|| Handle { ring, slot: self.known.insert(new()) })
+        let handle =
+            *self.handles.entry(id).or_insert_with(|| Handle { ring, slot: self.known.insert(new()) });
+        (handle, &mut self.known[handle.slot])
     }
 
     /// Takes the node out. Its handle finds nothing any more.

@@ -7,9 +7,7 @@
 //!
 //! Invariant: a line is there while a way crosses it, and no longer.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 
 use super::{
     nodes::Handle,
@@ -85,7 +83,7 @@ impl SharesOf {
 #[derive(Debug, Default)]
 pub struct Sharing {
     shares: Shares,
-    lines: HashMap<Handle, Line, RandomState>,
+    lines: HashMap<Handle, Line>,
     /// Of each line whether what it carries was measured, or limited.
     is_known: Vec<bool>,
     free_lines: Vec<LineId>,

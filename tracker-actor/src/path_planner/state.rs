@@ -4,11 +4,11 @@
 //! swarm; when one of them goes, everyone whose plan names it hears so before anything else, and is given a new plan.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, VecDeque},
     net::SocketAddr,
 };
 
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 use shared::{
     NodeId,
     limits::MAX_OPEN_CONTENTS,
@@ -65,7 +65,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct PathPlannerState {
     pub(super) nodes: Nodes,
-    pub(super) swarms: HashMap<FileKey, Swarm, RandomState>,
+    pub(super) swarms: HashMap<FileKey, Swarm>,
     pub(super) due: BTreeSet<(u64, FileKey, Handle)>,
     pub(super) outputs: VecDeque<Output>,
     pub(super) epoch: u64,
@@ -110,8 +110,7 @@ impl PathPlannerState {
             (_, Some(_)) => Reach::Untried,
             (_, None) => Reach::Closed,
         };
-        let handle = self.nodes.enter(node, || Node::new(node, session, role, kind, observed));
-        let Some(known) = self.nodes.at_mut(handle) else { return };
+        let (handle, known) = self.nodes.enter(node, || Node::new(node, session, role, kind, observed));
         let addresses = addresses::dialable(observed, &register);
         if (known.observed, &known.addresses) != (observed, &addresses) {
             (known.observed, known.addresses) = (observed, addresses);
@@ -132,7 +131,7 @@ impl PathPlannerState {
     /// A client's session ended: those whose plans name it hear so at once.
     pub fn handle_left(&mut self, now_ms: u64, left: NodeLeft) {
         let NodeLeft { node, session } = left;
-        if self.nodes.get(&node).is_none_or(|known| known.session != session) {
+        if self.nodes.of_session(&node, session).is_none() {
             return;
         }
         let Some((handle, gone)) = self.nodes.remove(&node) else { return };
@@ -172,7 +171,7 @@ impl PathPlannerState {
     /// A registered client says something.
     pub fn handle_says(&mut self, now_ms: u64, says: ClientSays) {
         let ClientSays { node, session, request } = says;
-        let Some(handle) = self.handle_in(&node, session) else { return };
+        let Some((handle, known)) = self.nodes.of_session(&node, session) else { return };
         match request {
             PlannerRequest::Find(find) => self.on_find(now_ms, handle, find),
             PlannerRequest::Forget(forget) => self.on_forget(now_ms, handle, forget.content_id),
@@ -182,10 +181,8 @@ impl PathPlannerState {
             PlannerRequest::RelayAnswer(answer) => self.on_relay_answer(now_ms, &node, answer),
             PlannerRequest::RelayUse(relay_use) => self.on_relay_use(&node, relay_use),
             PlannerRequest::TrackerRtt(rtt_us) => {
-                if let Some(known) = self.nodes.at_mut(handle) {
-                    known.tracker_rtt_us =
-                        super::links::smooth(u64::from(known.tracker_rtt_us), u64::from(rtt_us)) as u32;
-                }
+                known.tracker_rtt_us =
+                    super::links::smooth(u64::from(known.tracker_rtt_us), u64::from(rtt_us)) as u32;
             }
         }
     }
@@ -193,8 +190,7 @@ impl PathPlannerState {
     /// Holders were gained and lost.
     pub fn handle_holders(&mut self, now_ms: u64, changes: Vec<HolderChange>) {
         for HolderChange { key, node, session, gained } in changes {
-            let Some(handle) = self.handle_in(&node, session) else { continue };
-            let Some(known) = self.nodes.at_mut(handle) else { continue };
+            let Some((handle, known)) = self.nodes.of_session(&node, session) else { continue };
             let is_origin = known.role == Role::Origin;
             if let Some(file) = gained {
                 known.holds.insert(key);
@@ -221,8 +217,7 @@ impl PathPlannerState {
     pub fn handle_probe(&mut self, now_ms: u64, probe: ProbeFinished) {
         let ProbeFinished { node, session, is_open } = probe;
         let reach = if is_open { Reach::Open } else { Reach::Closed };
-        let Some(handle) = self.handle_in(&node, session) else { return };
-        let Some(known) = self.nodes.at_mut(handle) else { return };
+        let Some((handle, known)) = self.nodes.of_session(&node, session) else { return };
         if std::mem::replace(&mut known.reach, reach) != reach {
             if is_open {
                 self.became_open(handle);
@@ -268,12 +263,6 @@ impl PathPlannerState {
     /// Every client that is here, as far as was heard.
     pub fn present(&self) -> Vec<(NodeId, SessionId)> {
         self.nodes.iter().map(|known| (known.id, known.session)).collect()
-    }
-
-    /// A node by its handle, if that is its session.
-    fn handle_in(&self, id: &NodeId, session: SessionId) -> Option<Handle> {
-        let handle = self.nodes.handle(id)?;
-        self.nodes.at(handle).is_some_and(|known| known.session == session).then_some(handle)
     }
 
     fn on_find(&mut self, now_ms: u64, node: Handle, find: FindPeers) {

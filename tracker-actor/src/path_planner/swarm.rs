@@ -4,11 +4,11 @@
 //! playhead and its neighbours on the ring of node ids, [`POOL`] in all at most.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound::{self, Excluded, Included, Unbounded},
 };
 
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use shared::{
     LeafIndex,
@@ -86,7 +86,7 @@ pub struct Viewer {
 }
 
 /// Whose plans name a member, in no order.
-type NamedBy = HashMap<Handle, Vec<Handle>, RandomState>;
+type NamedBy = HashMap<Handle, Vec<Handle>>;
 
 /// The members of one content's swarm.
 #[derive(Debug, Clone, Default)]
