@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use actix::{Addr, AsyncContext as _, Context, Recipient};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use shared::{
     limits::MAX_LINKS,
     snapshot::NodeSnapshot,
@@ -310,22 +310,15 @@ fn listen(
     let failed = |source| NodeError::Listen { address, source };
     let endpoint = web::Data::new((local, planner));
     let relays = web::Data::new(relays);
-    let server = HttpServer::new(move || {
-        App::new()
+    let connections = 2 * MAX_LINKS + shared::limits::MAX_UNGREETED + 2 * PEER_RELAYS;
+    transport::serve(address, connections, move |routes| {
+        routes
             .app_data(endpoint.clone())
             .app_data(relays.clone())
             .route(PEER_PATH, web::get().to(neighbour))
-            .route(&format!("{RELAY_PATH}/{{token}}"), web::get().to(relay))
+            .route(&format!("{RELAY_PATH}/{{token}}"), web::get().to(relay));
     })
-    .workers(1)
-    .max_connections(2 * MAX_LINKS + shared::limits::MAX_UNGREETED + 2 * PEER_RELAYS)
-    .on_connect(transport::keep_socket)
-    .disable_signals()
-    .bind(address)
-    .map_err(failed)?;
-    let port = server.addrs().first().unwrap_or(&address).port();
-    actix_rt::spawn(server.run());
-    Ok(port)
+    .map_err(failed)
 }
 
 async fn neighbour(

@@ -12,7 +12,6 @@ use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler,
 use shared::wire::{Frame, HandshakeMessage, LinkMessage, Message, PeerMessage};
 
 use super::{
-    credit::patience,
     messages::{AdmitSession, CloseReason, CloseSession, SessionEvent, SessionFrame, SessionId},
     state::{Audience, LocalNode, Remote, SessionOutput, SessionState, Side},
 };
@@ -170,11 +169,8 @@ impl SessionActor {
     }
 
     fn send(&self, frame: Frame) {
-        let patience = if let Message::Link(LinkMessage::Credit(news)) = &frame.message {
-            patience(news)
-        } else {
-            Duration::ZERO
-        };
+        let is_credit = matches!(frame.message, Message::Link(LinkMessage::Credit(_)));
+        let patience = if is_credit { self.state.credit_patience() } else { Duration::ZERO };
         // A full queue means the other end does not read; silence will end the session.
         if self.link.try_send_within(patience, frame).is_err() {
             tracing::debug!(session = self.id.0, "upkeep frame dropped: the link is full");

@@ -22,17 +22,14 @@ const TELL_US: u64 = 5_000;
 /// So much is told at once in any case: a sender on a fast link has only a few of these on their way.
 const TELL_BYTES: u64 = 256 * 1024;
 
-/// What came is told with what is said next, mostly a request for more, unless that takes longer than this: a packet costs several times what
-/// it says. Senders have ten times as much for what both ends take to get round to it.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// What came is told with what is said next, mostly a request for more, unless that takes longer than this part of the time since it was told
+/// last: a packet costs several times what it says. At the least that is a tenth of what senders allow for what both ends take to get round to
+/// it; at the most it still goes with the kernel's own acknowledgement.
+const PATIENT_PART: u64 = 8;
+const LEAST_PATIENCE_US: u64 = 5_000;
+const MOST_PATIENCE_US: u64 = 35_000;
 /// At first a sender has little on its way and learns from each arrival what the link carries.
 const YOUNG_BYTES: u64 = 256 * 1024;
-
-/// How long `news` may wait for something else to be said: not at all on a link that is young, or so fast that its window has grown.
-pub(super) fn patience(news: &wire::Credit) -> Duration {
-    let is_fast = news.granted_bytes - news.received_bytes > INITIAL_CREDIT_BYTES;
-    if is_fast || news.received_bytes < YOUNG_BYTES { Duration::ZERO } else { PATIENCE }
-}
 
 /// The receiver's side of the credit of one link.
 #[derive(Debug)]
@@ -44,6 +41,8 @@ pub(super) struct Credit {
     sample_bytes: u64,
     told_bytes: u64,
     told_us: u64,
+    /// How long before that it was told.
+    pause_us: u64,
     /// When the last data came.
     last_us: u64,
 }
@@ -62,6 +61,7 @@ impl Credit {
             sample_bytes: 0,
             told_bytes: 0,
             told_us: 0,
+            pause_us: 0,
             last_us: 0,
         }
     }
@@ -96,10 +96,20 @@ impl Credit {
         if self.news_at_us().is_none_or(|at_us| at_us > now_us) {
             return None;
         }
+        self.pause_us = now_us.saturating_sub(self.told_us);
         (self.told_bytes, self.told_us) = (self.received_bytes, now_us);
         self.granted_bytes = self.granted_bytes.max(self.received_bytes + self.window_bytes);
         let (granted_bytes, received_bytes) = (self.granted_bytes, self.received_bytes);
         Some(wire::Credit { granted_bytes, received_bytes, at_ms: (self.last_us / 1_000) as u32 })
+    }
+
+    /// How long what was polled last may wait for something else to be said: not at all on a link that is young, or so fast that its window has
+    /// grown.
+    pub(super) fn patience(&self) -> Duration {
+        if self.window_bytes > INITIAL_CREDIT_BYTES || self.received_bytes < YOUNG_BYTES {
+            return Duration::ZERO;
+        }
+        Duration::from_micros((self.pause_us / PATIENT_PART).clamp(LEAST_PATIENCE_US, MOST_PATIENCE_US))
     }
 
     /// The window follows what the link carries in two round trips and the handling: twice what is needed, so that it can turn out to
@@ -172,13 +182,18 @@ mod tests {
     }
 
     #[test]
-    fn what_a_slow_link_brought_may_be_told_later_and_what_a_young_or_fast_one_did_may_not() {
-        let news = |received_bytes, window_bytes| {
-            patience(&wire::Credit { granted_bytes: received_bytes + window_bytes, received_bytes, at_ms: 0 })
+    fn what_a_link_brings_seldom_may_be_told_later_and_what_a_young_or_fast_one_does_may_not() {
+        let patience_ms = |received_bytes, window_bytes, pause_ms: u64| {
+            let told_us = 1_000_000;
+            let mut credit = Credit { received_bytes, window_bytes, told_us, ..Credit::new() };
+            credit.poll_news(told_us + pause_ms * 1_000).unwrap();
+            credit.patience().as_millis()
         };
-        assert_eq!(news(YOUNG_BYTES, INITIAL_CREDIT_BYTES), PATIENCE);
-        assert_eq!(news(YOUNG_BYTES - 1, INITIAL_CREDIT_BYTES), Duration::ZERO);
-        assert_eq!(news(YOUNG_BYTES, INITIAL_CREDIT_BYTES + 1), Duration::ZERO);
+        assert_eq!(patience_ms(YOUNG_BYTES, INITIAL_CREDIT_BYTES, 10), 5);
+        assert_eq!(patience_ms(YOUNG_BYTES, INITIAL_CREDIT_BYTES, 160), 20);
+        assert_eq!(patience_ms(YOUNG_BYTES, INITIAL_CREDIT_BYTES, 1_000), 35);
+        assert_eq!(patience_ms(YOUNG_BYTES - 1, INITIAL_CREDIT_BYTES, 1_000), 0);
+        assert_eq!(patience_ms(YOUNG_BYTES, INITIAL_CREDIT_BYTES + 1, 1_000), 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Drive it: `handle_*`, then drain [`SessionState::poll_output`], then arm a timer for [`SessionState::poll_timeout`].
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use shared::{
     MediaKind, NodeId,
@@ -289,6 +289,11 @@ impl SessionState {
                 None
             }
         }
+    }
+
+    /// How long a [`Credit`](wire::Credit) may wait for another frame to leave with.
+    pub fn credit_patience(&self) -> Duration {
+        self.credit.patience()
     }
 
     const fn is_open(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The dialling side: awc opens the WebSocket, then two pumps of our own move frames over its socket, and a cut ends both.
 
-use std::{cell::Cell, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::Cell, future::poll_fn, io, net::SocketAddr, rc::Rc, time::Duration};
 
 use actix_service::{Service, fn_service};
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 
 use super::{
     greeting::{BadGreeting, read_greeting},
+    lazy::Laziness,
     link::{CloseCause, LinkCore, LinkEvents, LinkHandle, link},
     reader::{BadFraming, FrameReader, Incoming},
     socket,
@@ -68,17 +69,18 @@ pub async fn dial(url: &str, greeting: Option<&HandshakeMessage>) -> Result<Dial
     let answer = if greeting.is_some() { read_greeting(response.headers())? } else { None };
     let lost = |error: io::Error| DialError::Connect(error.to_string());
     let (kept_socket, remote) = kept.take().ok_or_else(|| lost(io::ErrorKind::NotConnected.into()))?;
-    let handles = socket::handles(&kept_socket).map_err(lost)?;
+    let handles = socket::handles(SockRef::from(&kept_socket)).map_err(lost)?;
     let (mut core, outbound, events) = link(Some(remote), Some(kept_socket));
     let handle = core.handle.clone();
-    let [reading, writing] = handles;
+    let [reading, watching, writing] = handles;
     actix_rt::spawn(write_out(writing, outbound, Some(Masks::new()), handle.clone(), core.sent_counter()));
     let is_answered = answer.is_some();
     if let Some(answer) = answer {
         core.greeted(answer);
     }
     // What came right behind the answer to the upgrade was read with it.
-    actix_rt::spawn(pump_in(reading, FrameReader::new(&framed.into_parts().read_buf), core));
+    let reader = FrameReader::new(&framed.into_parts().read_buf);
+    actix_rt::spawn(pump_in(reading, reader, Laziness::new(watching), core));
     Ok(Dialled { link: handle, events, is_answered })
 }
 
@@ -96,7 +98,7 @@ async fn connect_tuned(
     Ok(connection)
 }
 
-async fn pump_in(socket: TcpStream, mut reader: FrameReader, mut core: LinkCore) {
+async fn pump_in(socket: TcpStream, mut reader: FrameReader, mut laziness: Laziness, mut core: LinkCore) {
     let handle = core.handle.clone();
     loop {
         match take_messages(&mut reader, &mut core) {
@@ -109,8 +111,8 @@ async fn pump_in(socket: TcpStream, mut reader: FrameReader, mut core: LinkCore)
         }
         let gate = core.gate.clone();
         let more = async {
-            std::future::poll_fn(|cx| gate.poll_open(cx)).await;
-            read_some(&socket, &mut reader).await
+            poll_fn(|cx| gate.poll_open(cx)).await;
+            read_some(&socket, &mut reader, &mut laziness).await
         };
         let read = tokio::select! {
             read = more => read,
@@ -144,14 +146,23 @@ fn take_messages(reader: &mut FrameReader, core: &mut LinkCore) -> Result<bool, 
     Ok(true)
 }
 
-async fn read_some(socket: &TcpStream, reader: &mut FrameReader) -> io::Result<usize> {
+async fn read_some(
+    socket: &TcpStream,
+    reader: &mut FrameReader,
+    laziness: &mut Laziness,
+) -> io::Result<usize> {
     loop {
+        poll_fn(|cx| laziness.poll_worth(reader.lacks(), cx)).await?;
         match socket.try_read_vectored(&mut reader.slots()) {
             Ok(count) => {
                 reader.filled(count);
+                laziness.took(count);
                 return Ok(count);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                laziness.took(0);
+                socket.readable().await?;
+            }
             Err(error) => return Err(error),
         }
     }

@@ -24,6 +24,11 @@ pub(crate) struct FrameGuard {
 pub(crate) struct Oversize;
 
 impl FrameGuard {
+    /// What of a frame has not come.
+    pub(crate) const fn lacks(&self) -> usize {
+        self.payload_left
+    }
+
     /// Follows the next bytes of the stream, split anywhere.
     pub(crate) fn follow(&mut self, mut bytes: &[u8]) -> Result<(), Oversize> {
         while !bytes.is_empty() {

@@ -80,6 +80,11 @@ impl FrameReader {
         self.end += count - of_large;
     }
 
+    /// How many bytes lack of a large message that has begun.
+    pub(crate) fn lacks(&self) -> usize {
+        self.large.as_ref().map_or(0, |large| large.buffer.len() - large.filled)
+    }
+
     /// The next message that is there; none before more bytes are.
     pub(crate) fn next(&mut self) -> Result<Option<Incoming>, BadFraming> {
         if let Some(large) = self.large.take_if(|large| large.filled == large.buffer.len()) {

@@ -29,6 +29,7 @@ use socket2::SockRef;
 use super::{
     gate::Gate,
     guard::FrameGuard,
+    lazy::Lacks,
     link::{CloseCause, LinkCore, LinkEvents, LinkHandle, link},
     socket,
     writer::{Outgoing, write_out},
@@ -39,14 +40,20 @@ use super::{
 pub struct PeerSocket {
     socket: Option<socket2::Socket>,
     remote: Option<SocketAddr>,
+    lacks: Lacks,
+}
+
+impl PeerSocket {
+    pub(super) fn new(stream: &TcpStream, lacks: Lacks) -> Self {
+        socket::tune(SockRef::from(stream));
+        Self { socket: SockRef::from(stream).try_clone().ok(), remote: stream.peer_addr().ok(), lacks }
+    }
 }
 
 /// For `HttpServer::on_connect`: tunes the socket and keeps a handle for [`accept`].
 pub fn keep_socket(connection: &dyn std::any::Any, extensions: &mut Extensions) {
     if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-        socket::tune(SockRef::from(stream));
-        let socket = SockRef::from(stream).try_clone().ok();
-        extensions.insert(PeerSocket { socket, remote: stream.peer_addr().ok() });
+        extensions.insert(PeerSocket::new(stream, Lacks::default()));
     }
 }
 
@@ -59,10 +66,11 @@ pub fn accept(
     let remote = kept.and_then(|kept| kept.remote).or_else(|| request.peer_addr());
     let socket = kept.and_then(|kept| kept.socket.as_ref()?.try_clone().ok());
     let socket = socket.ok_or_else(|| ErrorInternalServerError("the connection's socket was not kept"))?;
-    let [writing] = socket::handles(&socket).map_err(ErrorInternalServerError)?;
+    let lacks = kept.map(|kept| kept.lacks.clone()).unwrap_or_default();
+    let [writing] = socket::handles(SockRef::from(&socket)).map_err(ErrorInternalServerError)?;
     let (core, outbound, events) = link(remote, Some(socket));
     let (handle, is_sent) = (core.handle.clone(), core.sent_counter());
-    let guarded = GuardedPayload { payload, guard: FrameGuard::default(), gate: core.gate.clone() };
+    let guarded = GuardedPayload { payload, guard: FrameGuard::default(), gate: core.gate.clone(), lacks };
     let response = ws::WsResponseBuilder::new(SocketActor { core }, request, guarded)
         .protocols(&[SUB_PROTOCOL])
         .frame_size(MAX_FRAME_BYTES)
@@ -123,6 +131,7 @@ struct GuardedPayload {
     payload: web::Payload,
     guard: FrameGuard,
     gate: Arc<Gate>,
+    lacks: Lacks,
 }
 
 impl Stream for GuardedPayload {
@@ -133,7 +142,10 @@ impl Stream for GuardedPayload {
         let chunk = ready!(Pin::new(&mut self.payload).poll_next(cx));
         Poll::Ready(match chunk {
             Some(Ok(bytes)) => match self.guard.follow(&bytes) {
-                Ok(()) => Some(Ok(bytes)),
+                Ok(()) => {
+                    self.lacks.set(self.guard.lacks());
+                    Some(Ok(bytes))
+                }
                 Err(_) => Some(Err(PayloadError::Overflow)),
             },
             other => other,

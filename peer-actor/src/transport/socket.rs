@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 
 use shared::limits::{MAX_SOCKET_UNSENT_BYTES, SOCKET_UNSENT_BYTES};
-use socket2::{SockRef, Socket};
+use socket2::SockRef;
 use tokio::{io::Interest, net::TcpStream};
 
 /// No waiting for small frames, and little unsent data in the kernel, so that a flush is effective.
@@ -122,8 +122,8 @@ fn bound_unacked(socket: SockRef<'_>, is_tight: bool) {
     }
 }
 
-/// Further handles to a socket, for two pumps that run apart. Must be called where they run.
-pub(crate) fn handles<const N: usize>(socket: &Socket) -> io::Result<[TcpStream; N]> {
+/// Further handles to a socket, for pumps that run apart. Must be called where they run.
+pub(crate) fn handles<const N: usize>(socket: SockRef<'_>) -> io::Result<[TcpStream; N]> {
     let handles =
         (0..N).map(|_| TcpStream::from_std(socket.try_clone()?.into())).collect::<io::Result<Vec<_>>>()?;
     handles.try_into().map_err(|_| io::ErrorKind::Other.into())

@@ -391,6 +391,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_still_waits_at_an_origin_when_it_is_nearly_due_goes_to_a_peer_however_busy() {
+        let mut viewer = playing(20, 1_300);
+        assert!(asked(&mut viewer).iter().any(|(source, _)| *source == 101));
+        let due_ms = 300 + viewer.timeline.ms_at(20 * LEAF_BYTES);
+        let left_ms = (4..).map(|tenth| 100 * tenth).find(|now_ms| {
+            viewer.have(*now_ms, 0, false, false, &[LeafRange::new(20, 1)], 5_000);
+            leaves_the_origin(&mut viewer, *now_ms) || *now_ms > due_ms
+        });
+        assert!((due_ms - 800..due_ms - 600).contains(&left_ms.unwrap()), "{left_ms:?} of {due_ms}");
+    }
+
     /// Whether it asks the origin now to give something up.
     fn leaves_the_origin(viewer: &mut Viewer, now_ms: u64) -> bool {
         viewer.handle_timeout(now_ms);

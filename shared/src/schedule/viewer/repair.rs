@@ -31,8 +31,11 @@ const IN_TIME_MS: f64 = 100.0;
 const RELIABLE_PART: f64 = 0.3;
 const JUST_IN_TIME_MS: f64 = 500.0;
 const JUST_IN_TIME_STARTING_MS: f64 = 300.0;
-/// One that takes longer is too busy to be asked for that.
+/// One that takes longer is too busy to be asked for that,
 const QUICK_MS: f64 = 1_200.0;
+/// until what is to be played is due within this: peers serve what is needed first, however much they have to do, and an origin with more than
+/// one content may have nothing left over for seconds.
+const LAST_CALL_MS: f64 = 800.0;
 /// Outside a crowd, what is needed within this moves without a word: there is supply for asking twice.
 const ASK_FIRST_SLACK_MS: f64 = 2_000.0;
 /// How long a source may take to say that it gives a request up.
@@ -318,7 +321,9 @@ impl Viewer {
         } else {
             (RELIABLE_PART, JUST_IN_TIME_MS)
         };
-        let may_wait = slack_ms > ms + early_ms && ms >= part * slack_ms || ms > QUICK_MS;
+        let is_last_call = slack_ms < LAST_CALL_MS && !self.is_starting();
+        let has_time = slack_ms > ms + early_ms && ms >= part * slack_ms;
+        let may_wait = has_time || ms > QUICK_MS && !is_last_call;
         if may_wait && !self.is_large_swarm() {
             return false;
         }
