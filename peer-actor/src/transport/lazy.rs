@@ -185,7 +185,8 @@ impl AsyncWrite for LazyStream {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::{future::poll_fn, time::Instant};
 
