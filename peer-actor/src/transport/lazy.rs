@@ -56,8 +56,8 @@ impl Laziness {
         if self.took_bytes >= PLENTY_BYTES {
             return Poll::Ready(Ok(()));
         }
+        let mut bytes = held_bytes(&self.watch);
         loop {
-            let bytes = held_bytes(&self.watch);
             if bytes > 0 {
                 if bytes >= lacks.min(WORTH_BYTES) || self.is_overdue(cx) {
                     self.timer = None;
@@ -67,7 +67,8 @@ impl Laziness {
             }
             forget_what_came(&self.watch)?;
             ready!(self.watch.poll_read_ready(cx))?;
-            if held_bytes(&self.watch) == 0 {
+            bytes = held_bytes(&self.watch);
+            if bytes == 0 {
                 // The end of the stream: that is not forgotten.
                 return Poll::Ready(Ok(()));
             }
@@ -231,6 +232,7 @@ mod tests {
     #[actix_rt::test]
     async fn what_is_read_in_part_is_not_forgotten() {
         let (mut sender, mut stream) = pair().await;
+        stream.laziness.patience = PATIENCE;
         stream.lacks().set(16_000);
         sender.write_all(&[1; 700]).await.unwrap();
         let mut some = [0; 300];

@@ -31,4 +31,4 @@ pub use gate::Permit;
 pub use greeting::{BadGreeting, answer_greeting, greeting};
 pub use link::{CloseCause, LinkEvent, LinkEvents, LinkFull, LinkHandle};
 pub(crate) use serve::serve;
-pub use server::{PeerSocket, accept, keep_socket};
+pub use server::{accept, keep_socket};

@@ -18,7 +18,7 @@ use actix_web::{
 };
 use socket2::SockRef;
 
-use super::{lazy::LazyStream, server::PeerSocket};
+use super::{lazy::LazyStream, server::keep_socket};
 
 /// How long the other end may take to close as well.
 const DISCONNECT: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ pub(crate) fn serve(
         let http = HttpService::build()
             .client_disconnect_timeout(DISCONNECT)
             .on_connect_ext(|stream: &LazyStream, extensions: &mut Extensions| {
-                extensions.insert(PeerSocket::new(stream.socket(), stream.lacks()));
+                keep_socket(stream, extensions)
             })
             .finish(map_config(app, |()| AppConfig::default()));
         lazily.and_then(http)

@@ -6,7 +6,7 @@
 //! which no dialler sends before it has the whole answer to its upgrade.
 
 use std::{
-    net::SocketAddr,
+    any::Any,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -29,7 +29,7 @@ use socket2::SockRef;
 use super::{
     gate::Gate,
     guard::FrameGuard,
-    lazy::Lacks,
+    lazy::{Lacks, LazyStream},
     link::{CloseCause, LinkCore, LinkEvents, LinkHandle, link},
     socket,
     writer::{Outgoing, write_out},
@@ -37,23 +37,22 @@ use super::{
 
 /// A second handle to the connection's socket, kept beside the connection so that it can be cut.
 #[derive(Debug)]
-pub struct PeerSocket {
-    socket: Option<socket2::Socket>,
-    remote: Option<SocketAddr>,
+struct PeerSocket {
+    socket: socket2::Socket,
     lacks: Lacks,
 }
 
-impl PeerSocket {
-    pub(super) fn new(stream: &TcpStream, lacks: Lacks) -> Self {
-        socket::tune(SockRef::from(stream));
-        Self { socket: SockRef::from(stream).try_clone().ok(), remote: stream.peer_addr().ok(), lacks }
-    }
-}
-
-/// For `HttpServer::on_connect`: tunes the socket and keeps a handle for [`accept`].
-pub fn keep_socket(connection: &dyn std::any::Any, extensions: &mut Extensions) {
-    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
-        extensions.insert(PeerSocket::new(stream, Lacks::default()));
+/// For `on_connect` of an HTTP server: tunes the socket and keeps a handle for [`accept`].
+pub fn keep_socket(connection: &dyn Any, extensions: &mut Extensions) {
+    let lazy = connection.downcast_ref::<LazyStream>().map(|stream| (stream.socket(), stream.lacks()));
+    let kept = lazy.or_else(|| Some((connection.downcast_ref::<TcpStream>()?, Lacks::default())));
+    let Some((stream, lacks)) = kept else { return };
+    socket::tune(SockRef::from(stream));
+    match SockRef::from(stream).try_clone() {
+        Ok(socket) => {
+            extensions.insert(PeerSocket { socket, lacks });
+        }
+        Err(error) => tracing::debug!(%error, "the connection cannot become a link"),
     }
 }
 
@@ -63,14 +62,17 @@ pub fn accept(
     payload: web::Payload,
 ) -> Result<(HttpResponse, LinkHandle, LinkEvents), actix_web::Error> {
     let kept = request.conn_data::<PeerSocket>();
-    let remote = kept.and_then(|kept| kept.remote).or_else(|| request.peer_addr());
-    let socket = kept.and_then(|kept| kept.socket.as_ref()?.try_clone().ok());
-    let socket = socket.ok_or_else(|| ErrorInternalServerError("the connection's socket was not kept"))?;
-    let lacks = kept.map(|kept| kept.lacks.clone()).unwrap_or_default();
+    let kept = kept.ok_or_else(|| ErrorInternalServerError("the connection's socket was not kept"))?;
+    let socket = kept.socket.try_clone().map_err(ErrorInternalServerError)?;
     let [writing] = socket::handles(SockRef::from(&socket)).map_err(ErrorInternalServerError)?;
-    let (core, outbound, events) = link(remote, Some(socket));
+    let (core, outbound, events) = link(request.peer_addr(), Some(socket));
     let (handle, is_sent) = (core.handle.clone(), core.sent_counter());
-    let guarded = GuardedPayload { payload, guard: FrameGuard::default(), gate: core.gate.clone(), lacks };
+    let guarded = GuardedPayload {
+        payload,
+        guard: FrameGuard::default(),
+        gate: core.gate.clone(),
+        lacks: kept.lacks.clone(),
+    };
     let response = ws::WsResponseBuilder::new(SocketActor { core }, request, guarded)
         .protocols(&[SUB_PROTOCOL])
         .frame_size(MAX_FRAME_BYTES)
