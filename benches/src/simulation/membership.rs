@@ -143,13 +143,13 @@ impl World {
             return;
         }
         let node = &mut self.nodes[n as usize];
-        node.announcer.subscribe(other.into(), CONTENT);
+        let backlog_ms = node.uploader.backlog_ms();
+        node.announcer.subscribe(now_ms, other.into(), CONTENT, backlog_ms);
         let (complete, ranges): (bool, Rc<[LeafRange]>) = match node.held() {
             None => (true, Rc::from([])),
             Some(_) if node.spec.forges() => (true, Rc::from([])),
             Some(held) => (false, held.runs().collect()),
         };
-        let backlog_ms = node.uploader.backlog_ms();
         self.send(n, other, Message::Have { reset: true, complete, ranges, backlog_ms });
     }
 

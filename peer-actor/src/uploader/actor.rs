@@ -163,7 +163,8 @@ impl UploaderActor {
     }
 
     fn open(&mut self, session: SessionId, remote: &Remote, link: &LinkHandle, content_id: ContentId) {
-        let subscription = self.announcer.subscribe(session.0, content_id);
+        let (now_ms, backlog_ms) = (clock::now_ms(), self.core.backlog_ms());
+        let subscription = self.announcer.subscribe(now_ms, session.0, content_id, backlog_ms);
         if subscription == Subscription::Refused {
             return send(link, wire::Refuse { id: 0, content_id, reason: RefuseReason::Busy(1_000) });
         }

@@ -105,16 +105,25 @@ impl News {
 }
 
 impl Announcer {
-    /// A neighbour wants to hear of a content.
-    pub fn subscribe(&mut self, link: LinkId, content_id: ContentId) -> Subscription {
-        if self.pending.get(&content_id).is_some_and(|subscribers| subscribers.contains_key(&link)) {
+    /// A neighbour wants to hear of a content. It is told in this moment all that is held, and that a request would wait for `wait_ms`.
+    pub fn subscribe(
+        &mut self,
+        now_ms: u64,
+        link: LinkId,
+        content_id: ContentId,
+        wait_ms: u32,
+    ) -> Subscription {
+        let told_free_ms = now_ms + u64::from(wait_ms);
+        let known = self.pending.get_mut(&content_id).and_then(|subscribers| subscribers.get_mut(&link));
+        if let Some(news) = known {
+            news.told_free_ms = told_free_ms;
             return Subscription::Known;
         }
         let followed = self.pending.values().filter(|subscribers| subscribers.contains_key(&link)).count();
         if followed >= 4 * MAX_OPEN_CONTENTS {
             return Subscription::Refused;
         }
-        self.pending.entry(content_id).or_default().insert(link, News::default());
+        self.pending.entry(content_id).or_default().insert(link, News { told_free_ms, ..News::default() });
         Subscription::New
     }
 
@@ -215,7 +224,7 @@ mod tests {
 
     fn announcer() -> Announcer {
         let mut announcer = Announcer::default();
-        announcer.subscribe(ONE, CONTENT);
+        announcer.subscribe(0, ONE, CONTENT, 0);
         announcer
     }
 
@@ -224,7 +233,7 @@ mod tests {
         let mut announcer = announcer();
         announcer.gained(0, &CONTENT, LeafRange::new(4, 2), SOON_MS, |_| Some(Notice::Soon));
         announcer.gained(0, &CONTENT, LeafRange::new(0, 2), SOON_MS, |_| Some(Notice::Soon));
-        announcer.subscribe(TWO, CONTENT);
+        announcer.subscribe(0, TWO, CONTENT, 0);
         announcer.gained(0, &CONTENT, LeafRange::new(2, 1), SOON_MS, |_| Some(Notice::Soon));
         assert!(announcer.take(SOON_MS - 1, 0).is_empty());
         let whole = vec![LeafRange::new(0, 3), LeafRange::new(4, 2)];
@@ -250,7 +259,7 @@ mod tests {
     #[test]
     fn who_has_no_use_for_it_yet_is_told_last() {
         let mut announcer = announcer();
-        announcer.subscribe(TWO, CONTENT);
+        announcer.subscribe(0, TWO, CONTENT, 0);
         announcer.gained(0, &CONTENT, LeafRange::new(0, 1), SOON_MS, |link| Notice::of(&link, &[3], &[ONE]));
         assert_eq!(
             announcer.take(LAST_DELAYS * SOON_MS - 1, 0),
@@ -265,7 +274,7 @@ mod tests {
     #[test]
     fn who_has_it_is_not_told() {
         let mut announcer = announcer();
-        announcer.subscribe(TWO, CONTENT);
+        announcer.subscribe(0, TWO, CONTENT, 0);
         announcer.gained(0, &CONTENT, LeafRange::new(0, 2), SOON_MS, |link| Notice::of(&link, &[ONE], &[]));
         assert_eq!(
             announcer.take(COMMON_DELAYS * SOON_MS, 0),
@@ -277,7 +286,7 @@ mod tests {
     #[test]
     fn who_left_is_told_nothing() {
         let mut announcer = announcer();
-        announcer.subscribe(TWO, CONTENT);
+        announcer.subscribe(0, TWO, CONTENT, 0);
         announcer.forget(ONE);
         assert!(announcer.unsubscribe(TWO, &CONTENT));
         assert!(!announcer.unsubscribe(TWO, &CONTENT));
@@ -292,17 +301,21 @@ mod tests {
         let followed = (0..1000u32).filter(|n| {
             let mut id = [0; 32];
             id[..4].copy_from_slice(&n.to_le_bytes());
-            announcer.subscribe(ONE, ContentId(id)) == Subscription::New
+            announcer.subscribe(0, ONE, ContentId(id), 0) == Subscription::New
         });
         assert_eq!(followed.count(), 4 * MAX_OPEN_CONTENTS);
-        assert_eq!(announcer.subscribe(ONE, ContentId([0; 32])), Subscription::Known);
+        assert_eq!(announcer.subscribe(0, ONE, ContentId([0; 32]), 0), Subscription::Known);
     }
 
     #[test]
     fn who_starts_is_told_when_its_wait_becomes_another() {
         let mut announcer = announcer();
-        announcer.subscribe(TWO, CONTENT);
+        announcer.subscribe(0, TWO, CONTENT, 0);
         assert!(announcer.take(0, 1_000).is_empty() && !announcer.has_news(0), "nobody starts");
+        announcer.subscribe(0, ONE, CONTENT, 900);
+        announcer.starts(0, ONE, &CONTENT);
+        assert!(announcer.take(0, 1_000).is_empty(), "it was told when it came");
+        announcer.subscribe(0, ONE, CONTENT, 0);
         announcer.starts(0, ONE, &CONTENT);
         assert!(announcer.has_news(0) && announcer.take(0, 100).is_empty(), "it hardly waits");
         assert_eq!(announcer.take(0, 1_000), [(ONE, CONTENT, vec![])]);
