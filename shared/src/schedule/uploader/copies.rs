@@ -69,7 +69,7 @@ impl Copies {
         leaves.len_bytes(self.size_bytes)
     }
 
-    /// Whether nobody has any of it.
+    /// Whether nobody has the first leaf of it.
     pub(super) fn is_fresh(&self, leaves: LeafRange) -> bool {
         self.fresh.has(leaves.first)
     }
@@ -89,6 +89,9 @@ impl Copies {
 
     /// A viewer announces what it holds.
     pub(super) fn have(&mut self, link: LinkId, reset: bool, complete: bool, ranges: &[LeafRange]) {
+        if complete && self.holders.is_complete(link) {
+            return;
+        }
         if reset {
             self.forget_held(link);
         }
@@ -112,10 +115,15 @@ impl Copies {
         }
     }
 
-    /// A link is gone: what only it had, or was being sent, is fresh again.
+    /// A link is gone.
     pub(super) fn left(&mut self, link: LinkId) {
-        self.playheads.remove(&link);
+        self.closed(link);
         self.doubts.remove(&link);
+    }
+
+    /// A link no longer wants the content: what only it had, or was being sent, is fresh again.
+    pub(super) fn closed(&mut self, link: LinkId) {
+        self.playheads.remove(&link);
         let lost: Vec<LeafRange> =
             self.on_way.iter().filter(|(_, to, _)| *to == link).map(|(_, _, leaves)| *leaves).collect();
         self.on_way.retain(|(_, to, _)| *to != link);
@@ -227,6 +235,15 @@ impl Copies {
         lost.into_iter().for_each(|leaves| self.freshen(leaves));
     }
 
+    /// What viewers have said before this node had everything.
+    pub(super) fn learn(&mut self, holders: Holders) {
+        let whole = LeafRange::new(0, leaf_count(self.size_bytes));
+        whole.leaves().filter(|leaf| holders.of(*leaf) > 0).for_each(|leaf| {
+            self.fresh.remove(LeafRange::new(leaf, 1));
+        });
+        self.holders = holders;
+    }
+
     /// Who has what.
     pub(super) const fn holders(&self) -> &Holders {
         &self.holders
@@ -235,11 +252,11 @@ impl Copies {
     /// Makes fresh what of `leaves` nobody has and nobody is being sent.
     fn freshen(&mut self, leaves: LeafRange) {
         let end = leaves.end().min(self.fresh.leaf_count());
-        for leaf in leaves.first..end {
-            let is_on_way = self.on_way.iter().any(|(_, _, sent)| sent.contains(leaf));
-            if self.holders.of(leaf) == 0 && !is_on_way {
-                self.fresh.insert(LeafRange::new(leaf, 1));
-            }
+        for leaf in (leaves.first..end).filter(|leaf| self.holders.of(*leaf) == 0) {
+            self.fresh.insert(LeafRange::new(leaf, 1));
+        }
+        for (_, _, sent) in self.on_way.iter().filter(|(_, _, sent)| sent.first < end) {
+            self.fresh.remove(*sent);
         }
     }
 }
@@ -340,6 +357,9 @@ mod tests {
         }
         copies.have(1, true, true, &[]);
         assert!(copies.is_fresh(leaf));
+        copies.closed(1);
+        copies.have(1, true, true, &[]);
+        assert!(copies.is_fresh(leaf), "nor if it opens the content anew");
         copies.have(2, true, false, &[leaf]);
         copies.wants(2, 51);
         assert!(!copies.is_fresh(leaf), "others are believed");

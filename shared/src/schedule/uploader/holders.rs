@@ -59,6 +59,11 @@ impl Holders {
         held.runs().collect()
     }
 
+    /// Whether a neighbour has everything.
+    pub(super) fn is_complete(&self, link: LinkId) -> bool {
+        self.complete.contains(&link)
+    }
+
     /// Whether a neighbour has a leaf.
     pub(super) fn has(&self, link: LinkId, leaf: LeafIndex) -> bool {
         self.complete.contains(&link) || self.held.get(&link).is_some_and(|held| held.has(leaf))

@@ -188,7 +188,7 @@ impl Link {
         while let Some((_, at_ms)) = self.handed.pop_front_if(|(bytes, _)| *bytes <= self.received_bytes) {
             handed_ms = at_ms;
         }
-        let arrived = Arrived { bytes: news_bytes, at_ms: now_ms - late_ms, handed_ms };
+        let arrived = Arrived { bytes: news_bytes, at_ms: now_ms.saturating_sub(late_ms), handed_ms };
         self.pace.arrived(arrived, self.unheard_bytes());
         if self.queue.is_empty() {
             self.pace.had_room();

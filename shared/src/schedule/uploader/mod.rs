@@ -84,13 +84,16 @@ impl Uploader {
     /// anything else: a viewer passes a first copy on, so it is worth many second ones; those get what is left. Tokens for other contents
     /// are answered with NoFresh.
     pub fn seeds(&mut self, content_id: ContentId, size_bytes: u64, bitrate_bps: u64) {
-        self.holders.remove(&content_id);
         self.origin.content(content_id, size_bytes, bitrate_bps);
+        if let Some(holders) = self.holders.remove(&content_id) {
+            self.origin.learns(&content_id, holders);
+        }
     }
 
     /// A content is not here any more, or not all of it.
     pub fn seeds_no_more(&mut self, content_id: &ContentId) {
         self.origin.forget(content_id);
+        self.holders.remove(content_id);
     }
 
     /// Whether it is a seed of the content.
@@ -162,10 +165,8 @@ impl Uploader {
     pub fn link_left(&mut self, now_ms: u64, link: LinkId) {
         self.links.remove(&link);
         self.origin.left(link);
-        self.holders.retain(|_, holders| {
-            holders.forget(link);
-            !holders.is_empty()
-        });
+        let known: Vec<ContentId> = self.holders.keys().copied().collect();
+        known.iter().for_each(|content_id| self.forget_holder(link, content_id));
         self.pump(now_ms);
     }
 
@@ -174,11 +175,6 @@ impl Uploader {
         for (id, link) in self.links.iter_mut() {
             link.is_idler = is_idler(*id);
         }
-    }
-
-    /// Whether the link is known.
-    pub fn knows(&self, link: LinkId) -> bool {
-        self.links.contains_key(&link)
     }
 
     /// A viewer grants more; a grant below an earlier one changes nothing.
@@ -286,7 +282,17 @@ impl Uploader {
             link.void(|_, of, _| *of == content_id);
         }
         self.origin.closed(link_id, &content_id);
+        self.forget_holder(link_id, &content_id);
         self.pump(now_ms);
+    }
+
+    /// What a link announced of a content counts no more.
+    fn forget_holder(&mut self, link: LinkId, content_id: &ContentId) {
+        let Some(holders) = self.holders.get_mut(content_id) else { return };
+        holders.forget(link);
+        if holders.is_empty() {
+            self.holders.remove(content_id);
+        }
     }
 
     /// Whether the chunk of a Serve is still to be sent; if so the owner may hand it to its link before it calls [`Self::read_done`].
@@ -337,9 +343,10 @@ impl Uploader {
         self.pump(now_ms);
     }
 
-    /// When [`Self::handle_timeout`] is due: the upload limit frees bytes, or a link turns out to be stuck.
+    /// When [`Self::handle_timeout`] is due: the upload limit frees bytes, a link turns out to be stuck, the uplink
+    /// or a viewer's is about to idle.
     pub fn poll_timeout(&self, now_ms: u64) -> Option<Deadline> {
-        if self.links_in_use().all(|(_, link)| link.queue().is_empty()) {
+        if !self.has_waiting() && !self.origin.has_tokens() {
             return None;
         }
         let patience_ms = self.patience_ms();
@@ -349,7 +356,9 @@ impl Uploader {
         let limit = self.limit.free_at(now_ms).map(|at_ms| Deadline { at_ms, reason: "upload limit" });
         let ahead = self.pace.about_to_idle_at_ms().filter(|at_ms| *at_ms > now_ms);
         let ahead = ahead.map(|at_ms| Deadline { at_ms, reason: "the uplink is about to idle" });
-        stuck.chain(limit).chain(ahead).min_by_key(|deadline| deadline.at_ms)
+        let token = self.origin.token_due_ms(now_ms);
+        let token = token.map(|at_ms| Deadline { at_ms, reason: "a token is due" });
+        stuck.chain(limit).chain(ahead).chain(token).min_by_key(|deadline| deadline.at_ms)
     }
 
     /// The next thing to do.
@@ -432,7 +441,8 @@ impl Uploader {
         loop {
             let is_open = under_way < window_bytes
                 || under_way < window_bytes + UNHEARD_BYTES && self.pace.is_about_to_idle(now_ms, reading);
-            if !is_open || !self.limit.is_open(now_ms) {
+            // The limit first: asking fills its bucket, and when that is full is the next time to look.
+            if !self.limit.is_open(now_ms) || !is_open {
                 return;
             }
             let Some((link_id, queued)) = self.next(now_ms, patience_ms) else { break };
@@ -449,9 +459,14 @@ impl Uploader {
                 branch: queued.branch,
             });
         }
-        if self.links_in_use().all(|(_, link)| link.queue().is_empty()) {
+        if !self.has_waiting() {
             self.pace.had_room();
         }
+    }
+
+    /// Whether a request waits.
+    fn has_waiting(&self) -> bool {
+        self.links_in_use().any(|(_, link)| !link.queue().is_empty())
     }
 }
 

@@ -9,15 +9,15 @@
 //!    near what has never left, and if it came for a certain chunk that is not fresh any more, it brings nothing;
 //! 4. whatever else is asked.
 //!
-//! Invariant: between 1 and 3 only first copies leave, and 2 is bounded by its budget, so no trouble of a viewer's makes an origin repeat
-//! itself while something has never left.
+//! Invariant: 2 is bounded by its budget unless first copies lead (`Copies::is_ahead`), so no trouble of a viewer's makes an origin repeat
+//! itself while what is played soon has never left.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{LinkId, UploaderOutput, copies::Copies, holders::Holders, link::Queued, turns::Turns};
 use crate::{
     ids::ContentId,
-    limits::{LEAF_BYTES, MAX_CHUNK_LEAVES, MAX_OPEN_CONTENTS},
+    limits::{LEAF_BYTES, MAX_CHUNK_LEAVES, MAX_FILES_PER_CLIENT},
     units::LeafRange,
     wire::{Token, WantedBranch},
 };
@@ -35,7 +35,7 @@ const FIRST_BOOST_BYTES: f64 = 128.0 * 1024.0;
 /// How often lost copies are looked for.
 const EXPIRE_EACH_MS: u64 = 50;
 /// Contents whose size and rate are remembered.
-const MAX_CONTENTS: usize = 256 * MAX_OPEN_CONTENTS;
+const MAX_CONTENTS: usize = MAX_FILES_PER_CLIENT;
 
 impl Token {
     /// What of the proof of a chunk it has: all or nothing is known.
@@ -99,15 +99,32 @@ impl Origin {
         !self.copies.is_empty()
     }
 
-    /// A content is there to be served.
+    /// A content is there to be served. One too many is served like what is not here from the start.
     pub(super) fn content(&mut self, content_id: ContentId, size_bytes: u64, bitrate_bps: u64) {
         if self.media.len() >= MAX_CONTENTS && !self.media.contains_key(&content_id) {
-            self.media.pop_first();
+            return;
         }
         let media = self.media.entry(content_id).or_insert(Media { size_bytes, bitrate_bps });
         if bitrate_bps > 0 {
             media.bitrate_bps = bitrate_bps;
         }
+    }
+
+    /// What viewers have of a content that the node has become a seed of.
+    pub(super) fn learns(&mut self, content_id: &ContentId, holders: Holders) {
+        if let Some(copies) = self.copies_of(content_id) {
+            copies.learn(holders);
+        }
+    }
+
+    /// Whether a token waits.
+    pub(super) const fn has_tokens(&self) -> bool {
+        self.tokens.is_any()
+    }
+
+    /// When the next token becomes urgent by time alone.
+    pub(super) fn token_due_ms(&self, now_ms: u64) -> Option<u64> {
+        self.tokens.next_urgent_ms(now_ms)
     }
 
     /// The copies of a content that was announced.
@@ -164,7 +181,7 @@ impl Origin {
     pub(super) fn closed(&mut self, link: LinkId, content_id: &ContentId) {
         self.void(link, |wanted| wanted.content_id == *content_id);
         if let Some(copies) = self.copies.get_mut(content_id) {
-            copies.left(link);
+            copies.closed(link);
             if copies.is_unused() {
                 self.copies.remove(content_id);
             }

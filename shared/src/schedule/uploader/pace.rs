@@ -297,7 +297,7 @@ impl UploadLimit {
 
     /// How long `bytes` take at the limit.
     pub(super) fn time_for_ms(&self, bytes: u64) -> u32 {
-        (bytes * 8_000).checked_div(self.limit_bps).unwrap_or(0) as u32
+        (bytes * 8_000).checked_div(self.limit_bps).unwrap_or(0).min(60_000) as u32
     }
 
     /// What of a rate the limit allows.

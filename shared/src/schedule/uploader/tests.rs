@@ -105,6 +105,37 @@ fn what_few_have_goes_before_what_is_due_sooner_but_not_at_once() {
 }
 
 #[test]
+fn who_becomes_a_seed_knows_what_its_neighbours_have() {
+    let mut uploader = joined(&[1, 2, 3]);
+    uploader.have(1, (&CONTENT, SIZE_BYTES), true, false, &[LeafRange::new(0, 5)]);
+    uploader.have(2, (&CONTENT, SIZE_BYTES), true, false, &[LeafRange::new(0, 1)]);
+    uploader.closed(0, 2, CONTENT);
+    assert_eq!(uploader.held_by(&CONTENT, 0), 1, "what it no longer follows it no longer tells");
+    uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
+    assert_eq!(uploader.held_by(&CONTENT, 4), 1);
+    uploader.token(0, 3, super::token_tests::token(30, 0));
+    let fresh = std::iter::from_fn(|| uploader.poll_output()).find_map(|output| match output {
+        UploaderOutput::Assigned { leaves, .. } => Some(leaves.first),
+        _ => None,
+    });
+    assert_eq!(fresh, Some(5));
+}
+
+#[test]
+fn an_upload_limit_is_not_waited_for_while_the_window_is_full() {
+    let mut uploader = Uploader::new(10_000_000);
+    uploader.link_joined(1);
+    uploader.credit(0, 1, u64::MAX);
+    uploader.request(0, 1, CONTENT, SIZE_BYTES, 0, false, &[0, 1, 2, 3].map(|id| chunk(id, 0)));
+    for now_ms in 0..=40 {
+        uploader.handle_timeout(now_ms);
+        serve_all(&mut uploader, now_ms);
+    }
+    assert_eq!(uploader.links.get(&1).map(|link| link.queue().len()), Some(2), "two fill the window");
+    assert!(uploader.poll_timeout(40).is_none_or(|due| due.at_ms > 41));
+}
+
+#[test]
 fn who_start_together_are_given_different_chunks_first() {
     let starts = |uploader: &mut Uploader| {
         for link in 1..=4 {
@@ -422,14 +453,14 @@ proptest! {
                     uploader.cancel(now_ms, link, &[id], id % 2 == 0);
                 }
                 Step::Flush { link, epoch } => {
-                    if uploader.knows(link) {
+                    if uploader.links.contains_key(&link) {
                         let known = oldest.entry(link).or_default();
                         *known = epoch.max(*known);
                     }
                     uploader.flush(now_ms, link, CONTENT, epoch);
                 }
                 Step::Credit { link, more_bytes } => {
-                    if uploader.knows(link) {
+                    if uploader.links.contains_key(&link) {
                         *granted.entry(link).or_default() += more_bytes;
                         uploader.credit(now_ms, link, granted[&link]);
                     }

@@ -87,6 +87,41 @@ fn what_a_token_brings_is_proven_as_far_as_the_viewer_has_not_its_path() {
     assert_eq!(served, expected);
 }
 
+#[test]
+fn a_token_that_waits_for_the_upload_limit_is_answered_by_time_alone() {
+    // A leaf is 131 ms of it.
+    let mut uploader = Uploader::new(1_000_000);
+    uploader.link_joined(1);
+    uploader.credit(0, 1, u64::MAX);
+    uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
+    let mut now_ms = 0;
+    for id in 1..=3 {
+        uploader.token(now_ms, 1, token(id, 0));
+        while serve_all(&mut uploader, now_ms).is_empty() {
+            now_ms = uploader.poll_timeout(now_ms).expect("somebody waits").at_ms;
+            uploader.handle_timeout(now_ms);
+        }
+        arrived(&mut uploader, now_ms, 1, 0);
+    }
+    assert!((262..300).contains(&now_ms), "{now_ms}");
+}
+
+#[test]
+fn a_token_that_is_not_due_is_looked_at_when_its_viewers_uplink_idles() {
+    let mut uploader = joined(&[1, 2]);
+    uploader.seeds(CONTENT, SIZE_BYTES, 1_000_000);
+    for link in 3..=crate::schedule::LARGE_SWARM as u64 + 4 {
+        uploader.link_joined(link);
+        uploader.have(link, (&CONTENT, SIZE_BYTES), false, false, &[LeafRange::new(0, 100)]);
+    }
+    uploader.token(0, 1, Token { from_leaf: 0, ..token(10, 2_000) });
+    assert!(serve_all(&mut uploader, 0).is_empty(), "what is played soon has left");
+    let due_ms = uploader.poll_timeout(0).map(|due| due.at_ms);
+    assert_eq!(due_ms, Some(2_000 - IDLE_SOON_MS));
+    uploader.handle_timeout(2_000 - IDLE_SOON_MS);
+    assert_eq!(serve_all(&mut uploader, 2_000 - IDLE_SOON_MS), [(1, 10)]);
+}
+
 /// The tokens that are answered while everything arrives at once, and with which leaf, if any.
 fn answered(
     uploader: &mut Uploader,

@@ -89,6 +89,17 @@ impl Turns {
         true
     }
 
+    /// Whether any waits.
+    pub(super) const fn is_any(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// When the next that is not urgent becomes so.
+    pub(super) fn next_urgent_ms(&self, now_ms: u64) -> Option<u64> {
+        let later = self.waiting.iter().filter(|token| !token.is_urgent(now_ms));
+        later.map(|token| token.idle_ms - IDLE_SOON_MS).min()
+    }
+
     /// Tokens of a link that are void.
     pub(super) fn void(&mut self, link: LinkId, is_void: impl Fn(&Token) -> bool) {
         self.waiting.retain(|token| token.link != link || !is_void(&token.wanted));
