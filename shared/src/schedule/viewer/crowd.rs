@@ -293,6 +293,17 @@ mod tests {
     }
 
     #[test]
+    fn who_turns_out_to_lack_something_is_no_seed() {
+        let mut viewer = crowd(2);
+        // The plan says so before the link is up.
+        join(&mut viewer, 100, true);
+        assert_eq!(viewer.overview.seeds().collect::<Vec<_>>(), [100]);
+        viewer.have(0, 100, true, false, &[LeafRange::new(0, 4)], 0);
+        assert_eq!(viewer.overview.seeds().count(), 0);
+        assert!(viewer.overview.may_be_had(3, None) && !viewer.overview.may_be_had(4, None));
+    }
+
+    #[test]
     fn a_swarm_is_large_by_its_viewers_or_by_what_is_seen_of_them() {
         let mut viewer = crowd(2);
         assert!(!viewer.is_large_swarm());

@@ -25,7 +25,7 @@ pub(super) struct Flight {
     pub(super) deadline_ms: u64,
     /// How long it was expected to take when it was sent.
     pub(super) expected_ms: u64,
-    /// Whether another flight for the same leaves was sent while this one was out, or this is that other one.
+    /// Whether another flight for the same leaves is out too.
     pub(super) hedged: bool,
     /// Since when its source has been asked to give it up, so that another can be asked.
     pub(super) leaving_since_ms: Option<u64>,
@@ -44,11 +44,16 @@ impl Flights {
         self.by_id.insert(id, flight);
     }
 
-    /// A flight has landed or failed.
+    /// A flight has landed or failed. One that is left alone with its leaves may be asked twice again.
     pub(super) fn remove(&mut self, id: RequestId) -> Option<Flight> {
         let flight = self.by_id.remove(&id)?;
         if let Some(ids) = self.by_leaf.get_mut(&flight.leaves.first) {
             ids.retain(|other| *other != id);
+            if let [alone] = ids[..]
+                && let Some(alone) = self.by_id.get_mut(&alone)
+            {
+                alone.hedged = false;
+            }
             if ids.is_empty() {
                 self.by_leaf.remove(&flight.leaves.first);
             }
@@ -124,5 +129,32 @@ impl Flights {
 
     pub(super) fn ids_at(&self, source: SourceId) -> Vec<RequestId> {
         self.iter().filter(|(_, flight)| flight.source == source).map(|(id, _)| id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_alone_with_its_leaves_may_be_asked_twice_again() {
+        let mut flights = Flights::default();
+        let flight = |source, hedged| Flight {
+            source,
+            leaves: LeafRange::new(8, 2),
+            bytes: 1,
+            sent_ms: 0,
+            deadline_ms: 0,
+            expected_ms: 0,
+            hedged,
+            leaving_since_ms: None,
+        };
+        flights.insert(1, flight(1, false));
+        flights.mark_hedged(1);
+        flights.insert(2, flight(2, true));
+        assert!(flights.get(1).is_some_and(|flight| flight.hedged));
+        flights.remove(2);
+        assert!(flights.get(1).is_some_and(|flight| !flight.hedged));
+        assert_eq!(flights.overlapping(LeafRange::new(9, 1)).count(), 1);
     }
 }

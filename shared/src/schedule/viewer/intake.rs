@@ -86,7 +86,10 @@ impl Viewer {
                 self.overview.lost();
             }
             known.have.clear();
-            known.is_seed |= complete;
+            known.is_seed = complete;
+            if !complete {
+                self.overview.unseeded(source);
+            }
         }
         if known.is_seed {
             self.overview.seeded(source);

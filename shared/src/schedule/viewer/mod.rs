@@ -173,8 +173,10 @@ impl Viewer {
         self.config.startup_ranges = startup_ranges;
         self.config.time_index = time_index;
         let config = &self.config;
-        self.timeline =
+        let timeline =
             Timeline::new(config.size_bytes, config.bitrate_bps, config.duration_ms, &config.time_index);
+        let before = std::mem::replace(&mut self.timeline, timeline);
+        self.readers.values_mut().for_each(|reader| reader.retime(&before, &self.timeline));
         self.startup = self.startup_leaves();
     }
 

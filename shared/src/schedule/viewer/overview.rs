@@ -37,6 +37,11 @@ impl Overview {
         }
     }
 
+    /// A source is no seed after all.
+    pub(super) fn unseeded(&mut self, id: SourceId) {
+        self.seeds.retain(|seed| *seed != id);
+    }
+
     /// A source that is no seed holds more.
     pub(super) fn gained(&mut self, leaves: LeafRange) {
         self.others.insert(leaves);
@@ -49,7 +54,7 @@ impl Overview {
 
     /// A source is gone.
     pub(super) fn left(&mut self, id: SourceId, source: &Source) {
-        self.seeds.retain(|seed| *seed != id);
+        self.unseeded(id);
         self.is_lost |= !source.have.is_empty();
     }
 

@@ -96,6 +96,13 @@ impl Reader {
         self.counted &= is_dry;
     }
 
+    /// Media time is told by `after` from now on, not by `before`: it stays where it is in the content.
+    pub(super) fn retime(&mut self, before: &Timeline, after: &Timeline) {
+        for ms in [&mut self.playhead_ms, &mut self.began_ms] {
+            *ms = after.ms_at(before.byte_at(*ms));
+        }
+    }
+
     /// Media time of what is played, reckoned at the last [`advance`](Self::advance).
     pub(super) const fn playhead_ms(&self) -> u64 {
         self.playhead_ms
@@ -183,6 +190,17 @@ mod tests {
         reader.advance(900 + RESTS_MS, &timeline);
         reader.advance(1_000 + RESTS_MS, &timeline);
         assert_eq!(reader.playhead_ms(), 100);
+    }
+
+    #[test]
+    fn a_better_map_of_time_leaves_it_where_it_is() {
+        let before = timeline();
+        let mut reader = Reader::new(0, 500_000, &before, 0);
+        reader.moved(0, 500_000, true, false, &before);
+        let after = Timeline::new(1_000_000, 8_000, 0, &[(560_000, 500_000)]);
+        reader.retime(&before, &after);
+        reader.moved(10, 500_000, true, false, &after);
+        assert_eq!((reader.playhead_ms(), reader.dry_since_ms), (560_000, Some(0)), "it has nothing yet");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     known::Known,
     source::{Source, is_in_time},
 };
-use crate::wire::RequestId;
+use crate::{units::LeafRange, wire::RequestId};
 
 /// Requests looked at in one run, and how many of them may move.
 const MAX_LOOKED_AT: usize = 24;
@@ -382,8 +382,8 @@ impl Viewer {
         queued_ms.max(announced_ms).max(suggested_ms)
     }
 
-    /// The best other source for a flight's leaves, if it takes no longer than `is_soon` says; none when some of them came another way, late,
-    /// and are not to be asked again.
+    /// The best other source for a flight's leaves, if it takes no longer than `is_soon` says; none when some of them came another way, late
+    /// or twice, and are not to be asked again.
     fn best_other(
         &self,
         flight: &Flight,
@@ -391,7 +391,10 @@ impl Viewer {
         run: &Run,
         is_soon: impl Fn(f64) -> bool,
     ) -> Option<(f64, SourceId)> {
-        if self.held.intersects(flight.leaves) {
+        let is_here = |(_, leaves): &(SourceId, LeafRange)| {
+            leaves.first < flight.leaves.end() && flight.leaves.first < leaves.end()
+        };
+        if self.held.intersects(flight.leaves) || self.verifying.iter().any(is_here) {
             return None;
         }
         let is_asked =

@@ -3,6 +3,8 @@
 //! Index points come from strangers: those that do not grow or lie outside the content are left out, so both directions are monotone
 //! and never divide by zero.
 
+/// Media are no longer than this, 34 years: sums of times do not overflow, whatever a stranger says.
+const MAX_MEDIA_MS: u64 = 1 << 40;
 /// What is assumed of a content about which nothing is known.
 const DEFAULT_BYTES_PER_SECOND: u64 = 250_000;
 
@@ -31,10 +33,10 @@ impl Timeline {
         };
         let end_ms = match (duration_ms, points.len()) {
             (0, 1) => by_rate,
-            (0, _) => (u128::from(last.0) * u128::from(size_bytes) / u128::from(last.1)) as u64,
+            (0, _) => scaled(last.0, size_bytes, last.1),
             (known, _) => known,
         };
-        points.push((end_ms.max(last.0 + 1), size_bytes.max(last.1 + 1)));
+        points.push((end_ms.min(MAX_MEDIA_MS).max(last.0 + 1), size_bytes.max(last.1 + 1)));
         let used = points.len() - 1;
         let index = if used > 1 {
             points[1..used].iter().map(|&(ms, byte)| (ms as u32, byte)).collect()
@@ -81,7 +83,7 @@ impl Timeline {
 fn scaled(part: u64, whole: u64, of: u64) -> u64 {
     match part.checked_mul(whole) {
         Some(product) => product / of,
-        None => (u128::from(part) * u128::from(whole) / u128::from(of)) as u64,
+        None => u64::try_from(u128::from(part) * u128::from(whole) / u128::from(of)).unwrap_or(u64::MAX),
     }
 }
 
@@ -120,6 +122,7 @@ mod tests {
             prop_assert!(bytes.windows(2).all(|pair| timeline.ms_at(pair[0]) <= timeline.ms_at(pair[1])));
             prop_assert!(bytes.windows(2).all(|pair| timeline.byte_at(pair[0]) <= timeline.byte_at(pair[1])));
             prop_assert!(timeline.byte_at(u64::MAX) <= size.max(1));
+            prop_assert!(timeline.ms_at(u64::MAX) <= MAX_MEDIA_MS);
         }
     }
 }
