@@ -8,14 +8,14 @@
 //!             + LINK_OUTBOUND_BYTES (frames handed over but not yet in the kernel)
 //! per node      MAX_LINKS x the above in the worst case, 64 KiB x links in an ordinary one
 //!             + IDLE_BUFFER_BYTES (payload buffers between two uses)
-//!             + MAX_OPEN_CONTENTS x (leaf bitmaps: 8 KiB per GiB of content and neighbour)
+//!             + MAX_OPEN_CONTENTS x (leaf bitmaps: 8 KiB per GiB of content and neighbour; counts of holders: 128 KiB per GiB of content)
 //! ```
 
 /// The unit of verification: a BLAKE3 chunk group of 16 KiB.
 pub const LEAF_BYTES: u64 = 16 * 1024;
 /// log2 of the number of 1 KiB BLAKE3 chunks in a leaf, bao-tree's block size.
 pub const LEAF_CHUNK_LOG: u8 = 4;
-/// The largest content the protocol can name: 2^32 - 1 leaves would not fit the counters beside them.
+/// The largest content the protocol can name: 2^31 - 1 leaves, so that counters and ends of ranges fit 32 bits.
 pub const MAX_CONTENT_BYTES: u64 = (u32::MAX as u64 >> 1) * LEAF_BYTES;
 
 /// The largest chunk in leaves; a power of two.

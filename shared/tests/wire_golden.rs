@@ -9,7 +9,8 @@ use std::{env, fs, path::PathBuf};
 
 use bytes::Bytes;
 use shared::wire::{
-    Frame, HandshakeMessage, LinkMessage, PROTOCOL_VERSION, PeerMessage, TrackerMessage, decode, encode,
+    Frame, HandshakeMessage, LinkMessage, Names, PROTOCOL_VERSION, PeerMessage, TrackerMessage, decode,
+    encode,
 };
 
 #[test]
@@ -38,9 +39,26 @@ fn every_frame_looks_on_the_wire_as_it_always_did() {
     }
 }
 
+/// Each line is a frame as one link carries it after those of the lines before, in the order of the registry.
+#[test]
+fn every_short_frame_looks_on_a_link_as_it_always_did() {
+    let (mut shortens, mut lengthens) = (Names::default(), Names::default());
+    let mut lines = String::new();
+    for frame in samples::frames().iter().filter(|frame| frame.payload.is_empty()) {
+        let long = Bytes::from(encode(frame));
+        let Some(short) = shortens.shorten(&long) else { continue };
+        assert_eq!(lengthens.lengthen(&short).as_ref(), Ok(&long), "{}", frame.message.name());
+        lines += &format!("{} {}\n", frame.message.name(), to_hex(&short).replace('\n', ""));
+    }
+    if env::var_os("BLESS").is_some() {
+        fs::write(short_path(), &lines).unwrap();
+    }
+    assert_eq!(lines, fs::read_to_string(short_path()).expect("the vectors of short frames"));
+}
+
 #[test]
 fn no_vector_is_left_over() {
-    let expected: Vec<PathBuf> = samples::frames().iter().map(golden_path).collect();
+    let expected: Vec<PathBuf> = samples::frames().iter().map(golden_path).chain([short_path()]).collect();
     for entry in fs::read_dir(golden_folder()).unwrap() {
         let path = entry.unwrap().path();
         assert!(expected.contains(&path), "{} belongs to no frame", path.display());
@@ -58,6 +76,10 @@ fn golden_folder() -> PathBuf {
 
 fn golden_path(frame: &Frame) -> PathBuf {
     golden_folder().join(format!("{:02x}_{}.hex", frame.message.frame_type(), frame.message.name()))
+}
+
+fn short_path() -> PathBuf {
+    golden_folder().join("short_frames.txt")
 }
 
 /// Lower-case digits, 32 bytes a line: diffs stay readable.

@@ -23,4 +23,4 @@ pub mod proof;
 pub use branch::{branch_at, prove_branch, verify_branch};
 pub use geometry::{PathNode, chunk_at, is_chunk, outboard_bytes, path_to, piece_leaves};
 pub use outboard::{OutboardError, build};
-pub use proof::{ProofError, VerifiedPairs, chunk_hash, prove, verify, verify_path};
+pub use proof::{ProofError, VerifiedPairs, prove, verify, verify_path};

@@ -79,7 +79,7 @@ impl Goodput {
     }
 }
 
-/// What passed in the last second or so, for people: bytes per second over a sliding window of buckets.
+/// What passed in the last two seconds, for people: bytes per second over a sliding window of buckets.
 #[derive(Debug, Clone, Default)]
 pub struct Meter {
     buckets: [u64; METER_BUCKETS],

@@ -97,7 +97,7 @@
 //! ## Versioning
 //!
 //! [`PROTOCOL_VERSION`] is compared in the handshake; another version is rejected with [`RejectReason::Version`]. Golden vectors in
-//! `tests/golden` pin the bytes of every frame.
+//! `tests/golden` pin the bytes of every frame, long and short.
 
 mod catalogue;
 mod codec;
