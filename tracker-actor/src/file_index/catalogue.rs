@@ -13,12 +13,15 @@ use std::{
 
 use shared::{
     ContentId, MediaKind, NodeId,
-    limits::{MAX_DELTA_FILES, MAX_SEEDS},
+    limits::{MAX_DELTA_FILES, MAX_FILES_PER_CLIENT, MAX_SEEDS},
     wire::{CatalogueDelta, CatalogueEntry, FileEntry, Role, Seed},
 };
 
-/// Removals remembered; a subscriber further behind is told everything anew.
-pub const MAX_TOMBSTONES: usize = 10_000;
+/// Removals remembered, of which the older half is forgotten when there are more; a subscriber further behind is told everything anew.
+/// Nobody is because of one client that left, however much it shared.
+pub const MAX_TOMBSTONES: usize = 200_000;
+
+const _: () = assert!(MAX_TOMBSTONES / 2 >= MAX_FILES_PER_CLIENT);
 
 #[derive(Debug)]
 struct Record {
@@ -383,6 +386,23 @@ mod tests {
     }
 
     #[test]
+    fn one_who_takes_many_files_away_makes_nobody_begin_anew() {
+        const MANY: u32 = 12_000;
+        let mut catalogue = Catalogue::new(MediaKind::Video);
+        (0..=MANY).for_each(|n| _ = catalogue.add(node(1), PEER, file(n)));
+        let mut view = View::default();
+        while view.follow_once(&catalogue) {}
+        (0..MANY).for_each(|n| _ = catalogue.remove(node(1), id(n), false));
+        let mut removed = 0;
+        while let Some((delta, cursor)) = catalogue.page_after(view.cursor) {
+            assert!(!delta.reset);
+            removed += delta.removed.len() as u32;
+            view.cursor = Some(cursor);
+        }
+        assert_eq!(removed, MANY);
+    }
+
+    #[test]
     fn a_subscriber_behind_the_remembered_removals_is_told_everything_anew() {
         let mut catalogue = Catalogue::new(MediaKind::Video);
         catalogue.add(node(1), PEER, file(0));
@@ -397,7 +417,7 @@ mod tests {
     #[test]
     fn a_reset_told_in_pages_comes_to_its_end_when_old_removals_are_forgotten() {
         let mut catalogue = Catalogue::new(MediaKind::Video);
-        for n in 100_000..100_200 {
+        for n in 1_000_000..1_000_200 {
             catalogue.add(node(1), PEER, file(n));
         }
         bury(&mut catalogue);
