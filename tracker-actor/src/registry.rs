@@ -14,7 +14,7 @@ use std::{
 };
 
 use actix::Recipient;
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use peer_actor::{mailbox, transport::LinkHandle};
 use shared::{
     MediaKind, NodeId,
@@ -65,6 +65,10 @@ pub enum TellError {
     Full,
 }
 
+/// As many clients are here as may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoPlace;
+
 /// The shared state.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -72,6 +76,7 @@ pub struct Registry {
     files: DashMap<FileKey, Arc<CatalogueEntry>>,
     hints: DashMap<FileKey, Arc<Hints>>,
     last_session: AtomicU64,
+    clients: AtomicUsize,
     ungreeted: Arc<AtomicUsize>,
     /// What the console watches.
     pub tap: Tap,
@@ -100,14 +105,46 @@ impl Registry {
         self.ungreeted.load(Relaxed)
     }
 
-    /// A client takes its place; whose place it took, if its node was here already.
-    pub fn enter(&self, entry: Arc<SessionEntry>) -> Option<Arc<SessionEntry>> {
-        self.sessions.insert(entry.info.node, entry)
+    /// A client takes one of `most` places, or that of its node's older session, which is the answer then. The tracker's own origin
+    /// needs none.
+    pub fn enter(&self, entry: Arc<SessionEntry>, most: usize) -> Result<Option<Arc<SessionEntry>>, NoPlace> {
+        match self.sessions.entry(entry.info.node) {
+            Entry::Occupied(mut held) if held.get().is_client() == entry.is_client() => {
+                Ok(Some(held.insert(entry)))
+            }
+            Entry::Occupied(mut held) => {
+                self.take_place(&entry, most)?;
+                let replaced = held.insert(entry);
+                self.give_place_back(&replaced);
+                Ok(Some(replaced))
+            }
+            Entry::Vacant(free) => {
+                self.take_place(&entry, most)?;
+                free.insert(entry);
+                Ok(None)
+            }
+        }
+    }
+
+    fn take_place(&self, entry: &SessionEntry, most: usize) -> Result<(), NoPlace> {
+        if !entry.is_client() {
+            return Ok(());
+        }
+        let one_more = |clients| (clients < most).then_some(clients + 1);
+        self.clients.fetch_update(Relaxed, Relaxed, one_more).map(drop).map_err(|_| NoPlace)
+    }
+
+    fn give_place_back(&self, entry: &SessionEntry) {
+        if entry.is_client() {
+            self.clients.fetch_sub(1, Relaxed);
+        }
     }
 
     /// A session ended. Its node's place is kept if a newer session has taken it.
     pub fn leave(&self, node: NodeId, session: SessionId) {
-        self.sessions.remove_if(&node, |_, entry| entry.session == session);
+        if let Some((_, left)) = self.sessions.remove_if(&node, |_, entry| entry.session == session) {
+            self.give_place_back(&left);
+        }
     }
 
     /// Whether `session` is the one `node` is reached over.
@@ -122,7 +159,7 @@ impl Registry {
 
     /// How many of them are clients, without the tracker's own origin.
     pub fn client_count(&self) -> usize {
-        self.sessions.iter().filter(|entry| entry.value().info.kind.is_some()).count()
+        self.clients.load(Relaxed)
     }
 
     /// Everyone who is here, in the order they came.
@@ -208,6 +245,11 @@ impl Registry {
 }
 
 impl SessionEntry {
+    /// Whether it is a client; else it is the tracker's own origin.
+    pub fn is_client(&self) -> bool {
+        self.info.kind.is_some()
+    }
+
     /// Tells the session to end. One that does not read is cut at once: nothing more will reach it anyway.
     pub fn end_with(&self, reason: CloseReason) {
         mailbox::post(&self.end, EndSession(reason));

@@ -58,6 +58,27 @@ async fn a_client_of_the_other_kind_is_told_nothing_of_the_library() {
 }
 
 #[actix_rt::test]
+async fn the_library_takes_no_clients_place() {
+    let library = tempfile::tempdir().expect("a folder");
+    write_tone(&library.path().join("tone.wav"), 1);
+    let tracker = Tracker::start_with(|config| {
+        config.library = vec![library.path().to_owned()];
+        config.max_clients = 1;
+    })
+    .await;
+    let registry = &tracker.running.observatory().registry;
+    let registered = async {
+        while registry.session_count() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), registered).await.expect("the library registers");
+    let mut listener = Client::register(&tracker, MediaKind::Audio).await;
+    while listener.catalogue().await.changed.is_empty() {}
+    assert_eq!((registry.session_count(), registry.client_count()), (2, 1));
+}
+
+#[actix_rt::test]
 async fn without_a_library_there_is_no_peer_endpoint() {
     let tracker = Tracker::start().await;
     assert_eq!(tracker.get("/peer").await.0, 404);

@@ -155,10 +155,6 @@ impl SessionActor {
     }
 
     fn greeted(&mut self, ctx: &mut Context<Self>, info: ClientInfo) {
-        if self.wiring.registry.session_count() >= self.wiring.max_clients {
-            return self.state.handle_end(CloseReason::Rejected(RejectReason::Full));
-        }
-        tracing::info!(node = %info.node.short(), role = ?info.role, kind = ?info.kind, agent = info.agent, from = %self.observed, "client connected");
         let entry = Arc::new(SessionEntry {
             session: self.session,
             info,
@@ -170,10 +166,15 @@ impl SessionActor {
             frames_in: 2.into(),
             frames_out: 1.into(),
         });
+        let Ok(replaced) = self.wiring.registry.enter(entry.clone(), self.wiring.max_clients) else {
+            return self.state.handle_end(CloseReason::Rejected(RejectReason::Full));
+        };
+        let info = &entry.info;
+        tracing::info!(node = %info.node.short(), role = ?info.role, kind = ?info.kind, agent = info.agent, from = %self.observed, "client connected");
         self.ungreeted = None;
-        self.entry = Some(entry.clone());
+        self.entry = Some(entry);
         self.wiring.registry.counters.sessions_opened.inc();
-        if let Some(replaced) = self.wiring.registry.enter(entry) {
+        if let Some(replaced) = replaced {
             replaced.end_with(CloseReason::Replaced);
         }
     }
