@@ -1,16 +1,28 @@
 //! Whose hints of which content are kept, bounded in bytes. Pure bookkeeping: the hints themselves lie in the registry.
 //!
 //! Invariant: the bytes of what is kept never exceed [`HINTS_BYTES`], nor one giver's share of it a quarter. The first giver of a
-//! content wins until it leaves; the tracker's own origin always wins.
+//! content wins until it no longer has that: its hints stay until somebody who has gives others. The tracker's own origin always wins.
 
 use std::collections::BTreeMap;
 
-use shared::{ContentId, MediaKind, NodeId, wire::Hints};
+use shared::{
+    ContentId, MediaKind, NodeId,
+    limits::{MAX_COVER_BYTES, MAX_STARTUP_RANGES, MAX_TIME_INDEX, MAX_WAVEFORM},
+    wire::Hints,
+};
 
-/// All hints together. At some 30 KiB each (a cover and a time index) that is more than 2,000 files at their largest.
+/// All hints together: those of more than 2,000 files at some 30 KiB each (a cover and a time index), of 700 at their largest.
 pub const HINTS_BYTES: usize = 64 * 1024 * 1024;
 /// The hints of one giver that is not the origin.
 pub const GIVER_BYTES: usize = HINTS_BYTES / 4;
+
+/// The largest hints of one file.
+const LARGEST_BYTES: usize =
+    size_of::<Hints>() + MAX_COVER_BYTES + MAX_WAVEFORM + PAIR_BYTES * (MAX_STARTUP_RANGES + MAX_TIME_INDEX);
+/// An entry of a time index, or a range.
+const PAIR_BYTES: usize = 16;
+
+const _: () = assert!(HINTS_BYTES / LARGEST_BYTES >= 700);
 
 /// What names a file in the tracker: contents of different kinds never meet, even under one id.
 pub type FileKey = (MediaKind, ContentId);
@@ -19,6 +31,8 @@ pub type FileKey = (MediaKind, ContentId);
 struct Kept {
     giver: NodeId,
     is_origin: bool,
+    /// Whoever has the file may give others.
+    is_released: bool,
     bytes: usize,
     number: u64,
 }
@@ -47,7 +61,8 @@ impl HintsAccounts {
     pub fn offer(&mut self, key: FileKey, giver: NodeId, is_origin: bool, hints: &Hints) -> Verdict {
         let bytes = hints_bytes(hints);
         let held = self.kept.get(&key).copied();
-        if held.is_some_and(|held| held.giver != giver && (held.is_origin || !is_origin)) {
+        let stands = |held: Kept| held.giver != giver && !held.is_released && (held.is_origin || !is_origin);
+        if held.is_some_and(stands) {
             return Verdict::Refuse;
         }
         let replaced_bytes = held.filter(|held| held.giver == giver).map_or(0, |held| held.bytes);
@@ -63,11 +78,23 @@ impl HintsAccounts {
             evicted.push(oldest);
         }
         self.numbers += 1;
-        self.kept.insert(key, Kept { giver, is_origin, bytes, number: self.numbers });
+        self.kept.insert(key, Kept { giver, is_origin, is_released: false, bytes, number: self.numbers });
         self.by_age.insert(self.numbers, key);
         *self.by_giver.entry(giver).or_default() += bytes;
         self.bytes += bytes;
         Verdict::Keep(evicted)
+    }
+
+    /// Who gave the hints that are kept of `key`.
+    pub fn giver(&self, key: FileKey) -> Option<NodeId> {
+        self.kept.get(&key).map(|kept| kept.giver)
+    }
+
+    /// That one no longer has the file: its hints stay until somebody who has gives others.
+    pub fn release(&mut self, key: FileKey) {
+        if let Some(kept) = self.kept.get_mut(&key) {
+            kept.is_released = true;
+        }
     }
 
     /// The file is gone. Whether hints of it were kept.
@@ -94,7 +121,7 @@ fn hints_bytes(hints: &Hints) -> usize {
     size_of::<Hints>()
         + hints.cover_jpeg.len()
         + hints.waveform.len()
-        + 16 * (hints.startup_ranges.len() + hints.time_index.len())
+        + PAIR_BYTES * (hints.startup_ranges.len() + hints.time_index.len())
 }
 
 #[cfg(test)]
@@ -107,6 +134,17 @@ mod tests {
         assert_eq!(accounts.offer(key(1), node(1), false, &cover(10)), Verdict::Keep(Vec::new()));
         assert_eq!(accounts.offer(key(1), node(2), false, &cover(10)), Verdict::Refuse);
         assert_eq!(accounts.offer(key(1), node(1), false, &cover(20)), Verdict::Keep(Vec::new()));
+        assert_eq!(accounts.bytes(), hints_bytes(&cover(20)));
+    }
+
+    #[test]
+    fn who_has_the_file_no_longer_makes_room_for_one_who_has() {
+        let mut accounts = HintsAccounts::default();
+        accounts.offer(key(1), node(1), true, &cover(10));
+        accounts.release(key(1));
+        assert_eq!(accounts.giver(key(1)), Some(node(1)), "nobody has given others yet");
+        assert_eq!(accounts.offer(key(1), node(2), false, &cover(20)), Verdict::Keep(Vec::new()));
+        assert_eq!(accounts.offer(key(1), node(3), false, &cover(10)), Verdict::Refuse);
         assert_eq!(accounts.bytes(), hints_bytes(&cover(20)));
     }
 

@@ -67,6 +67,8 @@ pub enum FilesOutcome {
         /// Files left out.
         refused: u32,
     },
+    /// The hints are not wanted: others stand, the giver has used its share, or it does not have the file.
+    HintsRefused,
     /// The delta does not follow what is known; the client is asked for its whole list.
     Gap,
 }

@@ -216,15 +216,18 @@ impl FileIndexState {
 
     /// A client gives hints of a file it has.
     pub fn handle_hints(&mut self, node: NodeId, session: SessionId, put: PutHints) -> FilesOutcome {
-        let refused = FilesOutcome::Taken { refused: 1 };
         let Some(known) = self.nodes.get(&node).filter(|known| known.session == session) else {
-            return refused;
+            return FilesOutcome::HintsRefused;
         };
         let held =
             kinds_of(known.kind).map(|kind| (kind, put.content_id)).find(|key| known.files.contains(key));
-        let Some(key) = held else { return refused };
-        match self.hints.offer(key, node, known.is_origin, &put.hints) {
-            Verdict::Refuse => refused,
+        let Some(key) = held else { return FilesOutcome::HintsRefused };
+        let is_origin = known.is_origin;
+        if self.hints.giver(key).is_some_and(|giver| !self.catalogue(key.0).is_holder(giver, &key.1)) {
+            self.hints.release(key);
+        }
+        match self.hints.offer(key, node, is_origin, &put.hints) {
+            Verdict::Refuse => FilesOutcome::HintsRefused,
             Verdict::Keep(evicted) => {
                 self.outputs.extend(evicted.into_iter().map(Output::RetractHints));
                 self.outputs.push_back(Output::PublishHints(key, Arc::new(put.hints)));
@@ -417,6 +420,13 @@ impl FileIndexState {
 
     fn tell_soon(&mut self, now_ms: u64) {
         self.tell_at_ms = Some(self.tell_at_ms.unwrap_or(u64::MAX).min(now_ms + COALESCE_MS));
+    }
+
+    const fn catalogue(&self, kind: MediaKind) -> &Catalogue {
+        match kind {
+            MediaKind::Audio => &self.audio,
+            MediaKind::Video => &self.video,
+        }
     }
 
     const fn catalogue_mut(&mut self, kind: MediaKind) -> &mut Catalogue {
@@ -639,14 +649,27 @@ mod tests {
         join(&mut index, 2, 1, Some(MediaKind::Video));
         tell(&mut index, 1, 1, files(1, &[file(1, MediaKind::Video)]));
         let put = PutHints { content_id: id(1), hints: Hints::default() };
-        assert_eq!(
-            index.handle_hints(node_id(2), SessionId(1), put.clone()),
-            FilesOutcome::Taken { refused: 1 }
-        );
+        assert_eq!(index.handle_hints(node_id(2), SessionId(1), put.clone()), FilesOutcome::HintsRefused);
         assert_eq!(index.handle_hints(node_id(1), SessionId(1), put), FilesOutcome::Taken { refused: 0 });
         leave(&mut index, 0, 1, 1, true);
         assert!(drain(&mut index).contains(&Output::RetractHints((MediaKind::Video, id(1)))));
         assert_eq!(index.snapshot().hints_bytes, 0);
+    }
+
+    #[test]
+    fn hints_of_one_who_has_gone_make_room_for_those_of_one_who_is_here() {
+        let mut index = FileIndexState::default();
+        for who in 1..=3 {
+            join(&mut index, who, 1, Some(MediaKind::Video));
+            tell(&mut index, who, 1, files(1, &[file(1, MediaKind::Video)]));
+        }
+        let put = PutHints { content_id: id(1), hints: Hints::default() };
+        index.handle_hints(node_id(1), SessionId(1), put.clone());
+        assert_eq!(index.handle_hints(node_id(2), SessionId(1), put.clone()), FilesOutcome::HintsRefused);
+        leave(&mut index, 0, 1, 1, true);
+        let taken = FilesOutcome::Taken { refused: 0 };
+        assert_eq!(index.handle_hints(node_id(2), SessionId(1), put.clone()), taken);
+        assert_eq!(index.handle_hints(node_id(3), SessionId(1), put), FilesOutcome::HintsRefused);
     }
 
     #[test]

@@ -305,6 +305,10 @@ impl Wiring {
                         tracing::warn!(node = %node.short(), refused, "files over a limit or of the wrong kind left out");
                         None
                     }
+                    FilesOutcome::HintsRefused => {
+                        tracing::debug!(node = %node.short(), "hints that are not wanted");
+                        None
+                    }
                     FilesOutcome::Gap => Some(Registered { observed, files_version: 0 }.into()),
                 }
             }
