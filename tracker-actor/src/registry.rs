@@ -61,8 +61,11 @@ pub struct SessionEntry {
 pub enum TellError {
     /// That session is no longer the node's.
     Gone,
-    /// Its link is full.
-    Full,
+    /// Its link has no room.
+    Full {
+        /// What its socket has taken since the link opened; tells a slow reader from one that does not read.
+        taken_bytes: u64,
+    },
 }
 
 /// As many clients are here as may be.
@@ -172,27 +175,49 @@ impl Registry {
 
     /// Hands a frame to a client's link.
     pub fn tell(&self, node: NodeId, session: SessionId, frame: Frame) -> Result<(), TellError> {
-        let entry = self.sessions.get(&node).map(|entry| entry.value().clone());
-        let entry = entry.filter(|entry| entry.session == session).ok_or(TellError::Gone)?;
-        self.tap.record(Some(&entry.info), session, Direction::Out, &frame);
+        let entry = self.entry(node, session)?;
+        self.hand_over(&entry, frame)
+    }
+
+    /// The same for what can wait: refused while more than `most_bytes` wait in the link, so that there is room for everything else.
+    pub fn tell_behind(
+        &self,
+        node: NodeId,
+        session: SessionId,
+        most_bytes: usize,
+        frame: Frame,
+    ) -> Result<(), TellError> {
+        let entry = self.entry(node, session)?;
+        if entry.link.queued_bytes() > most_bytes {
+            return Err(TellError::Full { taken_bytes: entry.link.taken_bytes() });
+        }
+        self.hand_over(&entry, frame)
+    }
+
+    fn hand_over(&self, entry: &SessionEntry, frame: Frame) -> Result<(), TellError> {
+        self.tap.record(Some(&entry.info), entry.session, Direction::Out, &frame);
         entry.frames_out.fetch_add(1, Relaxed);
         self.counters.frames_out.inc();
-        entry.link.try_send(frame).map_err(|_| TellError::Full)
+        entry.link.try_send(frame).map_err(|_| TellError::Full { taken_bytes: entry.link.taken_bytes() })
     }
 
     /// The same for what a client must not miss: one whose link is full is cut, because it does not read.
     pub fn tell_or_cut(&self, node: NodeId, session: SessionId, frame: Frame) {
-        if self.tell(node, session, frame) == Err(TellError::Full) {
+        if let Err(TellError::Full { .. }) = self.tell(node, session, frame) {
             self.end(node, session, CloseReason::NotReading);
         }
     }
 
     /// Ends a session from outside, whatever its actor and its socket are doing.
     pub fn end(&self, node: NodeId, session: SessionId, reason: CloseReason) {
-        let entry = self.sessions.get(&node).map(|entry| entry.value().clone());
-        if let Some(entry) = entry.filter(|entry| entry.session == session) {
+        if let Ok(entry) = self.entry(node, session) {
             entry.end_with(reason);
         }
+    }
+
+    fn entry(&self, node: NodeId, session: SessionId) -> Result<Arc<SessionEntry>, TellError> {
+        let entry = self.sessions.get(&node).map(|entry| entry.value().clone());
+        entry.filter(|entry| entry.session == session).ok_or(TellError::Gone)
     }
 
     /// Shows a file.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use shared::{
     ContentId, MediaKind,
-    wire::{Goodbye, GoodbyeReason, TrackerMessage},
+    limits::{MAX_CODECS, MAX_DELTA_FILES, MAX_NAME_BYTES, MAX_TEXT_BYTES},
+    wire::{FileEntry, Goodbye, GoodbyeReason, Message, TrackerMessage},
 };
 use support::{Client, Tracker, file};
 
@@ -102,6 +103,64 @@ async fn a_client_that_does_not_read_is_cut_and_harms_nobody() {
         .expect("written");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     asking.abort();
+}
+
+#[actix_rt::test]
+async fn a_client_that_reads_slowly_is_told_a_long_catalogue_and_answered_meanwhile() {
+    const FILES: u32 = 4_096;
+    let tracker = Tracker::start().await;
+    let sharer = Client::register(&tracker, Video).await;
+    let files: Vec<FileEntry> = (0..FILES).map(wordy_file).collect();
+    for (version, page) in (1..).zip(files.chunks(MAX_DELTA_FILES)) {
+        while sharer.link.queued_bytes() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        sharer.share(version, page);
+    }
+    let registry = &tracker.running.observatory().registry;
+    let all_listed = async {
+        while registry.library(Video).0 < FILES as usize {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all_listed).await.expect("all are listed");
+
+    // Nothing is read from its socket at first beyond what the transport takes by itself, while it asks and is answered.
+    let mut slow = Client::register(&tracker, Video).await;
+    for _ in 0..60 {
+        slow.say(shared::wire::FindPeers { content_id: ContentId([1; 32]), playhead_leaf: 0 });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (mut told, mut plans) = (0, 0);
+    let reading = async {
+        while told < FILES as usize || plans < 60 {
+            match slow.next().await {
+                Message::Tracker(TrackerMessage::CatalogueDelta(delta)) => told += delta.changed.len(),
+                Message::Tracker(TrackerMessage::Plan(_)) => plans += 1,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reading).await.expect("told everything");
+    assert_eq!((told, plans), (FILES as usize, 60));
+    assert_eq!(registry.counters.lost.get(), 0);
+}
+
+/// A file of which as much is said as may be.
+fn wordy_file(n: u32) -> FileEntry {
+    let word = "x".repeat(MAX_TEXT_BYTES);
+    let mut content_id = [2; 32];
+    content_id[..4].copy_from_slice(&n.to_be_bytes());
+    FileEntry {
+        content_id: ContentId(content_id),
+        name: "x".repeat(MAX_NAME_BYTES),
+        container: word.clone(),
+        codecs: vec![word.clone(); MAX_CODECS],
+        title: word.clone(),
+        artist: word.clone(),
+        album: word,
+        ..file(1, Video)
+    }
 }
 
 /// A viewer whose plan names a sharer.

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient, WrapFuture as _};
 use peer_actor::{clock, timer::Timer};
+use shared::limits::{LINK_OUTBOUND_BYTES, MAX_BODY_BYTES};
 
 use super::{
     FileIndexState, IndexSnapshot,
@@ -19,8 +20,13 @@ use crate::{
 
 /// Holder changes in one message to the planner.
 const HOLDERS_PER_BATCH: usize = 512;
+/// A subscriber whose link has more to send than this is told no more of the catalogue, which can wait. The rest of its queue is for
+/// plans and answers: who has no room for those is taken not to read, and cut.
+const CATALOGUE_QUEUE_BYTES: usize = 128 * 1024;
 /// How often lists are compared with the sessions that are really there.
 const SWEEP: Duration = Duration::from_secs(15);
+
+const _: () = assert!(CATALOGUE_QUEUE_BYTES + MAX_BODY_BYTES <= LINK_OUTBOUND_BYTES / 4);
 
 /// The file index.
 #[derive(Debug)]
@@ -71,8 +77,9 @@ impl FileIndexActor {
             Output::PublishHints(key, hints) => self.registry.publish_hints(key, hints),
             Output::RetractHints(key) => self.registry.retract_hints(key),
             Output::Tell(node, session, delta) => {
-                if self.registry.tell(node, session, delta.into()) == Err(TellError::Full) {
-                    self.state.handle_refused(now_ms, node, session);
+                let told = self.registry.tell_behind(node, session, CATALOGUE_QUEUE_BYTES, delta.into());
+                if let Err(TellError::Full { taken_bytes }) = told {
+                    self.state.handle_refused(now_ms, node, session, taken_bytes);
                 }
             }
             Output::Cut(node, session) => self.registry.end(node, session, CloseReason::NotReading),

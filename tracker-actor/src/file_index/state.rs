@@ -24,10 +24,12 @@ use crate::{deadline::Deadline, registry::SessionId};
 
 /// Changes are collected for so long before they are told, so that a crowd that arrives costs each subscriber one delta.
 pub const COALESCE_MS: u64 = 100;
-/// When a subscriber whose link is full is tried again.
-pub const RETRY_MS: u64 = 500;
-/// A subscriber whose link is full for so long does not read.
+/// When a subscriber whose link has no room is tried again.
+pub const RETRY_MS: u64 = 100;
+/// A subscriber whose link has no room and takes nothing for so long does not read.
 pub const NOT_READING_MS: u64 = 10_000;
+/// The most deltas told in one turn; the rest follow in the next, so that a crowd of subscribers holds up nobody who has news.
+pub const DELTAS_PER_TURN: usize = 32;
 /// How long the list of a client that went away is remembered.
 pub const ABSENCE_MS: u64 = 60_000;
 /// Files of absent clients remembered in all.
@@ -66,7 +68,7 @@ pub enum Output {
     PublishHints(FileKey, Arc<Hints>),
     /// Hide them.
     RetractHints(FileKey),
-    /// Tell a subscriber; a full link is answered with [`FileIndexState::handle_refused`] before the next poll.
+    /// Tell a subscriber; a link without room is answered with [`FileIndexState::handle_refused`] before the next poll.
     Tell(NodeId, SessionId, CatalogueDelta),
     /// Cut a subscriber that does not read.
     Cut(NodeId, SessionId),
@@ -85,7 +87,14 @@ struct Node {
     cursor_before: Option<Cursor>,
     /// A delta was handed to its link and has not been refused.
     is_told: bool,
-    refused_since_ms: Option<u64>,
+    refused: Option<Refused>,
+}
+
+/// Since when a subscriber's link has had no room and taken nothing.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    since_ms: u64,
+    taken_bytes: u64,
 }
 
 /// The state of the file index.
@@ -95,12 +104,16 @@ pub struct FileIndexState {
     video: Catalogue,
     hints: HintsAccounts,
     nodes: BTreeMap<NodeId, Node>,
+    /// Those of them that are away, by when they went.
+    absent: BTreeSet<(u64, NodeId)>,
     absent_files: usize,
     outputs: VecDeque<Output>,
     /// Holder changes not yet handed to the planner; the latest of a file and node replaces the one before.
     holders: BTreeMap<(FileKey, NodeId), HolderChange>,
     /// Subscribers that may have something to be told, while a telling is under way.
     telling: BTreeSet<NodeId>,
+    /// How many deltas this turn may still tell, and when it began.
+    turn: (usize, u64),
     tell_at_ms: Option<u64>,
 }
 
@@ -111,10 +124,12 @@ impl Default for FileIndexState {
             video: Catalogue::new(MediaKind::Video),
             hints: HintsAccounts::default(),
             nodes: BTreeMap::new(),
+            absent: BTreeSet::new(),
             absent_files: 0,
             outputs: VecDeque::new(),
             holders: BTreeMap::new(),
             telling: BTreeSet::new(),
+            turn: (0, 0),
             tell_at_ms: None,
         }
     }
@@ -155,12 +170,14 @@ impl FileIndexState {
         known.session = session;
         known.cursor = None;
         known.cursor_before = None;
-        known.refused_since_ms = None;
+        known.refused = None;
         let version = known.version;
-        let was_absent = known.absent_since_ms.take().is_some();
+        let absent_since_ms = known.absent_since_ms.take();
+        let was_absent = absent_since_ms.is_some();
         let holder = known.holder();
         let files: Vec<FileKey> = known.files.iter().copied().collect();
-        if was_absent {
+        if let Some(since_ms) = absent_since_ms {
+            self.absent.remove(&(since_ms, node));
             self.absent_files -= files.len();
         } else if has_moved {
             self.moved(node);
@@ -247,6 +264,8 @@ impl FileIndexState {
             return;
         }
         known.absent_since_ms = Some(now_ms);
+        self.absent.insert((now_ms, node));
+        self.telling.remove(&node);
         let files: Vec<FileKey> = known.files.iter().copied().collect();
         self.absent_files += files.len();
         for key in files {
@@ -257,15 +276,18 @@ impl FileIndexState {
         self.tell_soon(now_ms);
     }
 
-    /// The last [`Output::Tell`] met a full link: it is tried again later, and the subscriber cut if that never helps.
-    pub fn handle_refused(&mut self, now_ms: u64, node: NodeId, session: SessionId) {
+    /// The last [`Output::Tell`] met a link without room, whose socket has taken `taken_bytes` in all: it is tried again later, and the
+    /// subscriber cut if it takes nothing until then and for long.
+    pub fn handle_refused(&mut self, now_ms: u64, node: NodeId, session: SessionId, taken_bytes: u64) {
         let Some(known) = self.nodes.get_mut(&node).filter(|known| known.session == session) else { return };
         known.cursor = known.cursor_before;
         known.is_told = false;
         self.telling.remove(&node);
-        let since_ms = *known.refused_since_ms.get_or_insert(now_ms);
-        if now_ms >= since_ms + NOT_READING_MS {
-            known.refused_since_ms = Some(now_ms);
+        let anew = Refused { since_ms: now_ms, taken_bytes };
+        let before = known.refused.filter(|before| before.taken_bytes == taken_bytes);
+        let is_deaf = before.is_some_and(|before| now_ms >= before.since_ms + NOT_READING_MS);
+        known.refused = before.filter(|_| !is_deaf).or(Some(anew));
+        if is_deaf {
             self.outputs.push_back(Output::Cut(node, session));
         }
         self.tell_at_ms = Some(self.tell_at_ms.unwrap_or(u64::MAX).min(now_ms + RETRY_MS));
@@ -273,16 +295,17 @@ impl FileIndexState {
 
     /// Runs what is due.
     pub fn handle_timeout(&mut self, now_ms: u64) {
-        if self.tell_at_ms.is_some_and(|at_ms| now_ms >= at_ms) {
+        self.turn = (DELTAS_PER_TURN, now_ms);
+        // A round comes to its end before the next begins, else those at its end would never be told.
+        if self.telling.is_empty() && self.tell_at_ms.is_some_and(|at_ms| now_ms >= at_ms) {
             self.tell_at_ms = None;
             let present = self.nodes.iter().filter(|(_, known)| known.absent_since_ms.is_none());
             self.telling = present.filter(|(_, known)| known.kind.is_some()).map(|(node, _)| *node).collect();
         }
-        let expired =
-            |known: &Node| known.absent_since_ms.is_some_and(|since_ms| now_ms >= since_ms + ABSENCE_MS);
-        let gone: Vec<NodeId> =
-            self.nodes.iter().filter(|(_, known)| expired(known)).map(|(node, _)| *node).collect();
-        for node in gone {
+        while let Some((since_ms, node)) = self.absent.first().copied()
+            && now_ms >= since_ms + ABSENCE_MS
+        {
+            self.absent.pop_first();
             self.forget(now_ms, node);
         }
     }
@@ -299,10 +322,15 @@ impl FileIndexState {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Deadline> {
-        let tell = self.tell_at_ms.map(|at_ms| Deadline::at_ms(at_ms, "tell subscribers"));
-        let absences = self.nodes.values().filter_map(|known| known.absent_since_ms);
-        let expiry =
-            absences.min().map(|since_ms| Deadline::at_ms(since_ms + ABSENCE_MS, "forget an absent client"));
+        let tell = if self.telling.is_empty() {
+            self.tell_at_ms.map(|at_ms| Deadline::at_ms(at_ms, "tell subscribers"))
+        } else {
+            Some(Deadline::at_ms(self.turn.1, "tell the other subscribers"))
+        };
+        let expiry = self
+            .absent
+            .first()
+            .map(|(since_ms, _)| Deadline::at_ms(since_ms + ABSENCE_MS, "forget an absent client"));
         tell.into_iter().chain(expiry).min()
     }
 
@@ -324,6 +352,9 @@ impl FileIndexState {
     }
 
     fn next_telling(&mut self) -> Option<Output> {
+        if self.turn.0 == 0 {
+            return None;
+        }
         while let Some(node) = self.telling.pop_first() {
             let Some(known) = self.nodes.get_mut(&node) else { continue };
             let catalogue = match known.kind {
@@ -332,12 +363,13 @@ impl FileIndexState {
                 None => continue,
             };
             if std::mem::take(&mut known.is_told) {
-                known.refused_since_ms = None;
+                known.refused = None;
             }
             if let Some((delta, cursor)) = catalogue.page_after(known.cursor) {
                 known.cursor_before = known.cursor.replace(cursor);
                 known.is_told = true;
                 self.telling.insert(node);
+                self.turn.0 -= 1;
                 return Some(Output::Tell(node, known.session, delta));
             }
         }
@@ -390,7 +422,8 @@ impl FileIndexState {
 
     fn forget(&mut self, now_ms: u64, node: NodeId) {
         let Some(known) = self.nodes.remove(&node) else { return };
-        if known.absent_since_ms.is_some() {
+        if let Some(since_ms) = known.absent_since_ms {
+            self.absent.remove(&(since_ms, node));
             self.absent_files -= known.files.len();
         }
         for key in known.files {
@@ -450,7 +483,7 @@ impl Node {
             cursor: None,
             cursor_before: None,
             is_told: false,
-            refused_since_ms: None,
+            refused: None,
         }
     }
 
@@ -619,7 +652,7 @@ mod tests {
                 Some(Output::Tell(node, session, delta)) => {
                     assert!(delta.reset);
                     tries += 1;
-                    index.handle_refused(now_ms, node, session);
+                    index.handle_refused(now_ms, node, session, 0);
                 }
                 other => panic!("expected a telling: {other:?}"),
             }
@@ -631,13 +664,60 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_takes_something_between_two_refusals_is_slow_and_not_cut() {
+        let mut index = FileIndexState::default();
+        join(&mut index, 1, 1, Some(MediaKind::Video));
+        for round in 1..=5 * NOT_READING_MS / RETRY_MS {
+            let now_ms = round * RETRY_MS;
+            index.handle_timeout(now_ms);
+            let Some(Output::Tell(node, session, _)) = index.poll_output() else { panic!("a telling") };
+            index.handle_refused(now_ms, node, session, now_ms / (NOT_READING_MS / 2));
+            assert_eq!(index.poll_output(), None);
+        }
+    }
+
+    #[test]
+    fn a_crowd_is_told_in_turns_and_everybody_in_the_end() {
+        let mut index = FileIndexState::default();
+        (1..=100).for_each(|who| _ = join(&mut index, who, 1, Some(MediaKind::Video)));
+        let mut told = Vec::new();
+        let mut now_ms = COALESCE_MS;
+        while let Some(due) = index.poll_timeout() {
+            now_ms = now_ms.max(due.at_us / 1_000);
+            let turn = run(&mut index, now_ms);
+            assert!(turn.len() <= DELTAS_PER_TURN, "{}", turn.len());
+            told.extend(turn.into_iter().map(|(node, _)| node));
+            // News in the middle of a round do not begin it anew.
+            if told.len() < 60 {
+                tell(&mut index, 1, 1, files(1, &[]));
+                now_ms += COALESCE_MS;
+            }
+        }
+        assert!((1..=100).all(|who| told.contains(&node_id(who))));
+        assert!(now_ms < 10 * COALESCE_MS, "{now_ms}");
+    }
+
+    #[test]
+    fn who_leaves_before_its_turn_is_told_nothing() {
+        let mut index = FileIndexState::default();
+        (1..=100).for_each(|who| _ = join(&mut index, who, 1, Some(MediaKind::Video)));
+        tell(&mut index, 100, 1, files(1, &[file(1, MediaKind::Video)]));
+        let mut told = run(&mut index, COALESCE_MS);
+        assert_eq!(told.len(), DELTAS_PER_TURN);
+        leave(&mut index, COALESCE_MS, 100, 1, false);
+        (1..20).for_each(|turn| told.extend(run(&mut index, COALESCE_MS + turn)));
+        assert!((1..100).all(|who| told.iter().any(|(node, _)| *node == node_id(who))));
+        assert!(told.iter().all(|(node, _)| *node != node_id(100)));
+    }
+
+    #[test]
     fn a_full_link_does_not_hold_up_the_others() {
         let mut index = FileIndexState::default();
         join(&mut index, 1, 1, Some(MediaKind::Video));
         join(&mut index, 2, 1, Some(MediaKind::Video));
         index.handle_timeout(COALESCE_MS);
         let Some(Output::Tell(first, session, _)) = index.poll_output() else { panic!("a telling") };
-        index.handle_refused(COALESCE_MS, first, session);
+        index.handle_refused(COALESCE_MS, first, session, 0);
         let Some(Output::Tell(second, _, _)) = index.poll_output() else { panic!("another telling") };
         assert_ne!(first, second);
     }
