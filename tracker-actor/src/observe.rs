@@ -2,13 +2,13 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
 };
 
 use actix::Recipient;
 use peer_actor::{clock, relay::Relays};
 use serde::Serialize;
-use shared::{ContentId, MediaKind, NodeId};
+use shared::{ContentId, NodeId};
 
 use crate::{
     console::{ActorRow, SessionRow, SwarmRow, Tables},
@@ -45,6 +45,8 @@ pub struct Observatory {
     pub planner_stats: Arc<ActorStats>,
     /// The last two minutes.
     pub history: Arc<Mutex<History>>,
+    /// What the file index and the planner said when they were last sampled: enough for a page that looks once a second.
+    pub latest: Arc<Mutex<(IndexSnapshot, PlannerSnapshot)>>,
     /// The swarms that are being looked at.
     pub swarm_watch: Arc<Mutex<SwarmWatch>>,
 }
@@ -130,8 +132,21 @@ impl Observatory {
         counters.peer_relayed_bytes.set(planner.relays.carried_bytes as i64);
         let frames = counters.frames_in.get() + counters.frames_out.get();
         let origin_bps = u64::try_from(counters.origin_send_bps.get()).unwrap_or(0);
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.handle_sample(clock::now_ms(), clients, origin_bps, counters.relayed_bytes.get(), frames);
+        let now_ms = clock::now_ms();
+        locked(&self.history).handle_sample(
+            now_ms,
+            clients,
+            origin_bps,
+            counters.relayed_bytes.get(),
+            frames,
+        );
+        locked(&self.swarm_watch).forget(now_ms);
+        *locked(&self.latest) = (index, planner);
+    }
+
+    /// What the sampler saw last.
+    pub fn latest(&self) -> (IndexSnapshot, PlannerSnapshot) {
+        locked(&self.latest).clone()
     }
 
     /// The tables of the console.
@@ -237,11 +252,11 @@ impl Observatory {
             },
         ]
     }
+}
 
-    /// Listed files and their bytes, of a kind.
-    pub fn library(&self, kind: MediaKind) -> (usize, u64) {
-        self.registry.library(kind)
-    }
+/// What a mutex holds; whoever panicked with it left it whole.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn kib(bytes: usize) -> String {

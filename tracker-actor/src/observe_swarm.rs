@@ -1,13 +1,14 @@
 //! One swarm as dashboard and console show it: the planner's view, what each member has achieved since it is being looked at, and names
 //! that tell nobody who they are.
 //!
-//! Invariant: the planner is asked for one swarm twice a second at the most, however many look; while nobody looks nothing is kept for
-//! longer than half a minute.
+//! Invariant: whoever looks while a view is fresh is shown that, so the planner is asked for a swarm by those alone who look at the very
+//! moment it becomes stale, twice a second. What nobody has looked at for half a minute is forgotten, and so is a member of a swarm that
+//! is being looked at when it has not been in it for so long.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
-    sync::{Arc, PoisonError},
+    sync::Arc,
 };
 
 use peer_actor::clock;
@@ -20,7 +21,7 @@ use shared::{
 
 use crate::{
     file_index::FileKey,
-    observe::Observatory,
+    observe::{Observatory, locked},
     path_planner::{
         ObserveSwarm,
         paths::Reach,
@@ -36,6 +37,9 @@ const WINDOW_MS: u64 = 10_000;
 const LEAST_MS: u64 = 2_500;
 /// What nobody has looked at for so long is forgotten.
 const FORGET_MS: u64 = 30_000;
+
+/// The kinds a content may be of, which its id does not say.
+const KINDS: [MediaKind; 2] = [MediaKind::Video, MediaKind::Audio];
 
 /// A swarm, and what its members have achieved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,11 +66,22 @@ impl SwarmWatch {
         (now_ms < at_ms + FRESH_MS).then(|| watched.clone())
     }
 
+    /// The same of a content of either kind.
+    fn recent_of(&self, now_ms: u64, content_id: ContentId) -> Option<Arc<Watched>> {
+        KINDS.into_iter().find_map(|kind| self.recent(now_ms, (kind, content_id)))
+    }
+
+    /// Forgets what nobody has looked at, and who was not there when somebody did.
+    pub(crate) fn forget(&mut self, now_ms: u64) {
+        self.recent.retain(|_, (at_ms, _)| now_ms < *at_ms + FORGET_MS);
+        let is_late =
+            |track: &VecDeque<(u64, u32)>| track.back().is_some_and(|(at_ms, _)| now_ms < at_ms + FORGET_MS);
+        self.held.retain(|_, track| is_late(track));
+    }
+
     /// Takes a new view.
     fn handle_view(&mut self, now_ms: u64, key: FileKey, view: SwarmView) -> Arc<Watched> {
-        self.recent.retain(|_, (at_ms, _)| now_ms < *at_ms + FORGET_MS);
-        let recent = &self.recent;
-        self.held.retain(|(of, _), _| *of == key || recent.contains_key(of));
+        self.forget(now_ms);
         let members = view.members.iter().map(|member| (member.node, member.leaves)).collect::<Vec<_>>();
         let achieved = members.into_iter().map(|(node, leaves)| {
             let track = self.held.entry((key, node)).or_default();
@@ -78,7 +93,7 @@ impl SwarmWatch {
         watched
     }
 
-    /// A name for a member of one swarm that says nothing of who it is elsewhere.
+    /// A name for a member of one swarm that says nothing of who it is elsewhere. In one of 500 swarms of 64 two share one.
     fn alias(&self, key: FileKey, node: &NodeId) -> String {
         format!("{:03x}", self.names.hash_one((key.1, node)) & 0xfff)
     }
@@ -102,26 +117,31 @@ fn gained_bps(track: &mut VecDeque<(u64, u32)>, now_ms: u64, leaves: u32) -> Opt
 impl Observatory {
     /// A swarm with its members and plans; none when nobody is in it.
     pub async fn watch_swarm(&self, key: FileKey) -> Option<Arc<Watched>> {
-        let lock = || self.swarm_watch.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(recent) = lock().recent(clock::now_ms(), key) {
+        if let Some(recent) = locked(&self.swarm_watch).recent(clock::now_ms(), key) {
             return Some(recent);
         }
         let view = self.planner_swarm.send(ObserveSwarm(key)).await.ok().flatten()?;
-        Some(lock().handle_view(clock::now_ms(), key, view))
+        Some(locked(&self.swarm_watch).handle_view(clock::now_ms(), key, view))
     }
 
     /// The swarm of a content of either kind, with everybody's key.
     pub async fn explain(&self, content_id: ContentId) -> Option<Arc<Watched>> {
-        match self.watch_swarm((MediaKind::Video, content_id)).await {
-            Some(watched) => Some(watched),
-            None => self.watch_swarm((MediaKind::Audio, content_id)).await,
+        let recent = locked(&self.swarm_watch).recent_of(clock::now_ms(), content_id);
+        if recent.is_some() {
+            return recent;
         }
+        for kind in KINDS {
+            if let Some(watched) = self.watch_swarm((kind, content_id)).await {
+                return Some(watched);
+            }
+        }
+        None
     }
 
     /// The same for everybody's eyes: nobody's key or address in it.
     pub async fn picture(&self, content_id: ContentId) -> Option<Picture> {
         let watched = self.explain(content_id).await?;
-        let watch = self.swarm_watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = locked(&self.swarm_watch);
         let key = (watched.view.kind, content_id);
         Some(picture(&watched, |node| watch.alias(key, node)))
     }
@@ -293,6 +313,32 @@ mod tests {
         assert_eq!(watch.recent.len(), 1);
         assert!(watch.recent(FORGET_MS + FRESH_MS - 1, other).is_some());
         assert!(watch.recent(FORGET_MS + FRESH_MS, other).is_none());
+    }
+
+    #[test]
+    fn who_has_left_a_swarm_is_forgotten_while_others_are_looked_at() {
+        let mut watch = SwarmWatch::default();
+        let passer_by = |n| {
+            let mut view = view(5);
+            view.members[0].node = NodeId([n; 32]);
+            view
+        };
+        for n in 0..100 {
+            watch.handle_view(u64::from(n) * 1_000, KEY, passer_by(n));
+        }
+        assert_eq!(watch.held.len(), FORGET_MS as usize / 1_000);
+        watch.forget(99_000 + FORGET_MS);
+        assert!(watch.held.is_empty() && watch.recent.is_empty(), "nobody has looked since");
+    }
+
+    #[test]
+    fn a_fresh_view_is_found_whatever_the_kind() {
+        let mut watch = SwarmWatch::default();
+        let sound = (MediaKind::Audio, KEY.1);
+        watch.handle_view(0, sound, SwarmView { kind: MediaKind::Audio, ..view(5) });
+        let found = watch.recent_of(FRESH_MS - 1, KEY.1).expect("a view");
+        assert_eq!(found.view.kind, MediaKind::Audio);
+        assert_eq!(watch.recent_of(FRESH_MS, KEY.1), None);
     }
 
     #[test]

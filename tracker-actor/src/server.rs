@@ -147,6 +147,7 @@ fn start_actors(
         planner_swarm: planner.clone().recipient(),
         planner_stats,
         history: Arc::new(Mutex::new(History::default())),
+        latest: Arc::default(),
         swarm_watch: Arc::default(),
     };
     let wiring = Wiring {

@@ -211,6 +211,59 @@ async fn a_full_tracker_says_so() {
 }
 
 #[actix_rt::test]
+async fn a_client_that_returns_finds_its_place_in_a_full_tracker() {
+    let tracker = Tracker::start_with(|config| config.max_clients = 1).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let identity = || Identity::load_or_create(&folder.path().join("key")).expect("a key");
+    // Its connection is dead, and the tracker does not know yet.
+    let mut before = Client::connect_as(&tracker, Video, identity()).await;
+    before.register_at(None).await;
+    let mut after = Client::connect_as(&tracker, Video, identity()).await;
+    after.register_at(None).await;
+    before.closed().await;
+    assert_eq!(tracker.running.observatory().registry.client_count(), 1);
+    after.say(Goodbye { reason: GoodbyeReason::Leaving });
+    after.closed().await;
+    Client::register(&tracker, Video).await;
+}
+
+#[actix_rt::test]
+async fn hints_that_others_gave_before_are_no_refused_files() {
+    let tracker = Tracker::start().await;
+    let mut sharers = [Client::register(&tracker, Video).await, Client::register(&tracker, Video).await];
+    for sharer in &mut sharers {
+        sharer.share(1, &[file(1, Video)]);
+        sharer.say(PutHints { content_id: ContentId([1; 32]), hints: Hints::default() });
+        // Words are heard in the order they are said.
+        sharer.find_peers(ContentId([1; 32])).await;
+    }
+    assert_eq!(tracker.running.observatory().registry.counters.files_refused.get(), 0);
+}
+
+#[actix_rt::test]
+async fn the_status_says_when_the_files_have_changed() {
+    let tracker = Tracker::start().await;
+    let sharer = Client::register(&tracker, Video).await;
+    let mut versions = Vec::new();
+    for version in 1..=2 {
+        sharer.share(version, &[file(version as u8, Video)]);
+        let sampled = async {
+            loop {
+                let (_, status) = tracker.get("/api/status").await;
+                let status: serde_json::Value = serde_json::from_str(&status).expect("json");
+                let told = status["catalogue_version"].as_u64().expect("a version");
+                if versions.last().is_none_or(|before| told > *before) && told > 0 {
+                    return told;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        versions.push(tokio::time::timeout(Duration::from_secs(10), sampled).await.expect("a sample"));
+    }
+    assert!(tracker.get("/api/files").await.1.contains("\"name\":\"2.mp4\""));
+}
+
+#[actix_rt::test]
 async fn the_pages_and_the_json_are_served() {
     let tracker = Tracker::start().await;
     let sharer = Client::register(&tracker, Video).await;

@@ -1,9 +1,9 @@
 //! The JSON behind the dashboard: `/api/status`, `/api/files`, `/api/clients`, `/api/relays`, `/api/swarms`,
 //! `/api/swarms/{content_id}`, `/api/cover/{content_id}`.
 //!
-//! Field names are stable: scripts read them.
+//! Field names are stable: scripts read them. Counts of the file index and the planner are of the last second, however many ask.
 
-use std::sync::{PoisonError, atomic::Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use actix_web::{HttpResponse, Responder, http::header, web};
 use peer_actor::clock;
@@ -14,7 +14,7 @@ use shared::{
 };
 
 use crate::{
-    observe::{Observatory, Sample},
+    observe::{Observatory, Sample, locked},
     path_planner::relays::PeerRelays,
 };
 
@@ -49,6 +49,8 @@ pub struct Status {
     pub origin_sent_bytes: u64,
     /// Bytes the tracker itself relayed.
     pub relayed_bytes: u64,
+    /// Grows with every change of what `/api/files` answers, from 0 at the tracker's start: who keeps that need not ask again meanwhile.
+    pub catalogue_version: u64,
     /// The last two minutes, a sample a second, oldest first.
     pub history: Vec<Sample>,
 }
@@ -138,11 +140,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
 }
 
 async fn status(observatory: web::Data<Observatory>) -> impl Responder {
-    let planner = observatory.planner().await;
+    let (index, planner) = observatory.latest();
     let sessions = observatory.registry.sessions();
     let count = |kind| sessions.iter().filter(|entry| entry.info.kind == Some(kind)).count();
     let library = |kind| {
-        let (files, bytes) = observatory.library(kind);
+        let (files, bytes) = observatory.registry.library(kind);
         Library { files, bytes }
     };
     let counters = &observatory.registry.counters;
@@ -161,7 +163,8 @@ async fn status(observatory: web::Data<Observatory>) -> impl Responder {
         peer_relays: planner.relays,
         origin_sent_bytes: u64::try_from(counters.origin_sent_bytes.get()).unwrap_or(0),
         relayed_bytes: counters.relayed_bytes.get(),
-        history: observatory.history.lock().unwrap_or_else(PoisonError::into_inner).samples(),
+        catalogue_version: index.version,
+        history: locked(&observatory.history).samples(),
     })
 }
 
@@ -190,7 +193,7 @@ async fn relays(observatory: web::Data<Observatory>) -> impl Responder {
 }
 
 async fn swarms(observatory: web::Data<Observatory>) -> impl Responder {
-    let planner = observatory.planner().await;
+    let (_, planner) = observatory.latest();
     web::Json(observatory.swarms(planner))
 }
 

@@ -75,5 +75,22 @@ pub enum FilesOutcome {
 
 /// Asks for the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
-#[rtype(result = "super::IndexSnapshot")]
+#[rtype(result = "IndexSnapshot")]
 pub struct Observe;
+
+/// The counts of the index, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct IndexSnapshot {
+    /// Listed audio files.
+    pub audio_files: usize,
+    /// Listed video files.
+    pub video_files: usize,
+    /// Bytes of hints kept.
+    pub hints_bytes: usize,
+    /// Clients whose list is known, present or not.
+    pub lists: usize,
+    /// Of those, clients that are away.
+    pub absent: usize,
+    /// Grows with every change of a listed file, from 0 at the start.
+    pub version: u64,
+}

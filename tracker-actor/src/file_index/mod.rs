@@ -21,5 +21,5 @@ pub mod state;
 
 pub use actor::FileIndexActor;
 pub use hints::FileKey;
-pub use messages::{ClientSays, FilesOutcome, IndexRequest, NodeJoined, NodeLeft, Observe};
-pub use state::{FileIndexState, HeldFile, HolderChange, IndexSnapshot};
+pub use messages::{ClientSays, FilesOutcome, IndexRequest, IndexSnapshot, NodeJoined, NodeLeft, Observe};
+pub use state::{FileIndexState, HeldFile, HolderChange};

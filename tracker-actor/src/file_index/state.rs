@@ -18,7 +18,7 @@ use shared::{
 use super::{
     catalogue::{Catalogue, Cursor, Holder, Listing},
     hints::{FileKey, HintsAccounts, Verdict},
-    messages::{FilesOutcome, NodeJoined, NodeLeft},
+    messages::{FilesOutcome, IndexSnapshot, NodeJoined, NodeLeft},
 };
 use crate::{deadline::Deadline, registry::SessionId};
 
@@ -133,21 +133,6 @@ impl Default for FileIndexState {
             tell_at_ms: None,
         }
     }
-}
-
-/// The counts of the index, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct IndexSnapshot {
-    /// Listed audio files.
-    pub audio_files: usize,
-    /// Listed video files.
-    pub video_files: usize,
-    /// Bytes of hints kept.
-    pub hints_bytes: usize,
-    /// Clients whose list is known, present or not.
-    pub lists: usize,
-    /// Of those, clients that are away.
-    pub absent: usize,
 }
 
 impl FileIndexState {
@@ -347,7 +332,8 @@ impl FileIndexState {
             video_files: self.video.len(),
             hints_bytes: self.hints.bytes(),
             lists: self.nodes.len(),
-            absent: self.nodes.values().filter(|known| known.absent_since_ms.is_some()).count(),
+            absent: self.absent.len(),
+            version: self.audio.version() + self.video.version(),
         }
     }
 
@@ -589,7 +575,7 @@ mod tests {
         join(&mut index, 1, 1, Some(MediaKind::Video));
         tell(&mut index, 1, 1, files(1, &[file(1, MediaKind::Video)]));
         leave(&mut index, 0, 1, 1, true);
-        assert_eq!(index.snapshot(), IndexSnapshot::default());
+        assert_eq!(counts(&index), IndexSnapshot::default());
         assert_eq!(join(&mut index, 1, 2, Some(MediaKind::Video)), 0);
     }
 
@@ -616,7 +602,7 @@ mod tests {
         run(&mut index, 1_000 + COALESCE_MS);
         assert_eq!(index.poll_timeout().map(|due| due.at_us), Some((1_000 + ABSENCE_MS) * 1_000));
         run(&mut index, 1_000 + ABSENCE_MS);
-        assert_eq!(index.snapshot(), IndexSnapshot::default());
+        assert_eq!(counts(&index), IndexSnapshot::default());
     }
 
     #[test]
@@ -773,6 +759,10 @@ mod tests {
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].gained, None);
         assert!(index.poll_holders(9).is_empty());
+    }
+
+    fn counts(index: &FileIndexState) -> IndexSnapshot {
+        IndexSnapshot { version: 0, ..index.snapshot() }
     }
 
     fn join(index: &mut FileIndexState, who: u8, session: u64, kind: Option<MediaKind>) -> u64 {
