@@ -95,7 +95,7 @@ impl SwarmWatch {
 
     /// A name for a member of one swarm that says nothing of who it is elsewhere. In one of 500 swarms of 64 two share one.
     fn alias(&self, key: FileKey, node: &NodeId) -> String {
-        format!("{:03x}", self.names.hash_one((key.1, node)) & 0xfff)
+        format!("{:05x}", self.names.hash_one((key.1, node)) & 0xfffff)
     }
 }
 
@@ -348,6 +348,7 @@ mod tests {
         assert_eq!(watch.alias(KEY, &node(1)), watch.alias(KEY, &node(1)));
         let elsewhere = |n| watch.alias((KEY.0, ContentId([8; 32])), &node(n)) != watch.alias(KEY, &node(n));
         assert!((0..9).any(elsewhere));
+        assert!((0..9).all(|n| watch.alias(KEY, &node(n)).len() == 5));
         let text = serde_json::to_string(&picture(
             &Watched { view: view(5), achieved_bps: vec![Some(9)] },
             |node| watch.alias(KEY, node),
