@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files the tracker opens beside connections: its keys, its index, the library.
-const RESERVED_FILES: u64 = 256;
+/// Files the tracker opens beside connections: its keys, its index, the library, and clients it dials back, five files each.
+const RESERVED_FILES: u64 = 1_024;
 /// As many as are asked for where there is no limit.
 const ENOUGH_FILES: u64 = 65_536;
 
@@ -20,8 +20,9 @@ pub fn raise_open_files() -> usize {
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH_FILES);
     let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let reserved = RESERVED_FILES.min(files / 4);
     // Every connection is three files: the socket, the handle kept beside it, and the one its link cuts it with.
-    let connections = (files.saturating_sub(RESERVED_FILES) / 3 / workers).max(16);
+    let connections = (files.saturating_sub(reserved) / 3 / workers).max(16);
     usize::try_from(connections).unwrap_or(usize::MAX)
 }
 

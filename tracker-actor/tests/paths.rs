@@ -17,8 +17,8 @@ use peer_actor::{
 use shared::{
     ContentId, LeafRange, MediaKind,
     wire::{
-        Capabilities, Data, Frame, HandshakeMessage, Message, PathKind, PathOffer, PathRole, Role,
-        TrackerMessage, Welcome, handshake_transcript,
+        Capabilities, Data, Frame, HandshakeMessage, Message, PathKind, PathOffer, PathRole, Reject,
+        RejectReason, Role, TrackerMessage, Welcome, handshake_transcript,
     },
 };
 use support::{Client, Tracker, file};
@@ -314,7 +314,7 @@ fn numbered(n: u32) -> Frame {
     )
 }
 
-/// A peer endpoint that welcomes a dialler as `client`, and no more than that.
+/// A peer endpoint that welcomes a peer of its kind as `client`, turns others away as a peer does, and no more than that.
 fn listen_as(client: &Client) -> u16 {
     let identity = client.identity.clone();
     let server = HttpServer::new(move || {
@@ -342,6 +342,10 @@ async fn welcome_all(identity: Arc<Identity>, link: LinkHandle, mut events: Link
     while let Some(event) = events.next().await {
         let LinkEvent::Frame(frame, _) = event else { continue };
         if let Message::Handshake(HandshakeMessage::Hello(hello)) = frame.message {
+            if (hello.role, hello.kind) != (Role::Peer, Some(Video)) {
+                link.try_send(Reject { reason: RejectReason::NotServed }).expect("room");
+                continue;
+            }
             let transcript =
                 handshake_transcript(false, (hello.node, hello.nonce), (identity.node_id(), [8; 32]));
             let welcome = Welcome {

@@ -17,8 +17,10 @@ use tokio::sync::Semaphore;
 
 use super::{
     PathPlannerState, PlannerSnapshot,
-    messages::{ClientSays, HoldersChanged, NodeJoined, NodeLeft, Observe, ObserveSwarm, ProbeFinished},
-    probe::{PATIENCE, PROBES_AT_ONCE, SHORT_PATIENCE, is_reachable},
+    messages::{
+        ClientSays, DialBack, HoldersChanged, NodeJoined, NodeLeft, Observe, ObserveSwarm, ProbeFinished,
+    },
+    probe::{PATIENCE, ProbeQueue, REPROBES_AT_ONCE, SHORT_PATIENCE, is_reachable},
     state::Output,
 };
 use crate::{
@@ -39,7 +41,7 @@ pub struct PathPlannerActor {
     stats: Arc<ActorStats>,
     relays: Arc<Relays>,
     identity: Arc<Identity>,
-    probes: Arc<Semaphore>,
+    probes: ProbeQueue,
     reprobes: Arc<Semaphore>,
     timer: Timer,
 }
@@ -53,15 +55,14 @@ impl PathPlannerActor {
         relays: Arc<Relays>,
         identity: Arc<Identity>,
     ) -> Self {
-        let [probes, reprobes] = [(); 2].map(|()| Arc::new(Semaphore::new(PROBES_AT_ONCE)));
         Self {
             state: PathPlannerState::new(first_epoch),
             registry,
             stats,
             relays,
             identity,
-            probes,
-            reprobes,
+            probes: ProbeQueue::default(),
+            reprobes: Arc::new(Semaphore::new(REPROBES_AT_ONCE)),
             timer: Timer::default(),
         }
     }
@@ -90,6 +91,7 @@ impl PathPlannerActor {
         while let Some(output) = self.state.poll_output() {
             self.apply(ctx, output);
         }
+        self.dial_back(ctx);
         if let Some(due) = self.state.poll_timeout() {
             self.timer.arm_us(ctx, due.at_us, Self::wake);
         }
@@ -101,36 +103,35 @@ impl PathPlannerActor {
         match output {
             Output::Tell(node, session, message) => self.tell(node, session, message),
             Output::OfferRelay { viewer, source } => self.offer_relay(viewer, source),
-            Output::Probe(node, session, address) => {
-                let (probes, identity) = (self.probes.clone(), self.identity.clone());
-                self.probe(ctx, node, session, async move {
-                    let _turn = probes.acquire().await;
-                    is_reachable(identity, node, address, PATIENCE).await
-                });
-            }
-            Output::ProbeAgain(node, session, address) => {
+            Output::Probe(dial) => self.probes.ask(dial),
+            Output::ProbeAgain(dial) => {
                 let Ok(turn) = self.reprobes.clone().try_acquire_owned() else { return };
-                let identity = self.identity.clone();
-                self.probe(ctx, node, session, async move {
-                    let _turn = turn;
-                    is_reachable(identity, node, address, SHORT_PATIENCE).await
+                let probing = is_reachable(self.identity.clone(), dial, SHORT_PATIENCE);
+                let probing = probing.into_actor(self).map(move |is_open, planner, ctx| {
+                    drop(turn);
+                    planner.probed(ctx, dial, is_open);
                 });
+                ctx.spawn(probing);
             }
         }
     }
 
-    fn probe(
-        &self,
-        ctx: &mut Context<Self>,
-        node: NodeId,
-        session: SessionId,
-        probing: impl Future<Output = bool> + 'static,
-    ) {
-        let probing = probing.into_actor(self).map(move |is_open, planner, ctx| {
-            let finished = ProbeFinished { node, session, is_open };
-            planner.drive(ctx, |state, now_ms| state.handle_probe(now_ms, finished));
-        });
-        ctx.spawn(probing);
+    /// Dials those whose turn it is. What waits for a turn is no future: each of those is looked at whenever anything happens here.
+    fn dial_back(&mut self, ctx: &mut Context<Self>) {
+        let registry = self.registry.clone();
+        while let Some(dial) = self.probes.begin(|dial| registry.is_current(dial.node, dial.session)) {
+            let probing = is_reachable(self.identity.clone(), dial, PATIENCE);
+            let probing = probing.into_actor(self).map(move |is_open, planner, ctx| {
+                planner.probes.end();
+                planner.probed(ctx, dial, is_open);
+            });
+            ctx.spawn(probing);
+        }
+    }
+
+    fn probed(&mut self, ctx: &mut Context<Self>, dial: DialBack, is_open: bool) {
+        let finished = ProbeFinished { node: dial.node, session: dial.session, is_open };
+        self.drive(ctx, |state, now_ms| state.handle_probe(now_ms, finished));
     }
 
     fn tell(&self, node: NodeId, session: SessionId, message: TrackerMessage) {
@@ -170,6 +171,7 @@ impl PathPlannerActor {
                 state.handle_left(now_ms, NodeLeft { node, session });
             }
         });
+        self.probes.forget_unless(|dial| self.registry.is_current(dial.node, dial.session));
     }
 }
 

@@ -82,6 +82,19 @@ pub struct ClientSays {
 #[rtype(result = "()")]
 pub struct HoldersChanged(pub Vec<HolderChange>);
 
+/// A client to be dialled, to see whether it can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DialBack {
+    /// Whom.
+    pub node: NodeId,
+    /// During which of its sessions.
+    pub session: SessionId,
+    /// Its kind of media: a peer welcomes its own.
+    pub kind: Option<MediaKind>,
+    /// Where.
+    pub address: SocketAddr,
+}
+
 /// The tracker tried to dial a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    messages::DialBack,
     nodes::{Handle, Node},
     paths::Reach,
     state::{Output, PathPlannerState},
@@ -56,7 +57,8 @@ impl PathPlannerState {
             let Some(known) = self.nodes.at_mut(node) else { continue };
             known.reprobe_ms = None;
             if let Some(address) = known.probed.filter(|_| known.is_worth_another_try()) {
-                self.outputs.push_back(Output::ProbeAgain(known.id, known.session, address));
+                let dial = DialBack { node: known.id, session: known.session, kind: known.kind, address };
+                self.outputs.push_back(Output::ProbeAgain(dial));
                 known.reprobe_ms = Some(now_ms + every_ms);
                 self.reprobes.due.insert((now_ms + every_ms, node));
             }

@@ -3,10 +3,7 @@
 //! Invariant: a plan names only nodes that are registered, share the viewer's kind (or are the tracker's own origin) and are in the
 //! swarm; when one of them goes, everyone whose plan names it hears so before anything else, and is given a new plan.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    net::SocketAddr,
-};
+use std::collections::{BTreeSet, VecDeque};
 
 use foldhash::HashMap;
 use shared::{
@@ -20,7 +17,7 @@ use shared::{
 
 use super::{
     addresses,
-    messages::{ClientSays, NodeJoined, NodeLeft, PlannerRequest, ProbeFinished},
+    messages::{ClientSays, DialBack, NodeJoined, NodeLeft, PlannerRequest, ProbeFinished},
     nodes::{Handle, Node, Nodes},
     paths::Reach,
     relays::Broker,
@@ -49,9 +46,9 @@ pub enum Output {
     /// Tell a client.
     Tell(NodeId, SessionId, TrackerMessage),
     /// Try to dial a client, and say how it went with [`PathPlannerState::handle_probe`].
-    Probe(NodeId, SessionId, SocketAddr),
+    Probe(DialBack),
     /// The same for a client that was tried before, unless too many are being tried.
-    ProbeAgain(NodeId, SessionId, SocketAddr),
+    ProbeAgain(DialBack),
     /// Mint a token of the tracker's own relay and offer it to both: the viewer dials and says Hello, the source awaits it there.
     OfferRelay {
         /// Who asked.
@@ -123,7 +120,7 @@ impl PathPlannerState {
         self.consider_as_relay(&node);
         self.sharing.uplink(handle, known_uplink);
         if let Some(address) = probed {
-            self.outputs.push_back(Output::Probe(node, session, address));
+            self.outputs.push_back(Output::Probe(DialBack { node, session, kind, address }));
         }
         self.look_again_around(now_ms, handle);
     }

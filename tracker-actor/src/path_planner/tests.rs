@@ -648,8 +648,8 @@ impl Net {
         while let Some(output) = self.planner.poll_output() {
             match output {
                 Output::Tell(node, _, message) => self.told.push((node, message)),
-                Output::Probe(node, _, _) => self.probes.push(node),
-                Output::ProbeAgain(node, _, _) => self.reprobes.push((self.now_ms, node)),
+                Output::Probe(dial) => self.probes.push(dial.node),
+                Output::ProbeAgain(dial) => self.reprobes.push((self.now_ms, dial.node)),
                 Output::OfferRelay { viewer, source } => self.relays.push((viewer, source)),
             }
         }
