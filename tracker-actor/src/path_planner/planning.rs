@@ -340,8 +340,13 @@ fn choose(
     let by_rank = BY_RANK.saturating_sub(ordered.iter().filter(|source| is_kept(source)).count());
     let mut is_chosen: Vec<bool> =
         ordered.iter().map(|source| source.role == Role::Origin || is_kept(source)).collect();
-    let mut ranked = (0..ordered.len()).filter(|at| !is_chosen[*at]);
-    let ranked: Vec<usize> = ranked.by_ref().take(by_rank).collect();
+    if is_chosen.iter().filter(|chosen| **chosen).count() > PLAN_NEIGHBOURS
+        && let Some(last) = last_seated(&ordered, &is_chosen)
+    {
+        // Every seat was taken when the origin came.
+        is_chosen[last] = false;
+    }
+    let ranked: Vec<usize> = (0..ordered.len()).filter(|at| !is_chosen[*at]).take(by_rank).collect();
     ranked.into_iter().for_each(|at| is_chosen[at] = true);
     let has_explored = may_explore && explore(&ordered, &mut is_chosen);
     let mut places = PLAN_NEIGHBOURS.saturating_sub(is_chosen.iter().filter(|chosen| **chosen).count());
@@ -360,13 +365,17 @@ fn choose(
 /// Gives the seat of the last that is seated to the first that is not, if that is clearly better.
 fn explore(ordered: &[Candidate], is_chosen: &mut [bool]) -> bool {
     let best = is_chosen.iter().position(|chosen| !chosen);
-    let last = (0..ordered.len()).rev().find(|at| is_chosen[*at] && ordered[*at].role != Role::Origin);
-    let (Some(best), Some(last)) = (best, last) else { return false };
+    let (Some(best), Some(last)) = (best, last_seated(ordered, is_chosen)) else { return false };
     let is_better = is_clearly_better(&ordered[best], &ordered[last]);
     if is_better {
         (is_chosen[best], is_chosen[last]) = (true, false);
     }
     is_better
+}
+
+/// The last that is seated and is not the origin, which keeps its seat.
+fn last_seated(ordered: &[Candidate], is_chosen: &[bool]) -> Option<usize> {
+    (0..ordered.len()).rev().find(|at| is_chosen[*at] && ordered[*at].role != Role::Origin)
 }
 
 /// Whether a viewer that has `told` should hear of `planned`. Rates and delays alone are no news: it measures them itself. Nor are

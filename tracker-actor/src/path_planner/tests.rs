@@ -497,6 +497,20 @@ fn a_returning_node_replaces_itself_and_old_words_are_ignored() {
 }
 
 #[test]
+fn an_origin_that_gains_the_file_takes_a_seat_and_adds_none() {
+    let mut net = Net::new();
+    net.joins(1).joins_as(100, None, Role::Origin);
+    (2..40).for_each(|n| _ = net.joins(n).holds(n));
+    assert_eq!(net.finds(1).sources.len(), PLAN_NEIGHBOURS);
+    net.holds(100);
+    net.says(1, report(2, |metric| metric));
+    net.run_for(10 * PLAN_SPACING_MS);
+    let plan = net.plan_of(1).expect("a plan");
+    assert!(sources(&plan).contains(&100), "{:?}", sources(&plan));
+    assert_eq!(plan.sources.len(), PLAN_NEIGHBOURS);
+}
+
+#[test]
 fn a_client_may_not_watch_without_bound() {
     let mut net = Net::new();
     net.joins(1);
