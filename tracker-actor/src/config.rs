@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn options_win_over_the_file() {
-        let options = from_file(
+        let (options, _file) = from_file(
             "listen = \"127.0.0.1:1\"\nlibrary = [\"/a\"]\nconsole = \"off\"\nupload_limit = \"2.5M\"\nrelay_limit = \"7M\"",
         );
         let config = TrackerConfig::resolve(options.clone()).expect("settings");
@@ -250,7 +250,8 @@ mod tests {
             ("relay_limit = \"slow\"", "relay_limit"),
             ("listen = 5", "listen"),
         ] {
-            let error = TrackerConfig::resolve(from_file(text)).expect_err("wrong");
+            let (options, _file) = from_file(text);
+            let error = TrackerConfig::resolve(options).expect_err("wrong");
             assert!(error.to_string().contains(named), "{error}");
         }
     }
@@ -274,10 +275,11 @@ mod tests {
         }
     }
 
-    fn from_file(text: &str) -> Options {
+    /// The options, and their file, which goes with what is returned.
+    fn from_file(text: &str) -> (Options, tempfile::NamedTempFile) {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         io::Write::write_all(&mut file, text.as_bytes()).expect("written");
-        let (_, path) = file.keep().expect("kept");
-        Options { config: Some(path), data: Some("/d".into()), ..Options::default() }
+        let config = Some(file.path().to_owned());
+        (Options { config, data: Some("/d".into()), ..Options::default() }, file)
     }
 }

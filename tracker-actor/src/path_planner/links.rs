@@ -119,11 +119,6 @@ impl Links {
         self.links.values().any(|link| link.connected == Some(PathKind::Relayed))
     }
 
-    /// How many links are up.
-    pub fn connected(&self) -> usize {
-        self.links.values().filter(|link| link.connected.is_some()).count()
-    }
-
     /// How many neighbours are remembered.
     pub fn len(&self) -> usize {
         self.links.len()

@@ -10,7 +10,7 @@
 //!   nothing is told that is no news.
 
 use shared::{
-    ContentId, NodeId,
+    ContentId,
     limits::MAX_PLAN_SOURCES,
     units::leaf_count,
     wire::{PathKind, Plan, PlannedSource, Role, TrackerMessage},
@@ -21,7 +21,7 @@ use super::{
     addresses::addresses_for,
     links::Estimate,
     nodes::{Handle, Node},
-    paths::{Between, Reach, best_path},
+    paths::{Between, best_path},
     plan::{Candidate, is_clearly_better, order},
     rates::SwarmRates,
     sharing::{Demand, Supply, Uplink},
@@ -86,7 +86,7 @@ impl PathPlannerState {
         if is_news || are_shares_news && now_ms >= shares_due_ms {
             self.tell_plan(now_ms, key, node, &chosen, told);
         } else if are_shares_news {
-            self.look_again_at(shares_due_ms, key, node);
+            self.look_again(shares_due_ms, key, node);
         }
     }
 
@@ -126,7 +126,7 @@ impl PathPlannerState {
             };
             let shares = self.sharing.shares(viewer.receiver, viewer.told_shares());
             if self.sharing.are_news(viewer.receiver, viewer.told_shares(), &shares) {
-                self.look_again_at(now_ms.max(viewer.told_ms + SHARE_SPACING_MS), key, node);
+                self.look_again(now_ms.max(viewer.told_ms + SHARE_SPACING_MS), key, node);
             }
         }
     }
@@ -139,18 +139,14 @@ impl PathPlannerState {
         self.outputs.push_back(Output::Tell(known.id, known.session, TrackerMessage::Plan(plan)));
     }
 
-    /// The viewer's plan is looked at in the next turn.
-    pub(super) fn look_again(&mut self, now_ms: u64, key: FileKey, node: Handle) {
-        self.look_again_at(now_ms, key, node);
-    }
-
     /// The viewer's plan is looked at when the last one has had its time.
     pub(super) fn look_again_spaced(&mut self, now_ms: u64, key: FileKey, node: Handle) {
         let told_ms = self.viewer_mut(key, node).map_or(0, |viewer| viewer.told_ms);
-        self.look_again_at(now_ms.max(told_ms + PLAN_SPACING_MS), key, node);
+        self.look_again(now_ms.max(told_ms + PLAN_SPACING_MS), key, node);
     }
 
-    fn look_again_at(&mut self, at_ms: u64, key: FileKey, node: Handle) {
+    /// The viewer's plan is looked at again at `at_ms`, or before: in the next turn if that is now.
+    pub(super) fn look_again(&mut self, at_ms: u64, key: FileKey, node: Handle) {
         let Some(viewer) = self.viewer_mut(key, node) else { return };
         let due_ms = viewer.due_ms;
         if due_ms.is_some_and(|due_ms| due_ms <= at_ms) {
@@ -201,11 +197,6 @@ impl PathPlannerState {
             relays: self.peer_relays(),
             swarms,
         }
-    }
-
-    /// Whether a node can be dialled, as far as is known, and how many links it has up.
-    pub fn reach(&self, node: &NodeId) -> Option<(Reach, usize)> {
-        self.nodes.get(node).map(|known| (known.reach, known.links.connected()))
     }
 
     fn candidates(&self, now_ms: u64, swarm: &Swarm, viewer: Handle, viewing: &Node) -> Vec<Candidate> {

@@ -244,11 +244,6 @@ impl SessionState {
         }
     }
 
-    /// Whether the client has registered and the session has not ended.
-    pub const fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open)
-    }
-
     fn on_handshake(&mut self, message: HandshakeMessage) {
         let name = message.name();
         match (std::mem::replace(&mut self.phase, Phase::AwaitingRegister), message) {
@@ -418,7 +413,7 @@ mod tests {
         pair.greet();
         let outputs = pair.say(0, register());
         assert_eq!(outputs, [Output::Registered(register())]);
-        assert!(pair.state.is_open());
+        assert_eq!(pair.say(0, find()), [Output::Planner(PlannerRequest::Find(find()))]);
     }
 
     #[test]
