@@ -56,6 +56,23 @@ impl Economy {
     }
 }
 
+/// Decides which of the pictures that come out of the decoder too late are shown all the same.
+#[derive(Debug, Default)]
+pub(crate) struct Thinning {
+    late_in_a_row: u32,
+}
+
+impl Thinning {
+    const SHOWN_ONE_IN: u32 = 8;
+
+    /// Notes one decoded picture; `true` if it is to be dropped.
+    pub(crate) fn drops(&mut self, late: bool) -> bool {
+        self.late_in_a_row = if late { self.late_in_a_row.wrapping_add(1) } else { 0 };
+        // One in eight is shown all the same, so that the picture never stands still.
+        late && !self.late_in_a_row.is_multiple_of(Self::SHOWN_ONE_IN)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +103,18 @@ mod tests {
         assert!(economy.note(true));
         assert!((0..89).all(|_| economy.note(false)));
         assert!(!economy.note(false));
+    }
+
+    #[test]
+    fn of_late_pictures_one_in_eight_is_shown() {
+        let mut thinning = Thinning::default();
+        assert!(!thinning.drops(false));
+        for _ in 0..3 {
+            assert!((0..7).all(|_| thinning.drops(true)));
+            assert!(!thinning.drops(true));
+        }
+        assert!(thinning.drops(true));
+        assert!((0..20).all(|_| !thinning.drops(false)));
+        assert!((0..7).all(|_| thinning.drops(true)));
     }
 }

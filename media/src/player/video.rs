@@ -7,7 +7,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{
     queue::Popped,
-    schedule::Economy,
+    schedule::{Economy, Thinning},
     shared::{Shared, TimedFrame},
 };
 use crate::{
@@ -32,6 +32,7 @@ struct Worker<'a> {
     held: Option<Picture>,
     landed: bool,
     economy: Economy,
+    thinning: Thinning,
 }
 
 /// The thread's whole life.
@@ -46,6 +47,7 @@ pub(crate) fn run(shared: &Arc<Shared>, track: VideoTrack, line: TimeLine, cap: 
         held: None,
         landed: false,
         economy: Economy::default(),
+        thinning: Thinning::default(),
     };
     loop {
         match shared.video_packets.pop() {
@@ -78,6 +80,7 @@ impl Worker<'_> {
         self.decoder.flush();
         self.held = None;
         self.landed = false;
+        self.thinning = Thinning::default();
         (self.epoch, self.target_us) = (epoch, target_us);
         true
     }
@@ -156,7 +159,6 @@ impl Worker<'_> {
         let position_us = shared.sound.clock.position_us(shared.time.now_us());
         let late = picture.pts_us + picture.duration_us + HOPELESS_US < position_us;
         self.decoder.set_economy(self.economy.note(late));
-        // One in eight is shown all the same, so that the picture never stands still.
-        late && !shared.decoder_drops.load(Ordering::SeqCst).is_multiple_of(8)
+        self.thinning.drops(late)
     }
 }
