@@ -59,13 +59,14 @@ impl Stretch {
         self.input.is_empty()
     }
 
-    /// Takes sound that continues what came before, and hands out what is ready.
+    /// Takes sound that is played after what came before, whose first sample is at `pts_us`, and hands out what is ready.
     pub(crate) fn process(&mut self, frames: &[Sample], pts_us: i64) -> Stretched {
         if self.input.is_empty() {
-            self.input_us = pts_us as f64;
             self.place = 0.0;
             self.continues_at = None;
         }
+        // Anchored anew each time: the media's times may drift, and jump where a hole is too long to be filled with silence.
+        self.input_us = pts_us as f64 - self.input.len() as f64 * 1e6 / f64::from(self.rate_hz);
         self.input.extend_from_slice(frames);
         let mut out = Stretched { pts_us: self.time_of(self.place), frames: Vec::new() };
         while self.place as usize + self.search + 2 * self.overlap <= self.input.len() {
@@ -179,6 +180,21 @@ mod tests {
                     out.pts_us
                 );
                 last_us = out.pts_us;
+            }
+        }
+    }
+
+    #[test]
+    fn a_hole_in_the_media_is_one_in_the_output_times() {
+        let mut stretch = Stretch::new(RATE);
+        stretch.set_speed(1.25);
+        for chunk in 0..40_i64 {
+            let hole_us = if chunk < 20 { 0 } else { 40_000_000 };
+            let at_us = hole_us + chunk * 1024 * 1_000_000 / i64::from(RATE);
+            let out = stretch.process(&tone(300.0, 1024), at_us);
+            if !out.frames.is_empty() {
+                let is_near = (at_us - 120_000..=at_us + 21_334).contains(&out.pts_us);
+                assert!(is_near, "{} at {at_us}", out.pts_us);
             }
         }
     }
