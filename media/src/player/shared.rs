@@ -1,7 +1,7 @@
 //! What the player's threads and its owner share.
 //!
-//! Invariants: a seek is requested and taken under one lock together with the reader's cancel switch, so a later
-//! request is never lost to an earlier one's re-arming; every lock is held for a few instructions only.
+//! Invariants: seeks are requested and taken, and closing begun, under one lock together with the reader's cancel switch,
+//! so neither a later request nor the closing is ever lost to an earlier request's re-arming; every lock is held for a few instructions only.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -140,8 +140,10 @@ impl Shared {
 
     /// Releases every thread, for good.
     pub(crate) fn close(&self) {
+        let control = self.control();
         self.closing.store(true, Ordering::SeqCst);
         self.gate.cancel();
+        drop(control);
         self.video_packets.close();
         self.audio_packets.close();
         self.frames.close();
@@ -255,5 +257,50 @@ impl Shared {
         });
         let reader_waits_us = self.gate.blocked().map(|(_, waited)| waited.as_micros() as i64);
         Levels { video, audio, demux_full: self.is_full(), reader_waits_us }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use super::*;
+
+    #[test]
+    fn closing_waits_until_a_seek_is_taken_so_that_its_cancel_stands() {
+        let shared = shared();
+        let is_begun = Barrier::new(2);
+        thread::scope(|scope| {
+            // As while a seek is being taken, between its look at `closing` and its re-arming.
+            let control = shared.control();
+            scope.spawn(|| {
+                is_begun.wait();
+                shared.close();
+            });
+            is_begun.wait();
+            for _ in 0..10_000 {
+                thread::yield_now();
+                assert!(!shared.gate.is_cancelled(), "cancelled, and about to be re-armed");
+            }
+            drop(control);
+        });
+        assert!(shared.gate.is_cancelled());
+        shared.request_seek(1_000_000);
+        assert!(shared.take_seek(false).is_some());
+        assert!(shared.gate.is_cancelled(), "a seek after the closing re-arms nothing");
+    }
+
+    fn shared() -> Shared {
+        let control = Control {
+            playing: true,
+            volume: 1.0,
+            muted: false,
+            speed: 1.0,
+            pending_seek_us: None,
+            epoch: 0,
+            target_us: 0,
+            opened: true,
+        };
+        Shared::new(TimeSource::stepped(), control)
     }
 }
