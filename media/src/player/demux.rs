@@ -31,6 +31,8 @@ const MAX_LANDING_BYTES: usize = 16 << 20;
 const MAX_BAD_PACKETS: u32 = 500;
 /// Between decoding a picture and showing it lie a few frames, never this much.
 const MAX_REORDER_US: i64 = 5_000_000;
+/// A packet that says it lasts longer than this is damaged.
+const MAX_DURATION_US: i64 = 10_000_000;
 const REST: Duration = Duration::from_millis(200);
 
 /// What one track's packets need to know to be routed.
@@ -265,7 +267,7 @@ impl Demuxer {
             shift(&mut packet, offset_us, route.time_base);
         }
         let told_us = ticks_to_us(packet.duration(), route.time_base);
-        let duration_us = if told_us > 0 { told_us } else { route.default_duration_us };
+        let duration_us = believed_us(told_us, route.default_duration_us);
         let stamp = packet.pts().or_else(|| packet.dts());
         if let Some(at_us) = stamp.and_then(|ticks| self.media.time_line().place(ticks, route.time_base)) {
             until.fetch_max(at_us + duration_us, Ordering::SeqCst);
@@ -273,6 +275,11 @@ impl Demuxer {
         let bytes = packet.size();
         queue.push(self.epoch, packet, bytes, duration_us);
     }
+}
+
+/// How long a packet lasts, if what it says of that can be true.
+fn believed_us(told_us: i64, default_us: i64) -> i64 {
+    if (1..=MAX_DURATION_US).contains(&told_us) { told_us } else { default_us }
 }
 
 /// A picture is shown soon after it is decoded: a presentation time far from the decoding time is damaged.
@@ -294,4 +301,18 @@ fn shift(packet: &mut Packet, offset_us: i64, time_base: Rational) {
     let ticks = i64::try_from(ticks).unwrap_or(0);
     packet.set_pts(packet.pts().map(|pts| pts.saturating_add(ticks)));
     packet.set_dts(packet.dts().map(|dts| dts.saturating_add(ticks)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_that_says_it_lasts_for_ever_lasts_as_long_as_others() {
+        assert_eq!(believed_us(40_000, 20_000), 40_000);
+        assert_eq!(believed_us(MAX_DURATION_US, 20_000), MAX_DURATION_US);
+        for damaged_us in [i64::MIN, -1, 0, MAX_DURATION_US + 1, i64::MAX] {
+            assert_eq!(believed_us(damaged_us, 20_000), 20_000);
+        }
+    }
 }
