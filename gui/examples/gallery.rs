@@ -186,6 +186,6 @@ fn pictures(ctx: &egui::Context, sample: &mut Sample) {
         let (width, height) = if file.kind == MediaKind::Video { (320, 180) } else { (240, 240) };
         sample.covers.handle_wanted(file.content_id);
         let image = sample::landscape(width, height, (index * 41) as u8);
-        sample.covers.handle_cover(ctx, file.content_id, Some(image));
+        sample.covers.handle_cover(ctx, 0.0, file.content_id, Some(image));
     }
 }

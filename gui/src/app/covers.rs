@@ -1,8 +1,9 @@
 //! Covers as textures: which are here, which were asked for, and a bound on how many.
 //!
-//! Invariant: at most [`MAX_COVERS`] textures; the ones longest out of sight go first. Fetching is the backend's.
+//! Invariant: at most [`MAX_COVERS`] textures; the ones longest out of sight go first. Fetching is the backend's. Time is an argument
+//! in seconds.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use egui::{Color32, ColorImage, Context, TextureHandle, TextureOptions, ecolor::HsvaGamma};
 use shared::ContentId;
@@ -10,6 +11,8 @@ use shared::ContentId;
 /// The most covers kept: some 250 kB each.
 pub const MAX_COVERS: usize = 192;
 
+/// A cover that could not be had is asked for again after this: perhaps nobody had the time to answer.
+const RETRY_SECONDS: f64 = 30.0;
 /// Pixels looked at for the colour of a cover.
 const SAMPLES: usize = 4_096;
 /// Kinds of hue told apart.
@@ -19,13 +22,17 @@ const HUES: usize = 12;
 #[derive(Default)]
 pub struct Covers {
     known: BTreeMap<ContentId, Slot>,
-    clock: u64,
+    /// Counts looks and requests.
+    clock: Cell<u64>,
 }
 
 struct Slot {
     texture: Option<TextureHandle>,
     tint: Option<Color32>,
-    last_wanted: u64,
+    /// The latest look at it, or else its request.
+    last_seen: Cell<u64>,
+    /// There was none: when it may be asked for again.
+    retry_at: Option<f64>,
 }
 
 impl std::fmt::Debug for Covers {
@@ -35,9 +42,11 @@ impl std::fmt::Debug for Covers {
 }
 
 impl Covers {
-    /// The cover, if it is here.
+    /// The cover, if it is here, to be drawn: so it is in sight.
     pub fn get(&self, content_id: &ContentId) -> Option<&TextureHandle> {
-        self.known.get(content_id)?.texture.as_ref()
+        let slot = self.known.get(content_id)?;
+        slot.last_seen.set(self.tick());
+        slot.texture.as_ref()
     }
 
     /// The colour of the cover as a whole, if it is here and has one.
@@ -45,29 +54,41 @@ impl Covers {
         self.known.get(content_id)?.tint
     }
 
-    /// Whether it was asked for already.
-    pub fn is_known(&self, content_id: &ContentId) -> bool {
-        self.known.contains_key(content_id)
+    /// Whether it was asked for already, and need not be asked for again now.
+    pub fn is_known(&self, content_id: &ContentId, now: f64) -> bool {
+        self.known.get(content_id).is_some_and(|slot| slot.retry_at.is_none_or(|at| now < at))
     }
 
     /// Notes that it was asked for, and forgets the longest unseen if there are too many.
     pub fn handle_wanted(&mut self, content_id: ContentId) {
-        self.clock += 1;
-        self.known.insert(content_id, Slot { texture: None, tint: None, last_wanted: self.clock });
+        let last_seen = Cell::new(self.tick());
+        self.known.insert(content_id, Slot { texture: None, tint: None, last_seen, retry_at: None });
         while self.known.len() > MAX_COVERS {
-            let oldest = self.known.iter().min_by_key(|(_, slot)| slot.last_wanted).map(|(id, _)| *id);
+            let oldest = self.known.iter().min_by_key(|(_, slot)| slot.last_seen.get()).map(|(id, _)| *id);
             let Some(oldest) = oldest else { break };
             self.known.remove(&oldest);
         }
     }
 
-    /// Takes a cover that arrived; `None` says there is none and it need not be asked for again.
-    pub fn handle_cover(&mut self, ctx: &Context, content_id: ContentId, image: Option<ColorImage>) {
+    /// Takes a cover that arrived; `None` says that there is none, or none to be had now.
+    pub fn handle_cover(
+        &mut self,
+        ctx: &Context,
+        now: f64,
+        content_id: ContentId,
+        image: Option<ColorImage>,
+    ) {
         if let Some(slot) = self.known.get_mut(&content_id) {
+            slot.retry_at = image.is_none().then_some(now + RETRY_SECONDS);
             let name = format!("cover {}", content_id.short());
             slot.tint = image.as_ref().and_then(tint);
             slot.texture = image.map(|image| ctx.load_texture(name, image, TextureOptions::LINEAR));
         }
+    }
+
+    fn tick(&self) -> u64 {
+        self.clock.set(self.clock.get() + 1);
+        self.clock.get()
     }
 }
 
@@ -101,8 +122,48 @@ mod tests {
         for number in 0..=MAX_COVERS {
             covers.handle_wanted(id(number));
         }
-        assert!(!covers.is_known(&id(0)));
-        assert!(covers.is_known(&id(1)) && covers.is_known(&id(MAX_COVERS)));
+        assert!(!covers.is_known(&id(0), 0.0));
+        assert!(covers.is_known(&id(1), 0.0) && covers.is_known(&id(MAX_COVERS), 0.0));
+    }
+
+    #[test]
+    fn a_cover_in_sight_stays_however_many_are_asked_for() {
+        let mut covers = Covers::default();
+        covers.handle_wanted(id(0));
+        covers.handle_cover(&Context::default(), 0.0, id(0), Some(ColorImage::example()));
+        for number in 1..=2 * MAX_COVERS {
+            assert!(covers.get(&id(0)).is_some(), "gone after {number}");
+            covers.handle_wanted(id(number));
+        }
+    }
+
+    #[test]
+    fn among_covers_asked_for_long_ago_the_one_seen_last_stays() {
+        let mut covers = Covers::default();
+        (0..MAX_COVERS).for_each(|number| covers.handle_wanted(id(number)));
+        // Somebody scrolls down and up again, and nothing new is asked for meanwhile.
+        for number in (0..MAX_COVERS).chain(0..MAX_COVERS / 2) {
+            covers.get(&id(number));
+        }
+        for number in 0..MAX_COVERS / 2 {
+            covers.handle_wanted(id(MAX_COVERS + number));
+        }
+        assert!((0..MAX_COVERS / 2).all(|number| covers.is_known(&id(number), 0.0)));
+        assert!((MAX_COVERS / 2..MAX_COVERS).all(|number| !covers.is_known(&id(number), 0.0)));
+    }
+
+    #[test]
+    fn a_cover_that_could_not_be_had_is_asked_for_again_later() {
+        let mut covers = Covers::default();
+        covers.handle_wanted(id(1));
+        assert!(covers.is_known(&id(1), 1e6));
+        covers.handle_cover(&Context::default(), 10.0, id(1), None);
+        assert!(covers.is_known(&id(1), 39.0));
+        assert!(!covers.is_known(&id(1), 40.0));
+        covers.handle_wanted(id(1));
+        assert!(covers.is_known(&id(1), 40.0));
+        covers.handle_cover(&Context::default(), 41.0, id(1), Some(ColorImage::example()));
+        assert!(covers.is_known(&id(1), 1e6));
     }
 
     #[test]
@@ -118,10 +179,10 @@ mod tests {
     #[test]
     fn a_cover_that_is_forgotten_does_not_come_back() {
         let mut covers = Covers::default();
-        covers.handle_cover(&Context::default(), id(1), Some(ColorImage::example()));
+        covers.handle_cover(&Context::default(), 0.0, id(1), Some(ColorImage::example()));
         assert!(covers.get(&id(1)).is_none());
         covers.handle_wanted(id(1));
-        covers.handle_cover(&Context::default(), id(1), Some(ColorImage::example()));
+        covers.handle_cover(&Context::default(), 0.0, id(1), Some(ColorImage::example()));
         assert!(covers.get(&id(1)).is_some());
     }
 

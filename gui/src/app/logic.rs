@@ -153,7 +153,7 @@ impl App {
                     session.now_playing.waveform = bars;
                 }
             }
-            Answer::Cover(content_id, image) => self.covers.handle_cover(ctx, content_id, image),
+            Answer::Cover(content_id, image) => self.covers.handle_cover(ctx, now, content_id, image),
             Answer::Notice { is_error, text } => self.toasts.push(now, is_error, text),
             Answer::FolderChosen(folder) => self.share(folder),
             Answer::Failed(reason) => {
@@ -223,7 +223,8 @@ impl App {
             }
             LibraryCommand::WantCover(content_id) => {
                 // When there is no room for the request, the view asks again in the next frame.
-                if !self.covers.is_known(&content_id) && self.request(Request::Cover(content_id)) {
+                let is_known = self.covers.is_known(&content_id, now(ctx));
+                if !is_known && self.request(Request::Cover(content_id)) {
                     self.covers.handle_wanted(content_id);
                 }
             }

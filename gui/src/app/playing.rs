@@ -55,7 +55,7 @@ impl App {
         if self.kind == MediaKind::Audio && !self.request(Request::Waveform(content_id)) {
             tracing::debug!("the node is too busy for a waveform");
         }
-        if file.has_cover && !self.covers.is_known(&content_id) {
+        if file.has_cover && !self.covers.is_known(&content_id, ctx.input(|input| input.time)) {
             self.apply_library(ctx, LibraryCommand::WantCover(content_id));
         }
         self.session = Some(session);

@@ -152,7 +152,7 @@ fn queue_row(
         ui.allocate_exact_size(vec2(ui.available_width() - space::S, height), Sense::click());
     let name = format!("Play {}", library::title(file));
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, is_current, name.clone()));
-    if file.has_cover && ui.is_rect_visible(rect) && !scene.covers.is_known(&file.content_id) {
+    if file.has_cover && ui.is_rect_visible(rect) && !scene.covers.is_known(&file.content_id, scene.now) {
         commands.push(Command::Library(LibraryCommand::WantCover(file.content_id)));
     }
     if response.hovered() || is_current {

@@ -179,7 +179,10 @@ pub(super) fn interact_with_file(
     }
     file_menu::attach(response, file.content_id, commands);
     response.clone().on_hover_text(library::who_has(file));
-    if file.has_cover && ui.is_rect_visible(response.rect) && !scene.covers.is_known(&file.content_id) {
+    if file.has_cover
+        && ui.is_rect_visible(response.rect)
+        && !scene.covers.is_known(&file.content_id, scene.now)
+    {
         commands.push(Command::Library(LibraryCommand::WantCover(file.content_id)));
     }
 }
