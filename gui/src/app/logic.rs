@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     backend::{Answer, Request, dialog},
-    model::{library, settings::ThemeChoice, shares, toasts::ToastAction},
+    model::{library, settings::ThemeChoice, shares, toasts::ToastAction, wanted::Wanted},
 };
 
 /// How often the position is redrawn while only sound plays.
@@ -69,6 +69,7 @@ impl App {
         let now = ctx.input(|input| input.time);
         let mut waits: Vec<f64> = Vec::new();
         waits.extend(self.toasts.poll_timeout().map(|at| at - now));
+        waits.extend(self.wanted.as_ref().and_then(Wanted::poll_timeout).map(|at| at - now));
         waits.extend(self.storage.handle_timeout(now));
         waits.extend(self.capture.as_mut().map(|capture| capture.handle_timeout(ctx, now)));
         if self.screen == Screen::Console {

@@ -32,7 +32,7 @@ use crate::{
         thread::Backend,
         updates::{Updates, Waker},
     },
-    model::{chrome::Chrome, console::Console, library::Query, queue::Queue, toasts::Toasts},
+    model::{chrome::Chrome, console::Console, library::Query, queue::Queue, toasts::Toasts, wanted::Wanted},
     options::WindowOptions,
     theme,
 };
@@ -66,8 +66,8 @@ pub struct App {
     covers: Covers,
     session: Option<Session>,
     next_ticket: Ticket,
-    /// What `--play` asked for, until it is in the list.
-    wanted: Option<String>,
+    /// What `--play` asked for, until something is played.
+    wanted: Option<Wanted>,
     storage: Storage,
     toasts: Toasts,
     chrome: Chrome,
@@ -139,7 +139,7 @@ impl App {
             covers: Covers::default(),
             session: None,
             next_ticket: 0,
-            wanted: options.play,
+            wanted: options.play.map(Wanted::new),
             storage,
             toasts: Toasts::default(),
             chrome: Chrome::default(),

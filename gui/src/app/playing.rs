@@ -3,7 +3,7 @@
 //! Invariant: volume, mute and speed outlive the player they were chosen for; nothing here waits.
 
 use egui::Context;
-use shared::{ContentId, MediaKind};
+use shared::{ContentId, MediaKind, snapshot::TrackerStatus};
 
 use super::{
     App,
@@ -22,15 +22,23 @@ const RESTART_MS: u64 = 3_000;
 impl App {
     pub(super) fn play_wanted(&mut self, ctx: &Context) {
         let Some(wanted) = &self.wanted else { return };
-        let found = library::find(&self.node().files, &self.order, wanted).map(|file| file.content_id);
+        let found = library::find(&self.node().files, &self.order, wanted.name()).map(|file| file.content_id);
         if let Some(content_id) = found {
-            self.wanted = None;
             self.play(ctx, content_id);
             self.navigate(ctx, Screen::Player);
+            return;
+        }
+        let now = ctx.input(|input| input.time);
+        let is_connected = self.node().tracker == TrackerStatus::Connected;
+        let told = self.wanted.as_mut().and_then(|wanted| wanted.handle_missing(now, is_connected));
+        if let Some(text) = told {
+            self.toasts.push(now, false, text);
         }
     }
 
     pub(super) fn play(&mut self, ctx: &Context, content_id: ContentId) {
+        // What was wanted at the start must not interrupt what is played now.
+        self.wanted = None;
         let is_current = self.session.as_ref().is_some_and(|session| session.file.content_id == content_id);
         let has_failed = self.session.as_ref().is_some_and(|session| session.now_playing.has_failed());
         if is_current && !has_failed {

@@ -22,4 +22,5 @@ pub mod swarm_graph;
 pub mod timeline;
 pub mod toasts;
 pub mod transfers;
+pub mod wanted;
 pub mod waveform;
