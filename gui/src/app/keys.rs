@@ -1,7 +1,7 @@
 //! The keyboard: one table from keys to commands, and the same table as help.
 //!
 //! Invariant: whatever works is listed and whatever is listed works; no view reads keys by itself. While text is being typed,
-//! only combinations with Ctrl and the leaving key work.
+//! only the leaving key and combinations with Ctrl work, without those of the arrows, which move in the text.
 
 use egui::{InputState, Key, KeyboardShortcut, Modifiers};
 
@@ -244,11 +244,12 @@ pub fn consume(input: &mut InputState, is_typing: bool, is_control_focused: bool
     let combined = all().filter(|(modifiers, ..)| *modifiers != NONE);
     let bare = all().filter(|(modifiers, ..)| *modifiers == NONE);
     for (modifiers, key, action) in combined.chain(bare) {
-        if is_typing && *modifiers != CTRL && !matches!(key, Key::Escape | Key::F1 | Key::F11) {
+        let is_arrow = matches!(key, Key::ArrowLeft | Key::ArrowRight | Key::ArrowUp | Key::ArrowDown);
+        let types_nothing = *modifiers == CTRL || matches!(key, Key::Escape | Key::F1 | Key::F11);
+        if is_typing && (is_arrow || !types_nothing) {
             continue;
         }
-        let operates_a_control =
-            matches!(key, Key::Space | Key::ArrowLeft | Key::ArrowRight | Key::ArrowUp | Key::ArrowDown);
+        let operates_a_control = is_arrow || *key == Key::Space;
         if is_control_focused && operates_a_control && *modifiers == NONE {
             continue;
         }
@@ -295,6 +296,10 @@ mod tests {
         assert_eq!(pressed(Key::Space, NONE, true), []);
         assert_eq!(pressed(Key::Escape, NONE, true), [Command::Window(WindowCommand::Leave)]);
         assert_eq!(pressed(Key::F, CTRL, true), [Command::Library(LibraryCommand::FocusSearch)]);
+        assert_eq!(pressed(Key::ArrowLeft, CTRL, false), [Command::Player(PlayerCommand::SeekByMs(-60_000))]);
+        for key in [Key::ArrowLeft, Key::ArrowRight, Key::ArrowUp, Key::ArrowDown] {
+            assert_eq!(pressed(key, CTRL, true), []);
+        }
     }
 
     fn pressed(key: Key, modifiers: Modifiers, is_typing: bool) -> Vec<Command> {
