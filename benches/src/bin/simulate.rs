@@ -1,7 +1,7 @@
 //! Runs a simulated swarm and prints what came of it: `simulate SCENARIO [--seed N | --seeds A..B] [--load F] [--viewers N] [--json]`,
 //! `simulate --list`.
 //!
-//! A seed that fails is printed as the command line that repeats it, and the exit code is 1.
+//! A seed that fails is told on standard error as the command line that repeats it, and the exit code is 1.
 
 use std::{io::Write as _, ops::RangeInclusive, process::ExitCode, time::Instant};
 
@@ -23,7 +23,25 @@ struct Arguments {
     scenario: Scenario,
     seeds: RangeInclusive<u64>,
     load: Option<f64>,
+    no_tokens: bool,
+    no_shares: bool,
     is_json: bool,
+}
+
+impl Arguments {
+    /// The command line that repeats the run of one seed.
+    fn again(&self, seed: u64) -> String {
+        let load = self.load.map(|load| format!(" --load {load}"));
+        let viewers = self.scenario.viewers.map(|viewers| format!(" --viewers {viewers}"));
+        let flags = [(self.no_tokens, " --no-tokens"), (self.no_shares, " --no-shares")];
+        let flags: String = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect();
+        format!(
+            "cargo run --release -p benches --bin simulate -- {} --seed {seed}{}{}{flags}",
+            self.scenario.name,
+            load.unwrap_or_default(),
+            viewers.unwrap_or_default()
+        )
+    }
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -60,15 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         if !report.is_good() {
             failed += 1;
-            let mut changed = arguments.load.map_or(String::new(), |load| format!(" --load {load}"));
-            if let Some(viewers) = arguments.scenario.viewers {
-                changed += &format!(" --viewers {viewers}");
-            }
-            writeln!(
-                out,
-                "again: cargo run --release -p benches --bin simulate -- {} --seed {seed}{changed}",
-                arguments.scenario.name
-            )?;
+            writeln!(std::io::stderr(), "again: {}", arguments.again(seed))?;
         }
         reports.push(report);
     }
@@ -126,7 +136,7 @@ fn parse(arguments: &mut Vec<String>) -> anyhow::Result<Arguments> {
         (None, None) => 1..=1,
         (Some(_), Some(_)) => bail!("either --seed or --seeds"),
     };
-    Ok(Arguments { scenario, seeds, load, is_json })
+    Ok(Arguments { scenario, seeds, load, no_tokens, no_shares, is_json })
 }
 
 /// The runs together: means, and the worst of each.
@@ -162,4 +172,21 @@ fn summary(reports: &[Report]) -> String {
         mean(|report| report.jain),
         reports.iter().filter(|report| !report.is_good()).count()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_repeated_with_all_that_was_changed() {
+        for changed in ["", " --load 0.7", " --load 0.7 --viewers 5 --no-tokens --no-shares", " --no-shares"]
+        {
+            let words = format!("crowd --seeds 3..9{changed}");
+            let mut words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let told = parse(&mut words).unwrap().again(4);
+            let expected = format!(" simulate -- crowd --seed 4{changed}");
+            assert!(told.ends_with(&expected), "{told}");
+        }
+    }
 }

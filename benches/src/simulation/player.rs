@@ -144,6 +144,8 @@ impl Player {
         if let Some(sought_us) = self.sought_us.take() {
             self.played.seeks_us.push(now_us - sought_us);
         }
+        // Who never began has waited until now.
+        self.played.start_us.get_or_insert(now_us - self.opened_us);
     }
 
     fn reading(&self, now_us: u64, frontier_byte: u64, frontier_us: u64) -> Reading {
@@ -176,4 +178,19 @@ impl Player {
 pub(super) const fn size_bytes(rate_bps: u64, media_us: u64) -> u64 {
     let bytes = (rate_bps as u128 * media_us as u128 / 8_000_000) as u64;
     if bytes < LEAF_BYTES { LEAF_BYTES } else { bytes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_viewer_that_never_begins_has_waited_until_the_end() {
+        let mut player = Player::new(1_000_000, 1_000_000, 60_000_000, 30_000_000);
+        player.look(2_000_000, 0);
+        player.close(61_000_000);
+        assert_eq!(player.played.start_us, Some(60_000_000));
+        player.close(99_000_000);
+        assert_eq!(player.played.start_us, Some(60_000_000));
+    }
 }
