@@ -65,7 +65,7 @@ fn one_change(criterion: &mut Criterion) {
             bencher.iter(|| {
                 n = (n + 1) % viewers;
                 planner.handle_left(0, NodeLeft { node: id(n), session: SessionId(1) });
-                planner.handle_joined(0, node_joined(n, Role::Peer));
+                join(&mut planner, n);
                 find(&mut planner, n);
                 finish(&mut planner)
             });
@@ -186,12 +186,16 @@ fn joined(nodes: u32) -> PathPlannerState {
     let gained = Some(HeldFile { size_bytes: SIZE_BYTES, bitrate_bps: 4_000_000 });
     let key = (MediaKind::Video, CONTENT);
     planner.handle_holders(0, vec![HolderChange { key, node: id(u32::MAX), session: SessionId(1), gained }]);
-    for n in 0..nodes {
-        planner.handle_joined(0, node_joined(n, Role::Peer));
-        planner.handle_probe(0, ProbeFinished { node: id(n), session: SessionId(1), is_open: n % 3 != 0 });
-    }
+    (0..nodes).for_each(|n| join(&mut planner, n));
     drain(&mut planner);
     planner
+}
+
+/// A node comes, and whether it can be dialled is found out.
+fn join(planner: &mut PathPlannerState, n: u32) {
+    planner.handle_joined(0, node_joined(n, Role::Peer));
+    let is_open = !n.is_multiple_of(3);
+    planner.handle_probe(0, ProbeFinished { node: id(n), session: SessionId(1), is_open });
 }
 
 /// A planner with nodes that each have ten of the films the others want, and uplinks near what is wanted.
@@ -204,8 +208,7 @@ fn stocked(nodes: u32) -> PathPlannerState {
 
 fn stock(planner: &mut PathPlannerState, n: u32, nodes: u32) {
     let node = id(n);
-    planner.handle_joined(0, node_joined(n, Role::Peer));
-    planner.handle_probe(0, ProbeFinished { node, session: SessionId(1), is_open: !n.is_multiple_of(3) });
+    join(planner, n);
     let report = LinkReport { links: Vec::new(), uplink_bps: 3_000_000 + u64::from(n % 7) * 500_000 };
     let request = PlannerRequest::Links(report);
     planner.handle_says(0, ClientSays { node, session: SessionId(1), request });
