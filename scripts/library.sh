@@ -13,16 +13,19 @@ set -euo pipefail
 root=${1:?usage: scripts/library.sh DIR}
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$root"
-if [[ -e $root/complete ]]; then
+# Numbered, so that a library made by an older script is made again.
+complete=$root/complete-2
+if [[ -e $complete ]]; then
   exit 0
 fi
+rm -f "$root/complete"
 
 work=$root/work
 mkdir -p "$work" "$root/tracker" "$root/peer-a" "$root/peer-b"
 
 quiet=(ffmpeg -hide_banner -loglevel error -nostdin -y)
 
-# voice BEAT DECAY SCORE: an aevalsrc source.
+# voice BEAT DECAY SCORE SECONDS: an aevalsrc source.
 voice() {
   printf "aevalsrc='%s':s=48000:d=%s" "$(awk -v beat="$1" -v decay="$2" -f "$here/score.awk" <<<"$3")" "$4"
 }
@@ -135,5 +138,5 @@ cp "$work/A Dive into Mandelbrot.mp4" "$work/Northern Lights.mkv" "$work/Canon i
 cp "$work/A Dive into Mandelbrot.mp4" "$work/Slow Life.webm" "$work/Test Card.ts" \
   "$work/Canon in D.flac" "$work/Greensleeves.m4a" "$work/Prelude in C.ogg" "$root/peer-b/"
 rm -r "$work"
-touch "$root/complete"
+touch "$complete"
 echo "library: $(find "$root" -type f -size +1k | wc -l) files, $(du -sh "$root" | cut -f1)"

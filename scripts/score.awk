@@ -6,6 +6,8 @@
 # The expression finds the note of the moment by a binary search over the starts, so its cost grows with the logarithm
 # of the length of the score.
 
+# An unset count would be the empty string as an index, and the first note lost.
+BEGIN { count = 0; now = 0 }
 BEGIN { split("C 0 D 2 E 4 F 5 G 7 A 9 B 11", pairs, " "); for (i = 1; i < 14; i += 2) semitone[pairs[i]] = pairs[i + 1] }
 
 {
