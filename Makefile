@@ -3,7 +3,7 @@
 KIND    ?= video
 LISTEN  ?= 127.0.0.1:7700
 TRACKER ?= ws://$(LISTEN)
-LIBRARY ?= demo-data/library/tracker
+LIBRARY ?= $(wildcard demo-data/library/tracker)
 SHARE   ?=
 ARGS    ?=
 BIN     := $(or $(CARGO_TARGET_DIR),target)/debug
@@ -37,17 +37,17 @@ compare: ## Rusteze beside nginx, rqbit, libtorrent and webtorrent on the same w
 tracker: ## A tracker (LISTEN=127.0.0.1:7700 LIBRARY=folder)
 	@scripts/setup.sh build
 	cargo build --workspace --bins
-	$(BIN)/rusteze-tracker --listen $(LISTEN) $(addprefix --library ,$(wildcard $(LIBRARY))) $(ARGS)
+	$(BIN)/rusteze-tracker --listen $(LISTEN) $(if $(LIBRARY),--library "$(LIBRARY)") $(ARGS)
 
 peer: ## A peer without a window (TRACKER=ws://host:port KIND=video SHARE=folder)
 	@scripts/setup.sh build
 	cargo build --workspace --bins
-	$(BIN)/rusteze-peer --tracker $(TRACKER) --kind $(KIND) $(addprefix --share ,$(SHARE)) $(ARGS)
+	$(BIN)/rusteze-peer --tracker $(TRACKER) --kind $(KIND) $(if $(SHARE),--share "$(SHARE)") $(ARGS)
 
 client: ## The desktop client (TRACKER=ws://host:port KIND=video SHARE=folder)
 	@scripts/setup.sh build demo
 	cargo build --workspace --bins
-	$(BIN)/rusteze --tracker $(TRACKER) --kind $(KIND) $(addprefix --share ,$(SHARE)) $(ARGS)
+	$(BIN)/rusteze --tracker $(TRACKER) --kind $(KIND) $(if $(SHARE),--share "$(SHARE)") $(ARGS)
 
 console: ## The WebSocket debug console of a running tracker, in a browser
 	@url=http://$(LISTEN)/console; echo "debug console: $$url"; \
