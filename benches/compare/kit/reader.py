@@ -23,7 +23,8 @@ class Reader(threading.Thread):
         self._is_stopped = False
         self._give_up_s = give_up_s or 2 * seconds + 30
         self.startup_s, self.stalled_s, self.stalls, self.played_s = None, 0.0, 0, 0.0
-        self.done, self.error = False, None
+        # What broke the viewing off; a viewer that gave up waiting has none.
+        self.error = None
 
     def run(self):
         try:
@@ -35,7 +36,12 @@ class Reader(threading.Thread):
         rate = self._file.bitrate_bps / 8
         begun = last = time.monotonic()
         deadline = begun + self._give_up_s
-        body = web.Body(self._click(), self._start, patience_s=self._give_up_s, receive_bytes=RECEIVE_BYTES)
+        url = self._click()
+        try:
+            body = web.Body(url, self._start, patience_s=self._give_up_s, receive_bytes=RECEIVE_BYTES)
+        except TimeoutError:
+            # It gave up before there was an answer, and so never began.
+            return
         body.set_patience(0.05)
         received, is_playing = 0, False
         total_s = self._bytes / rate
@@ -66,7 +72,6 @@ class Reader(threading.Thread):
                         self.startup_s = now - begun
             if now > deadline or self._is_stopped:
                 break
-        self.done = self.played_s >= total_s - 1e-6
         body.close()
 
     def stop(self):

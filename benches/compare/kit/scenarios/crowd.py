@@ -103,9 +103,17 @@ class Crowd(Scenario):
         """After how long it began; who never did has waited until the end."""
         return 2 * self.seconds if reader.startup_s is None else reader.startup_s
 
+    @staticmethod
+    def check(readers):
+        """Raises if a viewing broke off: what was played until then says nothing of what would have followed."""
+        broken = [f"{reader.viewer}: {reader.error}" for reader in readers if reader.error]
+        if broken:
+            raise RuntimeError(f"viewings broke off: {'; '.join(broken)}")
+
     def result(self, file, before, after):
         """The numbers."""
         readers = self.counted()
+        self.check(readers)
         stalled = [reader.rebuffering() for reader in readers]
         starts = sorted(map(self.start_s, readers))
         received = sum(after[reader.viewer][0] - before[reader.viewer][0] for reader in readers)

@@ -121,6 +121,7 @@ class CrowdSeek(Crowd):
 
     def result(self, file, before, after):
         self.seeker.join()
+        self.check([self.seeker])
         return {**super().result(file, before, after), "seek_s": self.start_s(self.seeker)}
 
 

@@ -52,7 +52,7 @@ class Unequal(Scenario):
         own = self._counters_until_read(running, viewer, file, reader)
         received = lab.net.traffic()["viewer"][0] - received
         deaths.join()
-        if reader.startup_s is None:
+        if reader.error or reader.startup_s is None:
             raise RuntimeError(reader.error or "it never began to play")
         played = reader.played_s * BITRATE_BPS / 8
         result = {
