@@ -10,10 +10,14 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from typing import NamedTuple
 
 CLONE_NEWNET = 0x40000000
 # One burst is 10 ms of the link, and never less than two full packets; a longer queue than 200 ms is dropped.
 BURST_S, QUEUE_MS, MIN_BURST_BYTES = 0.010, 200, 2 * 1514
+
+# What a frame on a cable has before its IP packet.
+ETHERNET_BYTES = 14
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _home = open("/proc/thread-self/ns/net", "rb")
@@ -41,6 +45,15 @@ def why_impossible():
     except (OSError, subprocess.CalledProcessError) as error:
         return f"no network namespace can be made: {getattr(error, 'stderr', error)}"
     return None
+
+
+class Traffic(NamedTuple):
+    """Bytes that have passed the cable of a host so far."""
+
+    received: int
+    sent: int
+    # What was received, without the Ethernet headers around it.
+    received_ip: int
 
 
 class Host:
@@ -137,14 +150,21 @@ class Net:
             raise RuntimeError("no delayed cable: is there /dev/net/tun?")
 
     def traffic(self):
-        """`{host name: (bytes received, bytes sent)}` so far, as seen on the host's cable."""
+        """`{host name: Traffic}`, as seen on the host's cable. Packets are told from frames where the kernel does not bundle them."""
         self._counters.seek(0)
         rows = {}
         for line in self._counters.read().splitlines()[2:]:
             device, _, fields = line.partition(":")
             values = fields.split()
-            rows[device.strip()] = (int(values[8]), int(values[0]))
-        return {name: rows[host.port] for name, host in self.hosts.items()}
+            # What the router's end has sent the host has received.
+            rows[device.strip()] = [int(values[at]) for at in (0, 8, 9)]
+        return {name: self._traffic(host, *rows[host.port]) for name, host in self.hosts.items()}
+
+    @staticmethod
+    def _traffic(host, sent, received, frames_received):
+        # A delayed cable carries bare packets.
+        header = 0 if host.cable else ETHERNET_BYTES
+        return Traffic(received, sent, received - header * frames_received)
 
 
 def _tbf(namespace, device, rate_bps):

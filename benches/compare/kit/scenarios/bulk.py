@@ -34,10 +34,10 @@ class Bulk(Scenario):
         seeder = running.seed(source, file)
         time.sleep(1)
         seeder.reset()
-        received = lab.net.traffic()["viewer"][0]
+        received = lab.net.traffic()["viewer"].received
         seconds, leecher, path = running.fetch(viewer, file)
         cpu_source_s, cpu_viewer_s = seeder.cpu_s(), leecher.cpu_s()
-        received = lab.net.traffic()["viewer"][0] - received
+        received = lab.net.traffic()["viewer"].received - received
         result = {
             "mbps": file.size / seconds / 1e6,
             "cpu_s_per_gib": (cpu_source_s + cpu_viewer_s) / file.size * 2**30,

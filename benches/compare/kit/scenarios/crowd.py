@@ -32,6 +32,7 @@ class Crowd(Scenario):
         Measure("worst_startup_s", "start s, worst viewer"),
         Measure("origin_copies", "origin sent / file"),
         Measure("wire_ratio", "received / file, per viewer"),
+        Measure("packets_ratio", "received / file as IP packets"),
     )
     reference = "nginx"
     seconds = 60
@@ -116,13 +117,16 @@ class Crowd(Scenario):
         self.check(readers)
         stalled = [reader.rebuffering() for reader in readers]
         starts = sorted(map(self.start_s, readers))
-        received = sum(after[reader.viewer][0] - before[reader.viewer][0] for reader in readers)
+        viewers = [(before[reader.viewer], after[reader.viewer]) for reader in readers]
+        received = sum(now.received - then.received for then, now in viewers)
+        received_ip = sum(now.received_ip - then.received_ip for then, now in viewers)
         return {
             "rebuffering": sum(stalled) / len(stalled),
             "worst_rebuffering": max(stalled),
             "stalls_per_viewer": sum(reader.stalls for reader in readers) / len(readers),
             "startup_s": starts[len(starts) // 2],
             "worst_startup_s": starts[-1],
-            "origin_copies": (after["origin"][1] - before["origin"][1]) / file.size,
+            "origin_copies": (after["origin"].sent - before["origin"].sent) / file.size,
             "wire_ratio": received / file.size / len(readers),
+            "packets_ratio": received_ip / file.size / len(readers),
         }

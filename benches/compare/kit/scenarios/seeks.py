@@ -40,7 +40,7 @@ class Seeks(Scenario):
         body.take(FIRST_BYTES)
         body.close()
 
-        before, own_before = lab.net.traffic()["viewer"][0], running.counters(viewer, file)
+        before, own_before = lab.net.traffic()["viewer"].received, running.counters(viewer, file)
         # Distinct places, no two within eight megabytes of each other.
         places = random.Random(7).sample(range(1, file.size >> 23), SEEKS)
         times = []
@@ -49,7 +49,7 @@ class Seeks(Scenario):
             check(file, (place << 23) + 12345, part)
             times.append(took)
         time.sleep(SETTLE_S)
-        received = lab.net.traffic()["viewer"][0] - before
+        received = lab.net.traffic()["viewer"].received - before
         own = running.counters(viewer, file)
         wanted = SEEKS * FIRST_BYTES
         result = {

@@ -34,7 +34,7 @@ class Start(Scenario):
         running.viewer(viewer, file)
         time.sleep(2)
 
-        received = lab.net.traffic()["viewer"][0]
+        received = lab.net.traffic()["viewer"].received
         begun = time.monotonic()
         url = running.click(viewer, file)
         body = web.Body(url, 0, FIRST_BYTES)
@@ -43,7 +43,7 @@ class Start(Scenario):
         first += body.take(FIRST_BYTES - len(first))
         start_s = time.monotonic() - begun
         body.close()
-        start_rx = lab.net.traffic()["viewer"][0] - received
+        start_rx = lab.net.traffic()["viewer"].received - received
         seek_s, second = web.timed(url, int(file.size * 0.7), FIRST_BYTES)
 
         # A player that reads on, full of what it asked for, and then jumps.

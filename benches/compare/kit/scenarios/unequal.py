@@ -44,13 +44,13 @@ class Unequal(Scenario):
         running.viewer(viewer, file)
         running.await_sources(viewer, file, len(sources))
         time.sleep(2)
-        received = lab.net.traffic()["viewer"][0]
+        received = lab.net.traffic()["viewer"].received
         reader = Reader(lambda: running.click(viewer, file), file, SECONDS)
         reader.start()
         deaths = threading.Thread(target=self._kill, args=(running, file, sources, programs, reader), daemon=True)
         deaths.start()
         own = self._counters_until_read(running, viewer, file, reader)
-        received = lab.net.traffic()["viewer"][0] - received
+        received = lab.net.traffic()["viewer"].received - received
         deaths.join()
         if reader.error or reader.startup_s is None:
             raise RuntimeError(reader.error or "it never began to play")
