@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """A number a run gives: its key, its heading, and whether less is better."""
+    """A number a run gives: its key and its heading."""
 
     key: str
     heading: str
-    less_is_better: bool = True
 
 
 class Scenario:

@@ -15,7 +15,7 @@ class Bulk(Scenario):
     name = "bulk"
     summary = "a random file, one source, one downloader, unshaped, in memory"
     measures = (
-        Measure("mbps", "MB/s", less_is_better=False),
+        Measure("mbps", "MB/s"),
         Measure("cpu_s_per_gib", "CPU s/GiB, both"),
         Measure("cpu_source_s_per_gib", "CPU s/GiB, source"),
         Measure("rss_source_mib", "peak RSS MiB, source"),

@@ -22,7 +22,7 @@ class Control(Scenario):
         Measure("p99_ms", "control round trip p99 ms"),
         Measure("median_ms", "median ms"),
         Measure("worst_ms", "worst ms"),
-        Measure("served_mbps", "served MB/s", less_is_better=False),
+        Measure("served_mbps", "served MB/s"),
         Measure("late_chunks", "chunks later than the media"),
         Measure("rss_source_mib", "peak RSS MiB, source"),
         Measure("cpu_source", "source's CPU, cores"),

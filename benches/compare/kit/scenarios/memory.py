@@ -19,8 +19,8 @@ class Memory(Scenario):
         Measure("peak_rss_mib", "RSS MiB, most"),
         Measure("anon_mib", "anonymous MiB, most"),
         Measure("growth_mib", "growth MiB"),
-        Measure("mbps", "MB/s", less_is_better=False),
-        Measure("neighbours", "linked neighbours", less_is_better=False),
+        Measure("mbps", "MB/s"),
+        Measure("neighbours", "linked neighbours"),
     )
     reference = "rqbit"
     # Twice this file, the original and the copy, is more than many machines have memory for.
