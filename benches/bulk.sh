@@ -8,6 +8,12 @@
 # the wire over bytes of the file, and the most memory each held. The last lines are the same through the gateway, read by curl.
 set -euo pipefail
 
+bin=${BIN:-$(dirname "$0")/../target/release}
+for program in rusteze-tracker rusteze-peer; do
+    [[ -x $bin/$program ]] && continue
+    echo "bulk: no $program in $bin: make it by \`cargo build --release --workspace --bins\`, or say with BIN where it is" >&2
+    exit 1
+done
 if [[ -z ${BULK_INSIDE:-} ]]; then
     exec env BULK_INSIDE=1 unshare --net "$BASH" "$0" "$@"
 fi
@@ -15,7 +21,6 @@ ip link set lo up
 
 mebibytes=${1:-1024}
 rounds=${2:-3}
-bin=${BIN:-$(dirname "$0")/../target/release}
 dir=$(mktemp -d /dev/shm/rusteze-bulk.XXXXXX)
 pids=()
 finish() {
@@ -29,7 +34,7 @@ ticks_per_s=$(getconf CLK_TCK)
 cpu_s() { awk -v hz="$ticks_per_s" '{ sub(/.*\) /, ""); print ($12 + $13) / hz }' "/proc/$1/stat"; }
 peak_mib() { awk '/VmHWM/ { printf "%.0f", $2 / 1024 }' "/proc/$1/status"; }
 wire_bytes() { awk '$1 == "lo:" { print $2 }' /proc/net/dev; }
-until_ready() { for _ in $(seq 200); do curl -sf "http://127.0.0.1:$1/ready" >/dev/null && return; sleep 0.05; done; return 1; }
+until_ready() { for _ in $(seq 200); do curl -sf "http://127.0.0.1:$1/ready" >/dev/null && return; sleep 0.05; done; echo "bulk: nothing answers at port $1" >&2; return 1; }
 
 mkdir "$dir/share"
 head -c "$((mebibytes << 20))" /dev/urandom |
