@@ -7,7 +7,7 @@ use shared::snapshot::PeerSnapshot;
 
 use super::text;
 use crate::{
-    model::{format, swarm, swarm::Way},
+    model::{format, swarm, swarm::Way, swarm_graph},
     theme::{self, Tokens, radius, space},
 };
 
@@ -35,11 +35,7 @@ fn row(ui: &mut Ui, peer: &PeerSnapshot) {
     let tokens = theme::of(ui);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
     let way = Way::of(peer);
-    let name = if way == Way::Origin {
-        "Tracker's library".to_owned()
-    } else {
-        format!("Peer {}", &peer.node.short())
-    };
+    let name = swarm_graph::name(peer);
     let spoken = format!("{name}, {}, {}", way.label(), format::rate(peer.rate_bps));
     response.widget_info(move || WidgetInfo::labeled(Role::Label, true, spoken.clone()));
     if response.hovered() {
