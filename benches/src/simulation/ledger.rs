@@ -3,7 +3,7 @@
 //! - no leaf is on its way twice but as a hedge, and hedges stay in their budget;
 //! - nothing is asked that is held, and nothing twice of one source;
 //! - nothing void, and nothing that was not asked, is served; no payload goes beyond the credit;
-//! - received bytes are kept, wasted or corrupt, and each is counted once.
+//! - received bytes are counted once, and what is held, wasted or corrupt comes to no more than them.
 
 use std::collections::BTreeMap;
 
@@ -90,7 +90,7 @@ impl Ledger {
         }
     }
 
-    /// All requests to a node, or to anyone, are void.
+    /// All requests to a node are void.
     pub(super) fn land_all(&mut self, of: u32) {
         let ids: Vec<RequestId> =
             self.live.iter().filter(|(_, (source, _))| *source == of).map(|(id, _)| *id).collect();

@@ -1,7 +1,7 @@
 //! The keyboard: one table from keys to commands, and the same table as help.
 //!
 //! Invariant: whatever works is listed and whatever is listed works; no view reads keys by itself. While text is being typed,
-//! only the leaving key and combinations with Ctrl work, without those of the arrows, which move in the text.
+//! only the leaving key, F1, F11 and combinations with Ctrl work, without those of the arrows, which move in the text.
 
 use egui::{InputState, Key, KeyboardShortcut, Modifiers};
 
@@ -190,7 +190,7 @@ pub static BINDINGS: &[Binding] = &[
     Binding {
         section: "Window",
         caps: &["Ctrl", "1", "…", "6"],
-        what: "The pages, from top to bottom",
+        what: "The pages; 2 is what plays",
         keys: &[
             (CTRL, Key::Num1, Action::Go(Screen::Library)),
             (CTRL, Key::Num2, Action::Go(Screen::Player)),

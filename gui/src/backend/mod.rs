@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  egui thread                       node thread (actix system)
-//!  app::logic  --Request-->  mpsc(64)  -->  node, gateway
+//!  app::logic  --Request-->  mpsc(256)  -->  node, gateway
 //!              <--latest value of the node's snapshot, of the played stream's--
 //!              <--Answer (one for each request that has one)--
 //! ```
