@@ -6,18 +6,14 @@ use actix::{
     Actor, Addr, AsyncContext as _, Context, Handler, MessageResult, Recipient, ResponseFuture, WeakAddr,
 };
 use actix_rt::task::JoinHandle;
-use shared::{
-    MediaKind,
-    snapshot::ShareStatus,
-    wire::{FileEntry, Hints},
-};
+use shared::{MediaKind, snapshot::ShareStatus, wire::Hints};
 use thiserror::Error;
 use tracing::{info, warn};
 
 use super::{
     messages::{
-        ContentAltered, FilesChanged, GetLocalHints, IndexNotice, ListFiles, ListShares, ShareError,
-        ShareFolder, UnshareFolder, WorkerReport,
+        ContentAltered, FilesChanged, GetLocalHints, IndexNotice, ListShares, ShareError, ShareFolder,
+        UnshareFolder, WorkerReport,
     },
     persistence::{Persistence, PersistenceError},
     state::{FileIndexState, Output},
@@ -204,15 +200,6 @@ impl Handler<ListShares> for FileIndexActor {
     fn handle(&mut self, _: ListShares, _: &mut Self::Context) -> Self::Result {
         let shares: Vec<ShareStatus> = self.state.shares(|path| self.workers.hashed_bytes(path));
         MessageResult(shares)
-    }
-}
-
-impl Handler<ListFiles> for FileIndexActor {
-    type Result = MessageResult<ListFiles>;
-
-    fn handle(&mut self, _: ListFiles, _: &mut Self::Context) -> Self::Result {
-        let entries: Vec<FileEntry> = self.state.entries();
-        MessageResult(entries)
     }
 }
 

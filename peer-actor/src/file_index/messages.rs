@@ -49,11 +49,6 @@ pub struct UnshareFolder {
 #[rtype(result = "Vec<ShareStatus>")]
 pub struct ListShares;
 
-/// Asks for every file that is offered, ordered by id.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Vec<FileEntry>")]
-pub struct ListFiles;
-
 /// A shared file turned out not to hold what was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]

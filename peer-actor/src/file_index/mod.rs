@@ -31,6 +31,6 @@ mod worker;
 
 pub use actor::{FileIndexActor, FileIndexConfig, FileIndexError};
 pub use messages::{
-    FilesChanged, GetLocalHints, IndexNotice, ListFiles, ListShares, ShareError, ShareFolder, UnshareFolder,
+    FilesChanged, GetLocalHints, IndexNotice, ListShares, ShareError, ShareFolder, UnshareFolder,
 };
 pub use persistence::FORGET_AFTER_DAYS;

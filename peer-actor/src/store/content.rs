@@ -75,8 +75,6 @@ pub struct Ingested {
     pub new_leaves: Vec<LeafRange>,
     /// Their bytes.
     pub new_bytes: u64,
-    /// Whether the content is complete now, and was not before.
-    pub completed: bool,
 }
 
 /// What a content is made from.
@@ -361,7 +359,7 @@ impl Content {
                 return Err(error.into());
             }
             let new_bytes = self.bytes_of(held) - before;
-            Ingested { completed: held.is_full() && !new_leaves.is_empty(), new_bytes, new_leaves }
+            Ingested { new_bytes, new_leaves }
         };
         self.unsynced_bytes.fetch_add(ingested.new_bytes, Ordering::Relaxed);
         self.touch();

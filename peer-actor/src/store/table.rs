@@ -201,16 +201,6 @@ impl Store {
         table.shared.get(content_id).or_else(|| table.partial.get(content_id)).cloned()
     }
 
-    /// Every content, ordered by id. Holding them keeps them from being evicted.
-    pub fn list(&self) -> Vec<Arc<Content>> {
-        let table = read(&self.0.table);
-        let only_partial =
-            table.partial.values().filter(|content| !table.shared.contains_key(&content.content_id()));
-        let mut all: Vec<_> = table.shared.values().chain(only_partial).cloned().collect();
-        all.sort_unstable_by_key(|content| content.content_id());
-        all
-    }
-
     /// Verified bytes of other nodes' files kept here.
     pub fn cache_bytes(&self) -> u64 {
         self.0.ledger.used_bytes()
