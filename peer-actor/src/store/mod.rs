@@ -27,7 +27,8 @@
 //!
 //! Pairs may come ahead of the leaves they prove, a *branch* at a time ([`Content::ingest_branch`]); only memory knows of those.
 //!
-//! Everything here blocks; none of it knows actors or sockets. Locks are held for memory operations and for the few bytes of a map.
+//! Everything here blocks; none of it knows actors or sockets. The table is locked for memory operations only, so that looking a content up
+//! never waits for the disk, and a content's leaves for these and the few bytes of a map; folders are made and moved under a lock of their own.
 
 mod branches;
 mod changes;

@@ -59,6 +59,9 @@ pub(super) struct Inner {
     rechecking: Mutex<()>,
     /// Held while room is made.
     evicting: Mutex<()>,
+    /// Held while folders of partial contents are made, moved or taken out of the table; locked before the table, which is not kept
+    /// waiting for the disk.
+    folders: Mutex<()>,
     on_altered: RwLock<Option<AlteredHook>>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) handles: Arc<Handles>,
@@ -80,6 +83,13 @@ pub(super) struct Table {
     pub(super) suspects: BTreeMap<ContentId, Arc<Content>>,
 }
 
+/// What the table has of a content that is to be opened.
+enum Found {
+    Usable(Arc<Content>),
+    /// Nothing any more; maybe what must be deleted first.
+    Nothing(Option<Arc<Content>>),
+}
+
 impl Store {
     /// Opens the cache: loads every map and sets aside what is malformed. What was left over is deleted, and what the machine died with is
     /// verified, in the background.
@@ -94,6 +104,7 @@ impl Store {
             table: RwLock::default(),
             rechecking: Mutex::new(()),
             evicting: Mutex::new(()),
+            folders: Mutex::new(()),
             on_altered: RwLock::new(None),
             ledger: Arc::new(Ledger::new(quota_bytes)),
             handles: Arc::new(Handles::new(MAX_HANDLES)),
@@ -149,28 +160,12 @@ impl Store {
     ) -> Result<Arc<Content>, StoreError> {
         check_size(size_bytes)?;
         self.0.settle(&content_id);
-        let mut doomed = None;
-        let mut table = write(&self.0.table);
-        if let Some(content) =
-            table.shared.get(&content_id).filter(|content| content.size_bytes() == size_bytes)
-        {
-            return Ok(Arc::clone(content));
-        }
-        if let Some(content) = table.partial.get(&content_id) {
-            let open = content.size_bytes();
-            if open == size_bytes {
-                return Ok(Arc::clone(content));
-            }
-            if content.is_size_proven() {
-                return Err(StoreError::SizeDisproven { proven: open, claimed: size_bytes });
-            }
-            if Arc::strong_count(content) > 1 {
-                return Err(StoreError::SizeDiffers { open, claimed: size_bytes });
-            }
-            if let Some(unproven) = table.partial.remove(&content_id) {
-                doomed = self.0.doom(&unproven);
-            }
-        }
+        let folders = lock(&self.0.folders);
+        let unproven = match self.0.find_or_clear(content_id, size_bytes)? {
+            Found::Usable(content) => return Ok(content),
+            Found::Nothing(unproven) => unproven,
+        };
+        let doomed = unproven.and_then(|content| self.0.doom(&content));
         let dir = self.0.dir(&content_id);
         if dir.exists() {
             set_aside(&dir)?;
@@ -180,8 +175,8 @@ impl Store {
         let held = Some(LeafSet::new(leaf_count(size_bytes)));
         let now = unix_s(SystemTime::now());
         let content = Arc::new(self.0.content(content_id, size_bytes, files, held, false, now));
-        table.partial.insert(content_id, Arc::clone(&content));
-        drop(table);
+        write(&self.0.table).partial.insert(content_id, Arc::clone(&content));
+        drop(folders);
         delete_all(doomed);
         Ok(content)
     }
@@ -189,9 +184,10 @@ impl Store {
     /// Deletes a partial content, finished or not. Whoever has it open finds it gone.
     pub fn remove_partial(&self, content_id: &ContentId) {
         self.0.settle(content_id);
-        let mut table = write(&self.0.table);
-        let doomed = table.partial.remove(content_id).and_then(|content| self.0.doom(&content));
-        drop(table);
+        let folders = lock(&self.0.folders);
+        let removed = write(&self.0.table).partial.remove(content_id);
+        let doomed = removed.and_then(|content| self.0.doom(&content));
+        drop(folders);
         delete_all(doomed);
     }
 
@@ -240,6 +236,27 @@ impl Inner {
     ) -> Content {
         let (ledger, store, boot) = (Arc::clone(&self.ledger), self.this.clone(), self.boot);
         Content::new(Parts { content_id, size_bytes, files, held, is_dirty, used_at_s, ledger, store, boot })
+    }
+
+    /// What is here of a content of this size; of another size, an unproven one that nobody has open is taken out of the table.
+    fn find_or_clear(&self, content_id: ContentId, size_bytes: u64) -> Result<Found, StoreError> {
+        let mut table = write(&self.table);
+        let shared = table.shared.get(&content_id).filter(|content| content.size_bytes() == size_bytes);
+        if let Some(content) = shared {
+            return Ok(Found::Usable(Arc::clone(content)));
+        }
+        let Some(content) = table.partial.get(&content_id) else { return Ok(Found::Nothing(None)) };
+        let open = content.size_bytes();
+        if open == size_bytes {
+            return Ok(Found::Usable(Arc::clone(content)));
+        }
+        if content.is_size_proven() {
+            return Err(StoreError::SizeDisproven { proven: open, claimed: size_bytes });
+        }
+        if Arc::strong_count(content) > 1 {
+            return Err(StoreError::SizeDiffers { open, claimed: size_bytes });
+        }
+        Ok(Found::Nothing(table.partial.remove(&content_id)))
     }
 
     /// Verifies a content from another boot, or waits until that is done, so that it can be used.
@@ -300,33 +317,35 @@ impl Inner {
     }
 
     fn evict_idle(&self, bytes: u64) -> u64 {
-        let mut freed = 0;
-        let doomed: Vec<Doomed> = {
-            let mut table = write(&self.table);
-            let is_idle = |content: &&Arc<Content>| Arc::strong_count(content) == 1;
-            let mut idle: Vec<_> = table
-                .partial
-                .values()
-                .filter(is_idle)
-                .map(|content| (content.used_at_s(), content.content_id()))
-                .collect();
-            idle.sort_unstable();
-            let mut doomed = Vec::new();
-            for (_, content_id) in idle {
-                if freed >= bytes {
-                    break;
-                }
-                let Some(content) = table.partial.remove(&content_id) else { continue };
-                freed += content.verified_bytes();
-                doomed.extend(self.doom(&content));
-            }
-            doomed
-        };
+        let folders = lock(&self.folders);
+        let idle = self.take_idle(bytes);
+        let freed = idle.iter().map(|content| content.verified_bytes()).sum();
+        let doomed: Vec<Doomed> = idle.iter().filter_map(|content| self.doom(content)).collect();
+        drop(folders);
         delete_all(doomed);
         freed
     }
 
-    /// Ends a content that was just taken out of the (still locked) table, so that its place is free.
+    /// Takes contents that nobody has open out of the table, about `bytes` of them, the least recently used.
+    fn take_idle(&self, bytes: u64) -> Vec<Arc<Content>> {
+        let mut table = write(&self.table);
+        let is_idle = |content: &&Arc<Content>| Arc::strong_count(content) == 1;
+        let idle = table.partial.values().filter(is_idle);
+        let mut idle: Vec<_> =
+            idle.map(|content| (content.used_at_s(), content.content_id(), content.verified_bytes())).collect();
+        idle.sort_unstable();
+        let (mut taken, mut left) = (Vec::new(), bytes);
+        for (_, content_id, held_bytes) in idle {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(held_bytes);
+            taken.extend(table.partial.remove(&content_id));
+        }
+        taken
+    }
+
+    /// Ends a content that was just taken out of the table, while no folder is made, so that its place is free.
     fn doom(&self, content: &Content) -> Option<Doomed> {
         let freed = content.retire();
         self.ledger.release(freed);
