@@ -76,17 +76,17 @@ pub(crate) async fn get(node: &NodeHandle, wanted: &str, out: &Path) -> Result<(
     reader.keep_whole();
     let begun = Instant::now();
     let held_before = reader.content().verified_bytes();
-    fetch(node, &reader, &file).await?;
+    fetch(node, &reader).await?;
 
     let (store, content, to) = (node.store().clone(), reader.content().clone(), target.clone());
     let written = tokio::task::spawn_blocking(move || store.hand_over(&content, &to));
     let written = written.await.map_err(|_| GetError::Stopped)?;
     written.map_err(|source| GetError::Write { path: target.clone(), source })?;
-    let fetched = file.size - held_before;
+    let fetched = reader.size_bytes().saturating_sub(held_before);
     say(&format!(
         "{} is whole: {} in {:.1} s ({} fetched now), BLAKE3 {}",
         target.display(),
-        HumanBytes(file.size),
+        HumanBytes(reader.size_bytes()),
         begun.elapsed().as_secs_f64(),
         HumanBytes(fetched),
         file.content_id
@@ -149,8 +149,8 @@ fn choose<'a>(files: &'a [NetworkFile], wanted: &str) -> Result<&'a NetworkFile,
 }
 
 /// Waits until every byte is there, telling how it goes.
-async fn fetch(node: &NodeHandle, reader: &ContentReader, file: &NetworkFile) -> Result<(), GetError> {
-    let content = reader.content();
+async fn fetch(node: &NodeHandle, reader: &ContentReader) -> Result<(), GetError> {
+    let (content, file) = (reader.content(), reader.file());
     let mut progress = Progress::new(file);
     let mut changes = content.changed();
     let mut stream = node.subscribe_stream(file.content_id).await.ok_or(GetError::Stopped)?;

@@ -115,12 +115,11 @@ impl NodeHandle {
         let file = self.file(&content_id).ok_or(OpenError::Unknown(content_id))?;
         let store = self.inner.store.clone();
         let (size_bytes, name) = (file.size, file.name.clone());
-        let content = tokio::task::spawn_blocking(move || match store.get(&content_id) {
-            Some(content) => Ok(content),
-            None => store.open_partial(content_id, size_bytes, &name),
-        });
+        let content = tokio::task::spawn_blocking(move || store.open_content(content_id, size_bytes, &name));
         let content = content.await.map_err(|_| OpenError::Stopping)??;
-        let request = OpenStream { file: Arc::new(file), content };
+        // Where the catalogue is wrong about what is proven here, readers go by what is here.
+        let file = Arc::new(NetworkFile { size: content.size_bytes(), ..file });
+        let request = OpenStream { file, content };
         Ok(self.inner.open.send(request).await??)
     }
 

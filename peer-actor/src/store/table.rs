@@ -151,6 +151,23 @@ impl Store {
         }
     }
 
+    /// Opens a content to be read that others say has this size. What is here stays if its size is proven or is the same; another size
+    /// may have been a mistake that somebody has corrected.
+    pub fn open_content(
+        &self,
+        content_id: ContentId,
+        size_bytes: u64,
+        name: &str,
+    ) -> Result<Arc<Content>, StoreError> {
+        let is_right = |content: &Arc<Content>| {
+            content.is_shared() || content.size_bytes() == size_bytes || content.is_size_proven()
+        };
+        match self.get(&content_id).filter(is_right) {
+            Some(content) => Ok(content),
+            None => self.open_partial(content_id, size_bytes, name),
+        }
+    }
+
     /// Opens a content to be fetched, or to go on being fetched; a shared or complete one is returned as it is.
     pub fn open_partial(
         &self,

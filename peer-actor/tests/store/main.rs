@@ -380,6 +380,23 @@ fn a_size_is_kept_once_it_is_proven_and_given_up_if_it_is_not() {
 }
 
 #[test]
+fn a_wrong_size_that_was_corrected_is_opened_anew_and_a_proven_one_stays() {
+    let dir = TempDir::new().unwrap();
+    let sample = Sample::of(MIB, 1);
+    let store = open(&dir, 100 * MIB);
+    drop(store.open_content(sample.id, 2 * MIB, "a").unwrap());
+    drop(store);
+    let store = open(&dir, 100 * MIB);
+    let content = store.open_content(sample.id, MIB, "a").unwrap();
+    assert_eq!(content.size_bytes(), MIB);
+    assert!(matches!(store.open_content(sample.id, 2 * MIB, "a"), Err(StoreError::SizeDiffers { .. })));
+    for chunk in sample.chunks(16) {
+        sample.ingest(&content, chunk);
+    }
+    assert!(Arc::ptr_eq(&store.open_content(sample.id, 2 * MIB, "a").unwrap(), &content));
+}
+
+#[test]
 fn a_second_process_is_kept_out_of_the_folder() {
     let (store, dir) = store(MIB);
     let config = StoreConfig { cache_dir: dir.path().to_owned(), quota_bytes: MIB };
