@@ -72,11 +72,11 @@ pub struct SubscribeStream {
 #[rtype(result = "Vec<Arc<StreamSnapshot>>")]
 pub struct ObserveStreams;
 
-/// Leaves of a content are here no longer: those who follow it are told what is left.
+/// Leaves of a content are here no longer, maybe none at all: those who follow it are told what is left.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct LeavesLost {
-    /// Which content.
+    /// What is left.
     pub content: Arc<Content>,
 }
 

@@ -158,7 +158,9 @@ impl Outbox {
     }
 
     pub(super) fn hold(&mut self, holdings: Holdings) {
-        let has_room = self.holdings.len() < MAX_HOLDINGS || self.holdings.contains_key(&holdings.content_id);
+        let is_known = self.holdings.contains_key(&holdings.content_id);
+        // That nothing is held of a content needs no telling where nothing else was told.
+        let has_room = is_known || holdings.leaves > 0 && self.holdings.len() < MAX_HOLDINGS;
         if has_room && self.holdings.insert(holdings.content_id, holdings.leaves) != Some(holdings.leaves) {
             self.dirty_holdings.insert(holdings.content_id);
         }

@@ -234,6 +234,27 @@ fn everything_else_is_said_again_to_a_new_tracker() {
 }
 
 #[test]
+fn what_is_held_no_longer_is_told_once_and_only_if_more_was_told_before() {
+    let mut world = World::new(1);
+    world.connects();
+    let told = |world: &mut World, leaves| -> Vec<u32> {
+        world.state.handle_holdings(Holdings { content_id: FILM, leaves });
+        let said = world.said();
+        said.iter()
+            .filter_map(|said| match said {
+                Said::Holdings(holdings) => Some(holdings.leaves),
+                _ => None,
+            })
+            .collect()
+    };
+    assert_eq!(told(&mut world, 0), [] as [u32; 0]);
+    assert_eq!(told(&mut world, 40), [40]);
+    assert_eq!(told(&mut world, 0), [0]);
+    assert_eq!(told(&mut world, 0), [] as [u32; 0]);
+    assert_eq!(told(&mut world, 9), [9]);
+}
+
+#[test]
 fn the_way_that_is_up_is_told_after_the_ways_that_failed_and_alone_the_next_time() {
     let mut world = World::new(1);
     world.connects();

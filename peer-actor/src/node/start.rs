@@ -2,12 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use actix::{Addr, AsyncContext as _, Context, Recipient};
+use actix::{Addr, AsyncContext as _, Context, Recipient, WeakRecipient};
 use actix_web::{HttpRequest, HttpResponse, web};
 use shared::{
     limits::MAX_LINKS,
     snapshot::NodeSnapshot,
-    wire::{PEER_PATH, RELAY_PATH},
+    wire::{Holdings, PEER_PATH, RELAY_PATH},
 };
 use thiserror::Error;
 use tokio::sync::watch;
@@ -18,10 +18,11 @@ use super::{
     observer::{ObserverActor, ObserverConfig, ObserverRoutes},
 };
 use crate::{
-    chunk_scheduler::{ChunkSchedulerActor, SchedulerRoutes},
-    discovery::{DiscoveryActor, DiscoveryConfig, DiscoveryRoutes},
+    chunk_scheduler::{ChunkSchedulerActor, LeavesLost, SchedulerRoutes},
+    discovery::{DiscoveryActor, DiscoveryConfig, DiscoveryRoutes, ReportHoldings},
     file_index::{FileIndexActor, FileIndexConfig, FileIndexError},
     identity::{Identity, IdentityError, random_bytes},
+    mailbox,
     path_planner::{IncomingLink, PathPlannerActor, PathPlannerConfig, PathPlannerRoutes, accept_peer},
     relay::{PEER_RELAYS, RelayLimits, RelayTally, Relays, accept_relay},
     session::LocalNode,
@@ -129,6 +130,7 @@ impl Mailboxes {
     /// Starts the file index, which makes its own mailbox, and gathers everybody's address.
     fn wires(&self, config: &NodeConfig, store: &Store) -> Result<Wires, NodeError> {
         let observer = self.observer.address();
+        self.follow_deletions(store);
         let index = FileIndexActor::start(FileIndexConfig {
             data_dir: config.data_dir.clone(),
             kind: config.kind,
@@ -146,6 +148,24 @@ impl Mailboxes {
             index,
             observer,
         })
+    }
+
+    /// Has followers and the tracker told of what is here no longer: once for each content that was opened or shared. Weakly, for actors hold
+    /// the store.
+    fn follow_deletions(&self, store: &Store) {
+        let uploader = self.uploader.address().downgrade().recipient::<LeavesLost>();
+        let discovery = self.discovery.as_ref();
+        let discovery =
+            discovery.map(|discovery| discovery.address().downgrade().recipient::<ReportHoldings>());
+        store.on_gone(move |content| {
+            let holdings = Holdings { content_id: content.content_id(), leaves: content.verified().count() };
+            if let Some(discovery) = discovery.as_ref().and_then(WeakRecipient::upgrade) {
+                mailbox::post(&discovery, ReportHoldings(holdings));
+            }
+            if let Some(uploader) = uploader.upgrade() {
+                mailbox::post(&uploader, LeavesLost { content });
+            }
+        });
     }
 
     /// Runs every actor; what observers follow.

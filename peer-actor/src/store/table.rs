@@ -63,6 +63,7 @@ pub(super) struct Inner {
     /// waiting for the disk.
     folders: Mutex<()>,
     on_altered: RwLock<Option<AlteredHook>>,
+    on_gone: RwLock<Option<GoneHook>>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) handles: Arc<Handles>,
     pub(super) boot: BootId,
@@ -74,6 +75,7 @@ pub(super) struct Inner {
 }
 
 type AlteredHook = Box<dyn Fn(ContentId) + Send + Sync>;
+type GoneHook = Box<dyn Fn(Arc<Content>) + Send + Sync>;
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -106,6 +108,7 @@ impl Store {
             evicting: Mutex::new(()),
             folders: Mutex::new(()),
             on_altered: RwLock::new(None),
+            on_gone: RwLock::new(None),
             ledger: Arc::new(Ledger::new(quota_bytes)),
             handles: Arc::new(Handles::new(MAX_HANDLES)),
             boot: boot_id(),
@@ -148,6 +151,7 @@ impl Store {
         let removed = write(&self.0.table).shared.remove(content_id);
         if let Some(content) = removed {
             content.retire();
+            self.0.tell_gone(&content);
         }
     }
 
@@ -210,8 +214,7 @@ impl Store {
 
     /// A content that is shared, or of which something was fetched; a shared one first.
     pub fn get(&self, content_id: &ContentId) -> Option<Arc<Content>> {
-        let table = read(&self.0.table);
-        table.shared.get(content_id).or_else(|| table.partial.get(content_id)).cloned()
+        self.0.get(content_id)
     }
 
     /// Verified bytes of other nodes' files kept here.
@@ -235,6 +238,12 @@ impl Store {
         *write(&self.0.on_altered) = Some(Box::new(hook));
     }
 
+    /// Has `hook` called, on whatever thread it happens, when a content was deleted or is shared no longer: with what is left of it here,
+    /// which is mostly the content itself, gone.
+    pub fn on_gone(&self, hook: impl Fn(Arc<Content>) + Send + Sync + 'static) {
+        *write(&self.0.on_gone) = Some(Box::new(hook));
+    }
+
     /// Forces everything to the disk and marks what nobody has open as clean. For an orderly end.
     pub fn flush(&self) {
         self.0.flush(true);
@@ -253,6 +262,11 @@ impl Inner {
     ) -> Content {
         let (ledger, store, boot) = (Arc::clone(&self.ledger), self.this.clone(), self.boot);
         Content::new(Parts { content_id, size_bytes, files, held, is_dirty, used_at_s, ledger, store, boot })
+    }
+
+    fn get(&self, content_id: &ContentId) -> Option<Arc<Content>> {
+        let table = read(&self.table);
+        table.shared.get(content_id).or_else(|| table.partial.get(content_id)).cloned()
     }
 
     /// What is here of a content of this size; of another size, an unproven one that nobody has open is taken out of the table.
@@ -363,9 +377,10 @@ impl Inner {
     }
 
     /// Ends a content that was just taken out of the table, while no folder is made, so that its place is free.
-    fn doom(&self, content: &Content) -> Option<Doomed> {
+    fn doom(&self, content: &Arc<Content>) -> Option<Doomed> {
         let freed = content.retire();
         self.ledger.release(freed);
+        self.tell_gone(content);
         debug!(content = %content.content_id().short(), freed, "cached content deleted");
         let failed = |error: &io::Error| warn!(content = %content.content_id().short(), %error, "cached content could not be deleted");
         content.files.doom().inspect_err(failed).ok()
@@ -377,12 +392,20 @@ impl Inner {
         let mut table = write(&self.table);
         let is_current =
             table.shared.get(&content_id).is_some_and(|current| std::ptr::eq(&raw const **current, content));
-        if is_current {
-            table.shared.remove(&content_id);
-            drop(table);
-            if let Some(hook) = &*read(&self.on_altered) {
-                hook(content_id);
-            }
+        let withdrawn = if is_current { table.shared.remove(&content_id) } else { None };
+        drop(table);
+        let Some(withdrawn) = withdrawn else { return };
+        withdrawn.retire();
+        self.tell_gone(&withdrawn);
+        if let Some(hook) = &*read(&self.on_altered) {
+            hook(content_id);
+        }
+    }
+
+    /// Tells what is left of a content that was taken out of the table and retired.
+    fn tell_gone(&self, content: &Arc<Content>) {
+        if let Some(hook) = &*read(&self.on_gone) {
+            hook(self.get(&content.content_id()).unwrap_or_else(|| Arc::clone(content)));
         }
     }
 

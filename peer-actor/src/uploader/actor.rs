@@ -151,15 +151,14 @@ impl UploaderActor {
         }
     }
 
-    /// The content, if it is held and is of the remote's kind. To anyone else it does not exist.
+    /// Whether the content is of the remote's kind. To anyone else it does not exist.
+    fn is_for(&self, remote: &Remote, content_id: &ContentId) -> bool {
+        self.kinds.get(content_id).is_none_or(|kind| remote.kind.is_none_or(|wanted| *kind == wanted))
+    }
+
+    /// The content, if it is held and is of the remote's kind.
     fn content_for(&self, remote: &Remote, content_id: &ContentId) -> Option<Arc<Content>> {
-        let kind = self.kinds.get(content_id);
-        if let (Some(kind), Some(wanted)) = (kind, remote.kind)
-            && *kind != wanted
-        {
-            return None;
-        }
-        self.store.get(content_id)
+        self.is_for(remote, content_id).then(|| self.store.get(content_id)).flatten()
     }
 
     fn open(&mut self, session: SessionId, remote: &Remote, link: &LinkHandle, content_id: ContentId) {
@@ -329,7 +328,7 @@ impl UploaderActor {
         }
     }
 
-    /// Tells everybody who follows a content what is held of it, from scratch.
+    /// Tells everybody who follows a content what is held of it, from scratch, also if that is nothing any more.
     fn tell_all(&self, content: &Content) {
         let (content_id, backlog_ms) = (content.content_id(), self.core.backlog_ms());
         let subscribers = self.announcer.subscribers(&content_id);
@@ -339,7 +338,7 @@ impl UploaderActor {
         let haves = first_haves(content_id, content.size_bytes(), &content.verified(), backlog_ms);
         for session in subscribers {
             let Some((link, remote)) = self.links.get(&SessionId(session)) else { continue };
-            if self.content_for(remote, &content_id).is_some() {
+            if self.is_for(remote, &content_id) {
                 haves.iter().for_each(|have| send(link, have.clone()));
             }
         }

@@ -13,7 +13,7 @@ use std::{
     os::unix::fs::FileExt as _,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -22,7 +22,7 @@ use std::{
 
 use peer_actor::store::{IngestError, ReadChunkError, Store, StoreConfig, StoreError};
 use sample::{Sample, damage};
-use shared::{LeafRange, content::ProofError, limits::LEAF_BYTES};
+use shared::{ContentId, LeafRange, content::ProofError, limits::LEAF_BYTES};
 use tempfile::TempDir;
 
 const MIB: u64 = 1 << 20;
@@ -260,6 +260,37 @@ fn the_least_recently_used_idle_content_makes_room() {
     drop(third);
     store.set_quota_bytes(MIB);
     assert_eq!(store.cache_bytes(), MIB);
+}
+
+#[test]
+fn whatever_takes_a_content_away_is_told_with_what_is_left() {
+    let (store, dir) = store(100 * MIB);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    store.on_gone(move |content| tell.lock().unwrap().push((content.content_id(), content.verified_bytes())));
+    let told = || std::mem::take(&mut *told.lock().unwrap());
+    let [evicted, removed, shared] = [1, 2, 3].map(|seed| Sample::of(MIB, seed));
+    drop(evicted.fetch_into(&store));
+    let open = removed.fetch_into(&store);
+    store.set_quota_bytes(MIB);
+    assert_eq!(told(), [(evicted.id, 0)]);
+    store.remove_partial(&removed.id);
+    assert_eq!(told(), [(removed.id, 0)]);
+    store.remove_partial(&removed.id);
+    assert_eq!(told(), [] as [(ContentId, u64); 0], "there was nothing any more");
+    drop(open);
+    let path = dir.path().join("song.flac");
+    fs::write(&path, &shared.bytes).unwrap();
+    let share = || store.add_complete(shared.id, path.clone(), shared.size(), shared.pairs.clone()).unwrap();
+    share();
+    store.remove_complete(&shared.id);
+    assert_eq!(told(), [(shared.id, 0)]);
+    let content = store.open_partial(shared.id, shared.size(), "song.flac").unwrap();
+    shared.ingest(&content, LeafRange::new(0, 1));
+    let content = share();
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(content.read_chunk(LeafRange::new(0, 1), 0), Err(ReadChunkError::Altered)));
+    assert_eq!(told(), [(shared.id, LEAF_BYTES)], "what was fetched of it is left");
 }
 
 #[test]
