@@ -307,6 +307,10 @@ impl Handler<OpenStream> for ChunkSchedulerActor {
 
     fn handle(&mut self, request: OpenStream, ctx: &mut Self::Context) -> Self::Result {
         let content_id = request.content.content_id();
+        // Its file was renamed, or it was deleted: nothing can be read of that any more, and what is here now takes its place.
+        if self.streams.get(&content_id).is_some_and(|stream| stream.content.is_gone()) {
+            self.close_stream(content_id);
+        }
         let is_new = !self.streams.contains_key(&content_id);
         let reader = self.open(request, ctx.address().recipient());
         if is_new {

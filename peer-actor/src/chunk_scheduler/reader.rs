@@ -24,10 +24,10 @@ const STEP_BYTES: u64 = 4 * LEAF_BYTES;
 /// Why bytes cannot be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// The node stops, or the content was taken away.
+    /// The node stops.
     #[error("the stream has ended")]
     Ended,
-    /// The bytes are there and cannot be read.
+    /// The bytes are there and cannot be read, or the content was taken away.
     #[error("cannot read the stored bytes: {0}")]
     Io(#[from] io::Error),
 }
