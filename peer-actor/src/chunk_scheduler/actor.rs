@@ -17,7 +17,7 @@ use super::{
     messages::{
         Idlers, LeavesGained, LeavesLost, OpenStream, ReaderId, ReaderNews, TooManyStreams, UplinkState,
     },
-    outputs::{idlers, report_stream, run_outputs},
+    outputs::{idlers, report_stream, run_outputs, watch_playhead},
     reader::{ContentReader, ReaderCell, ReaderWish},
     storing::{Arrived, Stored, store},
     stream::{Neighbour, Stream},
@@ -114,6 +114,11 @@ impl ChunkSchedulerActor {
             }
             if stream.notice_losses(now_ms) {
                 mailbox::post(&self.routes.lost, LeavesLost { content: stream.content.clone() });
+                // While it was complete it needed nobody.
+                stream.join_planned(now_ms, &self.links);
+                if !stream.is_watched {
+                    watch_playhead(stream, stream.viewer.needs().playhead, &self.routes);
+                }
             }
             run_outputs(stream, now_ms, &self.links, &self.routes);
         }
@@ -250,13 +255,6 @@ impl ChunkSchedulerActor {
         }));
     }
 
-    fn watch_playhead(&self, stream: &Stream, position_byte: u64) {
-        if let Some(watch) = &self.routes.watch {
-            let (content_id, playhead_leaf) = (stream.content_id(), leaf_of(position_byte));
-            mailbox::post(watch, WatchContent { content_id, playhead_leaf });
-        }
-    }
-
     fn open(
         &mut self,
         request: OpenStream,
@@ -274,9 +272,7 @@ impl ChunkSchedulerActor {
                 (request.file.clone(), request.content.clone(), self.request_ids.clone());
             let mut stream = Stream::new(file, content, ids, seed, watchers);
             stream.viewer.uplink(clock::now_ms(), self.uplink.bps, self.uplink.backlog_ms);
-            if !stream.content.is_complete() {
-                self.watch_playhead(&stream, 0);
-            }
+            watch_playhead(&mut stream, 0, &self.routes);
             stream.claim_needs();
             self.streams.insert(content_id, stream);
         }
@@ -346,11 +342,8 @@ impl Handler<ReaderNews> for ChunkSchedulerActor {
                 stream.viewer.keep_whole(now_ms, true);
             }
             stream.claim_needs();
-            if stream.viewer.epoch() != old_epoch && !stream.content.is_complete() {
-                let content_id = news.content_id;
-                if let Some(stream) = self.streams.get(&content_id) {
-                    self.watch_playhead(stream, position_byte);
-                }
+            if stream.viewer.epoch() != old_epoch {
+                watch_playhead(stream, leaf_of(position_byte), &self.routes);
             }
         }
         self.drive(ctx);
@@ -462,10 +455,8 @@ impl Handler<LinkChanged> for ChunkSchedulerActor {
             LinkChanged::SourcesPlanned { content_id, nodes, complete, .. } => {
                 if let Some(stream) = self.streams.get_mut(&content_id) {
                     stream.complete = complete;
-                    for neighbour in nodes.iter().filter_map(|node| self.links.get(node)) {
-                        stream.join(now_ms, neighbour);
-                    }
                     stream.planned = nodes;
+                    stream.join_planned(now_ms, &self.links);
                 }
             }
         }

@@ -12,7 +12,7 @@ use super::{
     stream::{Neighbour, Stream},
 };
 use crate::{
-    discovery::ReportHoldings,
+    discovery::{ReportHoldings, WatchContent},
     mailbox,
     path_planner::{GoodputMeasured, NodeBanned},
 };
@@ -40,6 +40,17 @@ pub(super) fn run_outputs(
             Some(Err(_)) => tracing::debug!(?node, "a request waits: the link is full"),
             None => tracing::debug!(?node, "a request for a link that has gone"),
         }
+    }
+}
+
+/// Asks the tracker for sources from `playhead_leaf` on, unless nothing is missing.
+pub(super) fn watch_playhead(stream: &mut Stream, playhead_leaf: u32, routes: &SchedulerRoutes) {
+    if stream.content.is_complete() || stream.content.is_gone() {
+        return;
+    }
+    stream.is_watched = true;
+    if let Some(watch) = &routes.watch {
+        mailbox::post(watch, WatchContent { content_id: stream.content_id(), playhead_leaf });
     }
 }
 

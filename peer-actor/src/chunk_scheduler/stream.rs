@@ -52,6 +52,8 @@ pub(crate) struct Stream {
     pub(crate) viewer: Viewer,
     pub(crate) readers: BTreeMap<ReaderId, Arc<ReaderCell>>,
     pub(crate) planned: Vec<NodeId>,
+    /// Whether the tracker was asked for sources; it goes on naming them.
+    pub(crate) is_watched: bool,
     /// Those of the planned sources that hold everything, as the tracker knows.
     pub(crate) complete: Vec<NodeId>,
     pub(crate) idle_since_ms: Option<u64>,
@@ -94,6 +96,7 @@ impl Stream {
             viewer,
             readers: BTreeMap::new(),
             planned: Vec::new(),
+            is_watched: false,
             complete: Vec::new(),
             idle_since_ms: None,
             watchers,
@@ -154,6 +157,15 @@ impl Stream {
             // As of a seed: else its first moments went to what others could give.
             self.viewer.have(now_ms, source, true, true, &[], 0);
         }
+    }
+
+    /// Takes those of the planned sources there are links to, while anything is missing.
+    pub(crate) fn join_planned(&mut self, now_ms: u64, links: &BTreeMap<NodeId, Neighbour>) {
+        let nodes = std::mem::take(&mut self.planned);
+        for neighbour in nodes.iter().filter_map(|node| links.get(node)) {
+            self.join(now_ms, neighbour);
+        }
+        self.planned = nodes;
     }
 
     /// The tracker planned anew: what may be taken of whom.
