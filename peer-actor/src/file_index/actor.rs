@@ -1,6 +1,10 @@
 //! The index's shell: one timer, worker threads, and the store.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use actix::{
     Actor, Addr, AsyncContext as _, Context, Handler, MessageResult, Recipient, ResponseFuture, WeakAddr,
@@ -68,6 +72,9 @@ impl FileIndexActor {
     pub fn start(config: FileIndexConfig) -> Result<Addr<Self>, FileIndexError> {
         let FileIndexConfig { data_dir, kind, shares, probe, store, files_changed, notices } = config;
         let persistence = Arc::new(Persistence::open(&data_dir)?);
+        if let (Some(damaged), Some(notices)) = (persistence.damaged(), &notices) {
+            mailbox::post(notices, IndexNotice { text: begun_anew(damaged) });
+        }
         let remembered = persistence.shares()?;
         let ctx = Context::new();
         let workers = Workers::start(kind, probe, &persistence, &ctx.address().downgrade().recipient())?;
@@ -141,6 +148,13 @@ impl Drop for FileIndexActor {
     fn drop(&mut self) {
         self.stop_timer();
     }
+}
+
+fn begun_anew(damaged: &Path) -> String {
+    format!(
+        "the file index was damaged and is begun anew (the old one is kept as {}): every file is hashed again, and folders that were shared while the program ran must be shared again",
+        damaged.display()
+    )
 }
 
 /// A timer outside the actor's context: one inside would keep the actor alive after its last address is gone.

@@ -1,7 +1,9 @@
 //! What is remembered of files over a restart: a redb database, and one file per hash tree.
 //!
 //! Invariant: a row says that a version of a file (place on the disk, length, time) has a content id whose tree was written before. A
-//! database that cannot be read is moved aside and begun anew: nothing is lost but time. Blocking; used by worker threads.
+//! database that is damaged is kept under another name and begun anew: every file is hashed again, and folders that were shared by command
+//! must be shared again, which a person is told. One that cannot be read for any other reason is left as it is. Blocking; used by worker
+//! threads.
 
 use std::{
     fs,
@@ -10,7 +12,9 @@ use std::{
     time::SystemTime,
 };
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{
+    Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError, TableDefinition,
+};
 use serde::{Deserialize, Serialize};
 use shared::{
     ContentId,
@@ -41,10 +45,10 @@ pub enum PersistenceError {
     /// Another process uses it.
     #[error("the data folder {} is in use by another Rusteze process; choose another with --data", .0.display())]
     InUse(PathBuf),
-    /// The folder cannot be written.
+    /// The folder or the database in it cannot be read or written.
     #[error("{} cannot be used: {error}", path.display())]
     Folder {
-        /// Which.
+        /// Which of them.
         path: PathBuf,
         /// What the system said.
         #[source]
@@ -59,6 +63,8 @@ pub enum PersistenceError {
 pub(super) struct Persistence {
     database: Database,
     outboards: PathBuf,
+    /// The damaged database that this one takes the place of.
+    damaged: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -77,16 +83,23 @@ impl Persistence {
         let folder_error = |error| PersistenceError::Folder { path: outboards.clone(), error };
         fs::create_dir_all(&outboards).map_err(folder_error)?;
         let path = data_dir.join("index.redb");
+        let mut damaged = None;
         let database = match Database::create(&path) {
             Ok(database) => database,
-            Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
+            Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
                 return Err(PersistenceError::InUse(data_dir.to_owned()));
             }
-            Err(error) => {
-                warn!(path = %path.display(), %error, "file index cannot be read; begun anew, every file is hashed again");
-                fs::rename(&path, path.with_extension("redb.damaged")).map_err(folder_error)?;
+            Err(error) if is_damage(&error) => {
+                let aside = unused_beside(&path);
+                warn!(path = %path.display(), aside = %aside.display(), %error, "file index is damaged; begun anew, every file is hashed again");
+                fs::rename(&path, &aside).map_err(folder_error)?;
+                damaged = Some(aside);
                 Database::create(&path)?
             }
+            Err(DatabaseError::Storage(StorageError::Io(error))) => {
+                return Err(PersistenceError::Folder { path, error });
+            }
+            Err(error) => return Err(error.into()),
         };
         let transaction = database.begin_write()?;
         transaction.open_table(FILES)?;
@@ -94,7 +107,12 @@ impl Persistence {
         transaction.open_table(COVERS)?;
         transaction.open_table(SHARES)?;
         transaction.commit()?;
-        Ok(Self { database, outboards })
+        Ok(Self { database, outboards, damaged })
+    }
+
+    /// Where the database is kept that was damaged, so that this one was begun.
+    pub(super) fn damaged(&self) -> Option<&Path> {
+        self.damaged.as_deref()
     }
 
     /// What is remembered of these versions, in the same order.
@@ -251,6 +269,22 @@ impl<E: Into<redb::Error>> From<E> for PersistenceError {
     }
 }
 
+/// Whether what the file holds makes no sense, or none to this version. What the system refuses may be granted at the next start.
+fn is_damage(error: &DatabaseError) -> bool {
+    if let DatabaseError::Storage(StorageError::Io(error)) = error {
+        return matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+    }
+    matches!(error, DatabaseError::Storage(StorageError::Corrupted(_)) | DatabaseError::UpgradeRequired(_))
+}
+
+/// A name that nothing has yet, so that nothing set aside earlier is lost.
+fn unused_beside(path: &Path) -> PathBuf {
+    let numbered = (2_u32..).map(|number| format!("redb.damaged-{number}"));
+    let mut names =
+        std::iter::once("redb.damaged".to_owned()).chain(numbered).map(|end| path.with_extension(end));
+    names.find(|name| !name.exists()).unwrap_or_else(|| path.with_extension("redb.damaged"))
+}
+
 const fn key(stamp: &Stamp) -> StampKey {
     (stamp.place.0, stamp.place.1, stamp.size_bytes, stamp.mtime_ns)
 }
@@ -323,6 +357,24 @@ mod tests {
         let index = Persistence::open(dir.path()).unwrap();
         assert_eq!(index.recall(&[stamp(1)]).unwrap(), [None]);
         assert!(dir.path().join("index.redb.damaged").exists());
+        drop(index);
+        fs::write(dir.path().join("index.redb"), b"nor is this").unwrap();
+        let index = Persistence::open(dir.path()).unwrap();
+        let aside = dir.path().join("index.redb.damaged-2");
+        assert_eq!(index.damaged(), Some(aside.as_path()));
+        assert_eq!(fs::read(aside).unwrap(), b"nor is this");
+        assert_eq!(fs::read(dir.path().join("index.redb.damaged")).unwrap(), b"this is no database");
+    }
+
+    #[test]
+    fn a_database_the_system_does_not_open_stays_where_it_is() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("index.redb");
+        fs::create_dir(&path).unwrap();
+        let Err(PersistenceError::Folder { path: told, .. }) = Persistence::open(dir.path()) else {
+            panic!("opened")
+        };
+        assert!(told == path && path.is_dir());
     }
 
     #[test]
