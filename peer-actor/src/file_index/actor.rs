@@ -7,7 +7,8 @@ use std::{
 };
 
 use actix::{
-    Actor, Addr, AsyncContext as _, Context, Handler, MessageResult, Recipient, ResponseFuture, WeakAddr,
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, MessageResult, Recipient,
+    ResponseActFuture, ResponseFuture, WeakAddr, WrapFuture as _,
 };
 use actix_rt::task::JoinHandle;
 use shared::{MediaKind, snapshot::ShareStatus, wire::Hints};
@@ -23,7 +24,11 @@ use super::{
     state::{FileIndexState, Output},
     worker::Workers,
 };
-use crate::{clock, mailbox, probe::Probe, store::Store};
+use crate::{
+    clock, mailbox,
+    probe::Probe,
+    store::{Outboard, Store},
+};
 
 /// What the index needs.
 #[derive(Debug, Clone)]
@@ -80,7 +85,7 @@ impl FileIndexActor {
         let workers = Workers::start(kind, probe, &persistence, &ctx.address().downgrade().recipient())?;
         let mut state = FileIndexState::default();
         for folder in shares.into_iter().chain(remembered) {
-            let folder = folder.canonicalize().or_else(|_| std::path::absolute(&folder)).unwrap_or(folder);
+            let folder = real_path(folder);
             if state.handle_share(clock::now_ms(), folder.clone()).is_ok() {
                 info!(folder = %folder.display(), "folder shared");
             }
@@ -109,6 +114,30 @@ impl FileIndexActor {
         }
     }
 
+    /// A folder is shared or no longer shared from now on, if the state agrees; what follows is that it is written down.
+    fn decided(
+        &mut self,
+        ctx: &mut Context<Self>,
+        folder: Result<PathBuf, ShareError>,
+        is_shared: bool,
+    ) -> impl Future<Output = Result<(), ShareError>> + use<> {
+        let now_ms = clock::now_ms();
+        let saving = folder.and_then(|folder| {
+            match is_shared {
+                true => self.state.handle_share(now_ms, folder.clone())?,
+                false => self.state.handle_unshare(now_ms, &folder)?,
+            }
+            let what = if is_shared { "folder shared" } else { "folder no longer shared" };
+            info!(folder = %folder.display(), "{what}");
+            Ok(self.workers.save_share(folder, is_shared))
+        });
+        self.drive(ctx);
+        async move {
+            let saved = saving?.await.unwrap_or_else(|_| Err("the index has ended".to_owned()));
+            saved.map_err(ShareError::NotSaved)
+        }
+    }
+
     fn stop_timer(&mut self) {
         if let Some((_, timer)) = self.timer.take() {
             timer.abort();
@@ -121,18 +150,14 @@ impl FileIndexActor {
             Output::Import(path, stamp) => self.workers.import(path, stamp),
             Output::Release(folder) => self.workers.release(folder),
             Output::Serve(content_id, path, size_bytes) => {
-                let outboard = self.persistence.outboard_path(content_id);
-                if let Err(error) = self.store.add_complete(content_id, path, size_bytes, outboard) {
-                    warn!(content = %content_id.short(), %error, "hash tree of a shared file is missing; hashed again");
+                let outboard = Outboard::File(self.persistence.outboard_path(content_id));
+                if let Err(error) = self.store.add_indexed(content_id, path, size_bytes, outboard) {
+                    warn!(content = %content_id.short(), %error, "a shared file cannot be served; hashed again");
                     self.state.handle_altered(clock::now_ms(), content_id);
                 }
             }
             Output::Withdraw(content_id) => self.store.remove_complete(&content_id),
-            Output::Forget(stamp) => {
-                if let Err(error) = self.persistence.forget(&stamp) {
-                    warn!(%error, "file index could not forget a file");
-                }
-            }
+            Output::Forget(stamp) => self.workers.forget(stamp),
             Output::Announce(news) => mailbox::post(&self.files_changed, news),
             Output::Notice(text) => {
                 warn!("{text}");
@@ -148,6 +173,29 @@ impl Drop for FileIndexActor {
     fn drop(&mut self) {
         self.stop_timer();
     }
+}
+
+/// Asks the disk about a folder, off the actor's thread: it may be slow, or on a host that does not answer.
+async fn look(
+    path: PathBuf,
+    looking: impl FnOnce() -> Result<PathBuf, ShareError> + Send + 'static,
+) -> Result<PathBuf, ShareError> {
+    let looked = actix_rt::task::spawn_blocking(looking).await;
+    looked.unwrap_or_else(|error| Err(ShareError::Unreadable { path, reason: error.to_string() }))
+}
+
+/// The folder a person means, if it is one.
+fn look_at(path: PathBuf) -> Result<PathBuf, ShareError> {
+    let folder = path.canonicalize().map_err(|error| match error.kind() == io::ErrorKind::NotFound {
+        true => ShareError::Missing(path.clone()),
+        false => ShareError::Unreadable { path: path.clone(), reason: error.to_string() },
+    })?;
+    if folder.is_dir() { Ok(folder) } else { Err(ShareError::NotAFolder(path)) }
+}
+
+/// A folder by its one name, as far as it can be found out.
+fn real_path(path: PathBuf) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path)
 }
 
 fn begun_anew(damaged: &Path) -> String {
@@ -176,35 +224,20 @@ impl Actor for FileIndexActor {
 }
 
 impl Handler<ShareFolder> for FileIndexActor {
-    type Result = Result<(), ShareError>;
+    type Result = ResponseActFuture<Self, Result<(), ShareError>>;
 
-    fn handle(&mut self, ShareFolder { path }: ShareFolder, ctx: &mut Self::Context) -> Self::Result {
-        let unreadable = |error: io::Error| match error.kind() == io::ErrorKind::NotFound {
-            true => ShareError::Missing(path.clone()),
-            false => ShareError::Unreadable { path: path.clone(), reason: error.to_string() },
-        };
-        let folder = path.canonicalize().map_err(unreadable)?;
-        if !folder.is_dir() {
-            return Err(ShareError::NotAFolder(path));
-        }
-        self.state.handle_share(clock::now_ms(), folder.clone())?;
-        let saved = self.persistence.set_shared(&folder, true);
-        info!(folder = %folder.display(), "folder shared");
-        self.drive(ctx);
-        saved.map_err(|error| ShareError::NotSaved(error.to_string()))
+    fn handle(&mut self, ShareFolder { path }: ShareFolder, _: &mut Self::Context) -> Self::Result {
+        let looked = look(path.clone(), move || look_at(path)).into_actor(self);
+        Box::pin(looked.then(|folder, actor, ctx| actor.decided(ctx, folder, true).into_actor(actor)))
     }
 }
 
 impl Handler<UnshareFolder> for FileIndexActor {
-    type Result = Result<(), ShareError>;
+    type Result = ResponseActFuture<Self, Result<(), ShareError>>;
 
-    fn handle(&mut self, UnshareFolder { path }: UnshareFolder, ctx: &mut Self::Context) -> Self::Result {
-        let folder = path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path);
-        self.state.handle_unshare(clock::now_ms(), &folder)?;
-        let saved = self.persistence.set_shared(&folder, false);
-        info!(folder = %folder.display(), "folder no longer shared");
-        self.drive(ctx);
-        saved.map_err(|error| ShareError::NotSaved(error.to_string()))
+    fn handle(&mut self, UnshareFolder { path }: UnshareFolder, _: &mut Self::Context) -> Self::Result {
+        let looked = look(path.clone(), move || Ok(real_path(path))).into_actor(self);
+        Box::pin(looked.then(|folder, actor, ctx| actor.decided(ctx, folder, false).into_actor(actor)))
     }
 }
 

@@ -11,7 +11,7 @@
 //! | [`state`] | what is offered, what waits, what to do next; pure |
 //! | [`entry`] | one file's description, clamped to what the wire allows |
 //! | `actor` | the shell |
-//! | `worker` | the threads that scan and import, one job at a time each |
+//! | `worker` | the threads that scan, import and write small things down, one job at a time each |
 //! | `scan`, `import` | the blocking work |
 //! | `persistence` | the database beside the hash trees |
 //!

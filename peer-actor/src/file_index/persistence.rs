@@ -18,6 +18,7 @@ use redb::{
 use serde::{Deserialize, Serialize};
 use shared::{
     ContentId,
+    content::outboard_bytes,
     wire::{FileEntry, Hints},
 };
 use thiserror::Error;
@@ -115,7 +116,7 @@ impl Persistence {
         self.damaged.as_deref()
     }
 
-    /// What is remembered of these versions, in the same order.
+    /// What is remembered of these versions, in the same order. A file whose tree is not there is not known.
     pub(super) fn recall(&self, stamps: &[Stamp]) -> Result<Vec<Option<FileEntry>>, PersistenceError> {
         let transaction = self.database.begin_read()?;
         let (files, contents) = (transaction.open_table(FILES)?, transaction.open_table(CONTENTS)?);
@@ -133,7 +134,8 @@ impl Persistence {
                 }
                 None => None,
             };
-            recalled.push(entry.map(|description| description.entry).filter(FileEntry::is_valid));
+            let entry = entry.map(|description| description.entry).filter(FileEntry::is_valid);
+            recalled.push(entry.filter(|entry| self.has_outboard(entry)));
         }
         drop((files, contents));
         if !stale.is_empty() {
@@ -213,6 +215,11 @@ impl Persistence {
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    fn has_outboard(&self, entry: &FileEntry) -> bool {
+        let found = fs::metadata(self.outboard_path(entry.content_id));
+        found.is_ok_and(|found| found.len() == outboard_bytes(entry.size_bytes))
     }
 
     /// Where the tree of a content is kept.
@@ -324,14 +331,29 @@ mod tests {
             },
         );
         let index = Persistence::open(dir.path()).unwrap();
-        index.remember(&stamp(1), &entry, &hints, &[5; 64]).unwrap();
+        index.remember(&stamp(1), &entry, &hints, &TREE).unwrap();
         drop(index);
         let index = Persistence::open(dir.path()).unwrap();
         assert_eq!(index.recall(&[stamp(2), stamp(1)]).unwrap(), [None, Some(entry.clone())]);
         assert_eq!(index.hints(entry.content_id).unwrap(), Some(hints));
-        assert_eq!(fs::read(index.outboard_path(entry.content_id)).unwrap(), [5; 64]);
+        assert_eq!(fs::read(index.outboard_path(entry.content_id)).unwrap(), TREE);
         index.forget(&stamp(1)).unwrap();
         assert_eq!(index.recall(&[stamp(1)]).unwrap(), [None]);
+    }
+
+    #[test]
+    fn a_version_whose_tree_is_not_whole_is_not_recalled() {
+        let dir = TempDir::new().unwrap();
+        let index = Persistence::open(dir.path()).unwrap();
+        let entry = entry(1);
+        index.remember(&stamp(1), &entry, &Hints::default(), &TREE).unwrap();
+        let tree = index.outboard_path(entry.content_id);
+        fs::write(&tree, &TREE[1..]).unwrap();
+        assert_eq!(index.recall(&[stamp(1)]).unwrap(), [None]);
+        fs::remove_file(&tree).unwrap();
+        assert_eq!(index.recall(&[stamp(1)]).unwrap(), [None]);
+        index.remember(&stamp(1), &entry, &Hints::default(), &TREE).unwrap();
+        assert_eq!(index.recall(&[stamp(1)]).unwrap(), [Some(entry)]);
     }
 
     #[test]
@@ -339,8 +361,8 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let index = Persistence::open(dir.path()).unwrap();
         let (kept, gone) = (entry(1), entry(2));
-        index.remember(&stamp(1), &kept, &Hints::default(), &[1; 64]).unwrap();
-        index.remember(&stamp(2), &gone, &Hints::default(), &[2; 64]).unwrap();
+        index.remember(&stamp(1), &kept, &Hints::default(), &TREE).unwrap();
+        index.remember(&stamp(2), &gone, &Hints::default(), &TREE).unwrap();
         index.forget(&stamp(2)).unwrap();
         index.collect_garbage().unwrap();
         assert!(
@@ -395,6 +417,9 @@ mod tests {
         index.set_shared(Path::new("/films"), false).unwrap();
         assert_eq!(index.shares().unwrap(), [odd]);
     }
+
+    /// As long as that of 70,000 bytes.
+    const TREE: [u8; 4 * 64] = [5; 4 * 64];
 
     fn stamp(number: u64) -> Stamp {
         Stamp { size_bytes: 70_000, mtime_ns: -5, place: (7, number) }

@@ -1,7 +1,8 @@
-//! The threads behind the index: one scans and watches, [`MAX_IMPORTS`](super::state::MAX_IMPORTS) import.
+//! The threads behind the index: one scans and watches, one writes down small things, [`MAX_IMPORTS`](super::state::MAX_IMPORTS) import.
 //!
 //! Invariant: the state hands out at most one scan and `MAX_IMPORTS` imports at a time, so the queues never fill; each job is answered by
-//! exactly one report, even if it panics. The threads end when the [`Workers`] are dropped, imports at their next megabytes.
+//! exactly one report, even if it panics. Small things are written in the order in which they were decided. The threads end when the
+//! [`Workers`] are dropped, imports at their next megabytes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +15,7 @@ use std::{
 use actix::WeakRecipient;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use shared::MediaKind;
+use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::{
@@ -27,11 +29,14 @@ use crate::{mailbox, probe::Probe};
 
 /// Jobs that may wait: one scan, and a release per share that a person removes meanwhile.
 const SCAN_QUEUE: usize = 64;
+/// Small things that may wait to be written: folders a person shares meanwhile, and versions of files that turned out to be others.
+const NOTE_QUEUE: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Workers {
     scans: mpsc::SyncSender<ScanJob>,
     imports: mpsc::SyncSender<ImportJob>,
+    notes: mpsc::SyncSender<Note>,
     running: BTreeMap<PathBuf, Arc<ImportProgress>>,
     touched: Arc<Mutex<Touched>>,
 }
@@ -47,6 +52,15 @@ struct ImportJob {
     path: PathBuf,
     stamp: Stamp,
     progress: Arc<ImportProgress>,
+}
+
+/// Something small to be written down.
+#[derive(Debug)]
+enum Note {
+    /// A version of a file is not what is remembered of it.
+    Forget(Stamp),
+    /// A folder is shared, or is not; whether that was written.
+    Share { folder: PathBuf, is_shared: bool, saved: oneshot::Sender<Result<(), String>> },
 }
 
 /// Folders that are watched, and those of them in which something changed since the index was told.
@@ -80,7 +94,32 @@ impl Workers {
             let importer = thread::Builder::new().name("index-import".to_owned());
             importer.spawn(move || run_imports(&jobs, (kind, probe), &persistence, &reports))?;
         }
-        Ok(Self { scans, imports, running: BTreeMap::new(), touched })
+        let (notes, waiting) = mpsc::sync_channel(NOTE_QUEUE);
+        let persistence = Arc::clone(persistence);
+        let writer = thread::Builder::new().name("index-notes".to_owned());
+        writer.spawn(move || write_notes(&waiting, &persistence))?;
+        Ok(Self { scans, imports, notes, running: BTreeMap::new(), touched })
+    }
+
+    /// Has a version of a file forgotten. What an import finds out about it meanwhile may be forgotten with it: then the file is hashed once
+    /// more after the next start.
+    pub(super) fn forget(&self, stamp: Stamp) {
+        if let Err(error) = self.notes.try_send(Note::Forget(stamp)) {
+            warn!(%error, "file index could not forget a file");
+        }
+    }
+
+    /// Has it written down that a folder is shared or not; tells whether it was, and nothing if the threads have ended.
+    pub(super) fn save_share(
+        &self,
+        folder: PathBuf,
+        is_shared: bool,
+    ) -> oneshot::Receiver<Result<(), String>> {
+        let (saved, answer) = oneshot::channel();
+        if let Err(error) = self.notes.try_send(Note::Share { folder, is_shared, saved }) {
+            warn!(%error, "the list of shared folders is not written down");
+        }
+        answer
     }
 
     pub(super) fn scan(&self, folder: PathBuf) {
@@ -236,6 +275,24 @@ fn run_imports(
             notice: Some(format!("{} is not shared: it cannot be understood", path.display())),
         });
         report(reports, WorkerReport::Imported(Imported { path, stamp, outcome }));
+    }
+}
+
+fn write_notes(notes: &mpsc::Receiver<Note>, persistence: &Persistence) {
+    for note in notes {
+        match note {
+            Note::Forget(stamp) => {
+                if let Err(error) = persistence.forget(&stamp) {
+                    warn!(%error, "file index could not forget a file");
+                }
+            }
+            Note::Share { folder, is_shared, saved } => {
+                let written = persistence.set_shared(&folder, is_shared).map_err(|error| error.to_string());
+                if saved.send(written).is_err() {
+                    debug!(folder = %folder.display(), "nobody waits to hear that a folder was written down");
+                }
+            }
+        }
     }
 }
 

@@ -42,6 +42,7 @@ mod handles;
 mod ledger;
 mod loading;
 pub mod map;
+mod opening;
 mod recheck;
 mod spare;
 mod sync;

@@ -1,4 +1,4 @@
-//! The table of contents: opening the cache, adding and removing, making room, syncing.
+//! The table of contents: opening the cache, adding shared files, removing, making room, syncing.
 //!
 //! Invariant: of one content there is at most one shared and one partial [`Content`] alive here, and only the table hands them out; so
 //! one that only the table holds has no user, and may be evicted.
@@ -11,16 +11,16 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, RwLock, Weak, mpsc},
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use shared::{ContentId, LeafSet, content::outboard_bytes, limits::MAX_CONTENT_BYTES, units::leaf_count};
+use shared::{ContentId, LeafSet, content::outboard_bytes, limits::MAX_CONTENT_BYTES};
 use tracing::{debug, info, warn};
 
 use super::{
-    content::{Content, Parts, unix_s},
+    content::{Content, Parts},
     error::StoreError,
-    files::{Doomed, Files, Outboard, boot_id, set_aside},
+    files::{Doomed, Files, Outboard, boot_id},
     handles::Handles,
     ledger::Ledger,
     map::BootId,
@@ -50,7 +50,7 @@ pub struct StoreConfig {
 
 /// The verified bytes of this node. Cheap to clone, thread-safe, blocking.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) cache_dir: PathBuf,
@@ -61,7 +61,7 @@ pub(super) struct Inner {
     evicting: Mutex<()>,
     /// Held while folders of partial contents are made, moved or taken out of the table; locked before the table, which is not kept
     /// waiting for the disk.
-    folders: Mutex<()>,
+    pub(super) folders: Mutex<()>,
     on_altered: RwLock<Option<AlteredHook>>,
     on_gone: RwLock<Option<GoneHook>>,
     pub(super) ledger: Arc<Ledger>,
@@ -79,17 +79,10 @@ type GoneHook = Box<dyn Fn(Arc<Content>) + Send + Sync>;
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    shared: BTreeMap<ContentId, Arc<Content>>,
+    pub(super) shared: BTreeMap<ContentId, Arc<Content>>,
     pub(super) partial: BTreeMap<ContentId, Arc<Content>>,
     /// Partial contents that are not believed until they are verified.
     pub(super) suspects: BTreeMap<ContentId, Arc<Content>>,
-}
-
-/// What the table has of a content that is to be opened.
-enum Found {
-    Usable(Arc<Content>),
-    /// Nothing any more; maybe what must be deleted first.
-    Nothing(Option<Arc<Content>>),
 }
 
 impl Store {
@@ -137,6 +130,19 @@ impl Store {
         if expected != got {
             return Err(StoreError::BadOutboard { expected, got });
         }
+        self.add_indexed(content_id, path, size_bytes, outboard)
+    }
+
+    /// The same without a look at the disk, for whoever has checked the hash tree. Where that is wrong after all, the content is withdrawn as
+    /// soon as somebody wants something of it.
+    pub fn add_indexed(
+        &self,
+        content_id: ContentId,
+        path: PathBuf,
+        size_bytes: u64,
+        outboard: Outboard,
+    ) -> Result<Arc<Content>, StoreError> {
+        check_size(size_bytes)?;
         let files = Files::shared(path, outboard, Arc::clone(&self.0.handles));
         let content = Arc::new(self.0.content(content_id, size_bytes, files, None, false, 0));
         let replaced = write(&self.0.table).shared.insert(content_id, Arc::clone(&content));
@@ -153,53 +159,6 @@ impl Store {
             content.retire();
             self.0.tell_gone(&content);
         }
-    }
-
-    /// Opens a content to be read that others say has this size. What is here stays if its size is proven or is the same; another size
-    /// may have been a mistake that somebody has corrected.
-    pub fn open_content(
-        &self,
-        content_id: ContentId,
-        size_bytes: u64,
-        name: &str,
-    ) -> Result<Arc<Content>, StoreError> {
-        let is_right = |content: &Arc<Content>| {
-            content.is_shared() || content.size_bytes() == size_bytes || content.is_size_proven()
-        };
-        match self.get(&content_id).filter(is_right) {
-            Some(content) => Ok(content),
-            None => self.open_partial(content_id, size_bytes, name),
-        }
-    }
-
-    /// Opens a content to be fetched, or to go on being fetched; a shared or complete one is returned as it is.
-    pub fn open_partial(
-        &self,
-        content_id: ContentId,
-        size_bytes: u64,
-        name: &str,
-    ) -> Result<Arc<Content>, StoreError> {
-        check_size(size_bytes)?;
-        self.0.settle(&content_id);
-        let folders = lock(&self.0.folders);
-        let unproven = match self.0.find_or_clear(content_id, size_bytes)? {
-            Found::Usable(content) => return Ok(content),
-            Found::Nothing(unproven) => unproven,
-        };
-        let doomed = unproven.and_then(|content| self.0.doom(&content));
-        let dir = self.0.dir(&content_id);
-        if dir.exists() {
-            set_aside(&dir)?;
-        }
-        Files::create(&dir, content_id, size_bytes, name)?;
-        let files = Files::partial(dir, Arc::clone(&self.0.handles));
-        let held = Some(LeafSet::new(leaf_count(size_bytes)));
-        let now = unix_s(SystemTime::now());
-        let content = Arc::new(self.0.content(content_id, size_bytes, files, held, false, now));
-        write(&self.0.table).partial.insert(content_id, Arc::clone(&content));
-        drop(folders);
-        delete_all(doomed);
-        Ok(content)
     }
 
     /// Deletes a partial content, finished or not. Whoever has it open finds it gone.
@@ -239,7 +198,7 @@ impl Store {
     }
 
     /// Has `hook` called, on whatever thread it happens, when a content was deleted or is shared no longer: with what is left of it here,
-    /// which is mostly the content itself, gone.
+    /// which is mostly the content itself, gone. The hook must not open or remove contents.
     pub fn on_gone(&self, hook: impl Fn(Arc<Content>) + Send + Sync + 'static) {
         *write(&self.0.on_gone) = Some(Box::new(hook));
     }
@@ -269,29 +228,8 @@ impl Inner {
         table.shared.get(content_id).or_else(|| table.partial.get(content_id)).cloned()
     }
 
-    /// What is here of a content of this size; of another size, an unproven one that nobody has open is taken out of the table.
-    fn find_or_clear(&self, content_id: ContentId, size_bytes: u64) -> Result<Found, StoreError> {
-        let mut table = write(&self.table);
-        let shared = table.shared.get(&content_id).filter(|content| content.size_bytes() == size_bytes);
-        if let Some(content) = shared {
-            return Ok(Found::Usable(Arc::clone(content)));
-        }
-        let Some(content) = table.partial.get(&content_id) else { return Ok(Found::Nothing(None)) };
-        let open = content.size_bytes();
-        if open == size_bytes {
-            return Ok(Found::Usable(Arc::clone(content)));
-        }
-        if content.is_size_proven() {
-            return Err(StoreError::SizeDisproven { proven: open, claimed: size_bytes });
-        }
-        if Arc::strong_count(content) > 1 {
-            return Err(StoreError::SizeDiffers { open, claimed: size_bytes });
-        }
-        Ok(Found::Nothing(table.partial.remove(&content_id)))
-    }
-
     /// Verifies a content from another boot, or waits until that is done, so that it can be used.
-    fn settle(&self, content_id: &ContentId) {
+    pub(super) fn settle(&self, content_id: &ContentId) {
         if !read(&self.table).suspects.contains_key(content_id) {
             return;
         }
@@ -362,8 +300,9 @@ impl Inner {
         let mut table = write(&self.table);
         let is_idle = |content: &&Arc<Content>| Arc::strong_count(content) == 1;
         let idle = table.partial.values().filter(is_idle);
-        let mut idle: Vec<_> =
-            idle.map(|content| (content.used_at_s(), content.content_id(), content.verified_bytes())).collect();
+        let mut idle: Vec<_> = idle
+            .map(|content| (content.used_at_s(), content.content_id(), content.verified_bytes()))
+            .collect();
         idle.sort_unstable();
         let (mut taken, mut left) = (Vec::new(), bytes);
         for (_, content_id, held_bytes) in idle {
@@ -377,7 +316,7 @@ impl Inner {
     }
 
     /// Ends a content that was just taken out of the table, while no folder is made, so that its place is free.
-    fn doom(&self, content: &Arc<Content>) -> Option<Doomed> {
+    pub(super) fn doom(&self, content: &Arc<Content>) -> Option<Doomed> {
         let freed = content.retire();
         self.ledger.release(freed);
         self.tell_gone(content);
@@ -424,7 +363,7 @@ impl Inner {
         }
     }
 
-    fn dir(&self, content_id: &ContentId) -> PathBuf {
+    pub(super) fn dir(&self, content_id: &ContentId) -> PathBuf {
         self.cache_dir.join(content_id.to_string())
     }
 }
@@ -470,7 +409,7 @@ fn lock_folder(cache_dir: &Path) -> Result<File, StoreError> {
     Err(StoreError::InUse(cache_dir.to_owned()))
 }
 
-fn delete_all(doomed: impl IntoIterator<Item = Doomed>) {
+pub(super) fn delete_all(doomed: impl IntoIterator<Item = Doomed>) {
     for folder in doomed {
         if let Err(error) = folder.delete() {
             warn!(%error, "deleted content left files behind; they go at the next start");
@@ -478,7 +417,7 @@ fn delete_all(doomed: impl IntoIterator<Item = Doomed>) {
     }
 }
 
-const fn check_size(size_bytes: u64) -> Result<(), StoreError> {
+pub(super) const fn check_size(size_bytes: u64) -> Result<(), StoreError> {
     if size_bytes == 0 || size_bytes > MAX_CONTENT_BYTES {
         Err(StoreError::BadSize(size_bytes))
     } else {

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use peer_actor::store::{IngestError, ReadChunkError, Store, StoreConfig, StoreError};
+use peer_actor::store::{IngestError, Outboard, ReadChunkError, Store, StoreConfig, StoreError};
 use sample::{Sample, damage};
 use shared::{ContentId, LeafRange, content::ProofError, limits::LEAF_BYTES};
 use tempfile::TempDir;
@@ -205,6 +205,22 @@ fn a_shared_file_that_vanishes_or_shrinks_is_withdrawn() {
         assert!(matches!(content.read_chunk(LeafRange::new(32, 16), 0), Err(ReadChunkError::Altered)));
         assert!(store.get(&sample.id).is_none());
     }
+}
+
+#[test]
+fn a_shared_file_whose_tree_is_not_there_is_withdrawn_when_it_is_wanted() {
+    let (store, dir) = store(100 * MIB);
+    let sample = Sample::of(MIB, 5);
+    let path = dir.path().join("song.flac");
+    fs::write(&path, &sample.bytes).unwrap();
+    let (told, tree) = (Arc::new(AtomicUsize::new(0)), dir.path().join("tree"));
+    let count = Arc::clone(&told);
+    store.on_altered(move |_| _ = count.fetch_add(1, Ordering::Relaxed));
+    assert!(store.add_complete(sample.id, path.clone(), sample.size(), tree.clone()).is_err());
+    let content = store.add_indexed(sample.id, path, sample.size(), Outboard::File(tree)).unwrap();
+    assert!(matches!(content.read_chunk(LeafRange::new(0, 16), 0), Err(ReadChunkError::Altered)));
+    assert!(store.get(&sample.id).is_none());
+    assert_eq!(told.load(Ordering::Relaxed), 1);
 }
 
 #[test]
