@@ -325,8 +325,8 @@ impl Reader for Position {
         &self.file
     }
 
-    fn set_position(&self, byte: u64, is_blocked: bool) {
-        self.content.positions.lock().unwrap().push((byte, is_blocked));
+    fn set_position(&self, byte: u64) {
+        self.content.positions.lock().unwrap().push((byte, false));
     }
 
     fn set_end(&self, byte: u64) {
@@ -335,6 +335,9 @@ impl Reader for Position {
 
     async fn read_at(&self, byte: u64, max_bytes: usize) -> Result<Bytes, ReadRefusal> {
         let mut available = self.content.available.subscribe();
+        if *available.borrow() as u64 <= byte {
+            self.content.positions.lock().unwrap().push((byte, true));
+        }
         let end = *available
             .wait_for(|end| *end as u64 > byte)
             .await

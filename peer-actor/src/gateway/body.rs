@@ -111,23 +111,18 @@ impl<L: Library> Body<L> {
     async fn read(&self, range: ByteRange) -> Result<Bytes, Ending> {
         let wanted = (range.end - range.start).min(READ_BYTES) as usize;
         self.reader.set_end(range.end);
-        self.reader.set_position(range.start, false);
+        self.reader.set_position(range.start);
         let mut read = std::pin::pin!(self.reader.read_at(range.start, wanted));
+        let mut step = FIRST_REPORT;
         let mut waited = Duration::ZERO;
-        let mut report_at = FIRST_REPORT;
-        let mut step = PATIENCE;
         loop {
             if let Ok(answer) = timeout(step, &mut read).await {
                 let bytes = answer?;
                 return if bytes.is_empty() { Err(Ending::Short) } else { Ok(bytes) };
             }
             waited += step;
-            step = BLOCKED_STEP;
-            self.reader.set_position(range.start, true);
-            if waited >= report_at {
-                report_at *= 2;
-                self.report_waiting(range.start, waited).await;
-            }
+            step = waited;
+            self.report_waiting(range.start, waited).await;
         }
     }
 
@@ -162,10 +157,6 @@ enum Ending {
 
 /// Read at a time: few enough that the position is where the client is, many enough that calls cost nothing.
 const READ_BYTES: u64 = 256 * 1024;
-/// How long a read may take before the reader counts as blocked.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// How often a blocked reader says again that it is.
-const BLOCKED_STEP: Duration = Duration::from_millis(250);
 /// How long a client waits before the log says so; the next reports come after twice as long each.
 const FIRST_REPORT: Duration = Duration::from_secs(4);
 

@@ -40,13 +40,14 @@ pub trait Reader: 'static {
     /// What the content is.
     fn file(&self) -> &NetworkFile;
 
-    /// Tells where this reader is, and whether it waits there.
-    fn set_position(&self, byte: u64, is_blocked: bool);
+    /// Tells where this reader is, before it reads there.
+    fn set_position(&self, byte: u64);
 
     /// Tells that nothing is read from `byte` on, before the position it is meant for.
     fn set_end(&self, byte: u64);
 
-    /// Up to `max_bytes` verified bytes at `byte`, waiting for the first of them; none at the end.
+    /// Up to `max_bytes` verified bytes at `byte`, waiting for the first of them; none at the end. Tells that the reader
+    /// waits there as soon as it does.
     fn read_at(&self, byte: u64, max_bytes: usize) -> impl Future<Output = Result<Bytes, ReadRefusal>>;
 }
 
@@ -99,8 +100,8 @@ impl Reader for ContentReader {
         Self::file(self)
     }
 
-    fn set_position(&self, byte: u64, is_blocked: bool) {
-        Self::set_position(self, byte, is_blocked);
+    fn set_position(&self, byte: u64) {
+        Self::set_position(self, byte, false);
     }
 
     fn set_end(&self, byte: u64) {
