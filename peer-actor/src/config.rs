@@ -16,7 +16,10 @@ use serde::{Deserialize, Deserializer};
 use shared::{MediaKind, wire::Role};
 use thiserror::Error;
 
-use crate::{node::NodeConfig, relay::peer_share_bps};
+use crate::{
+    node::{NodeConfig, NodeError},
+    relay::peer_share_bps,
+};
 
 /// The options every peer takes, with or without a window.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
@@ -117,6 +120,14 @@ pub enum ConfigError {
     /// There is no user folder to default to.
     #[error("this user has no data folder: say where to keep data with --cache DIR")]
     NoDataDir,
+}
+
+/// Why a peer's node does not start, and which option helps.
+pub fn start_failure(error: &NodeError) -> String {
+    match error.is_about_folder() {
+        true => format!("{error}; choose another folder with --cache DIR"),
+        false => error.to_string(),
+    }
 }
 
 impl PeerOptions {
@@ -317,6 +328,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::store::StoreError;
 
     #[test]
     fn quantities_read_as_people_write_them() {
@@ -329,6 +341,15 @@ mod tests {
         for wrong in ["", "M", "-2M", "2 apples", "1.2.3", "99999999999T", "0", "100", "nan", "inf"] {
             assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_node_that_finds_no_folder_to_use_is_told_which_option_names_another() {
+        let in_use = NodeError::Store(StoreError::InUse("state".into()));
+        assert!(start_failure(&in_use).ends_with("process; choose another folder with --cache DIR"));
+        let source = io::Error::from(io::ErrorKind::AddrInUse);
+        let taken = NodeError::Listen { address: SocketAddr::from(([127, 0, 0, 1], 1)), source };
+        assert!(!start_failure(&taken).contains("--cache"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use actix_rt::signal::unix::{SignalKind, signal};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use peer_actor::{
-    config::{PeerConfig, PeerOptions},
+    config::{PeerConfig, PeerOptions, start_failure},
     gateway,
     node::{self, NodeHandle},
 };
@@ -88,7 +88,8 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 async fn run(config: PeerConfig, command: Option<Command>) -> anyhow::Result<()> {
-    let node = node::start(config.node_config()).await?;
+    let started = node::start(config.node_config()).await;
+    let node = started.map_err(|error| anyhow::Error::msg(start_failure(&error)))?;
     let result = match command {
         None => serve(&config, &node).await,
         Some(Command::Get { content, out }) => {

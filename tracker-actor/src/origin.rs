@@ -22,7 +22,10 @@ pub async fn start(config: &TrackerConfig, address: SocketAddr) -> Result<NodeHa
         relay_limit_bps: 0,
         ..NodeConfig::new(Role::Origin, None, data_folder(config))
     };
-    node::start(node).await.map_err(|error| StartError::Origin(error.to_string()))
+    node::start(node).await.map_err(|error| {
+        let advice = if error.is_about_folder() { "; name another data folder with --data DIR" } else { "" };
+        StartError::Origin(format!("{error}{advice}"))
+    })
 }
 
 /// The origin's key, made now if there is none: it is trusted before it first connects.

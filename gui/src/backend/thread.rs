@@ -17,7 +17,7 @@ use std::{
 use egui::ColorImage;
 use peer_actor::{
     chunk_scheduler::StreamSource,
-    config::PeerConfig,
+    config::{PeerConfig, start_failure},
     gateway::{self, Gateway},
     node::{self, NodeConfig, NodeHandle},
     probe::Probe,
@@ -79,7 +79,7 @@ async fn run(config: PeerConfig, mut inbox: mpsc::Receiver<Request>, updates: Ar
         Ok(node) => node,
         Err(error) => {
             tracing::error!(%error, "the node cannot start");
-            updates.push(Answer::Failed(error.to_string()));
+            updates.push(Answer::Failed(start_failure(&error)));
             while inbox.recv().await.is_some() {}
             return;
         }

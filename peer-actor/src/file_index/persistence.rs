@@ -44,7 +44,7 @@ type StampKey = (u64, u64, u64, i64);
 #[derive(Debug, Error)]
 pub enum PersistenceError {
     /// Another process uses it.
-    #[error("the data folder {} is in use by another Rusteze process; choose another with --data", .0.display())]
+    #[error("the data folder {} is in use by another Rusteze process", .0.display())]
     InUse(PathBuf),
     /// The folder or the database in it cannot be read or written.
     #[error("{} cannot be used: {error}", path.display())]

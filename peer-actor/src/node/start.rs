@@ -36,7 +36,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum NodeError {
     /// Its data directory cannot be used.
-    #[error("cannot use {path} for this node's files: {source}; choose another folder with --cache")]
+    #[error("cannot use {path} for this node's files: {source}")]
     DataDir {
         /// The directory.
         path: PathBuf,
@@ -60,6 +60,19 @@ pub enum NodeError {
         /// The system's reason.
         source: std::io::Error,
     },
+}
+
+impl NodeError {
+    /// Whether another folder for the node's files would help; which option names it, the program knows.
+    pub const fn is_about_folder(&self) -> bool {
+        match self {
+            Self::DataDir { .. } | Self::Index(FileIndexError::Persistence(_)) => true,
+            Self::Store(error) => {
+                matches!(error, StoreError::InUse(_) | StoreError::Folder { .. } | StoreError::Full)
+            }
+            Self::Identity(_) | Self::Index(FileIndexError::Thread(_)) | Self::Listen { .. } => false,
+        }
+    }
 }
 
 /// Everybody's address, while the node is being put together. Actors are given recipients, never these.

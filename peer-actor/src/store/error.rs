@@ -9,7 +9,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// Another process uses the cache folder.
-    #[error("the cache folder {} is in use by another Rusteze process; choose another with --cache", .0.display())]
+    #[error("the cache folder {} is in use by another Rusteze process", .0.display())]
     InUse(PathBuf),
     /// The cache folder cannot be used.
     #[error("the cache folder {} cannot be used: {error}", path.display())]
@@ -48,7 +48,7 @@ pub enum StoreError {
         got: u64,
     },
     /// No room for another content.
-    #[error("the disk is full: free some space, or choose another folder with --cache")]
+    #[error("the disk is full: free some space")]
     Full,
     /// Anything else the system said.
     #[error("the store failed: {0}")]
@@ -114,11 +114,7 @@ pub(super) fn is_full(error: &io::Error) -> bool {
 
 impl From<io::Error> for IngestError {
     fn from(error: io::Error) -> Self {
-        if is_full(&error) {
-            Self::Full("the disk is full; free some space, or choose another folder with --cache")
-        } else {
-            Self::Io(error)
-        }
+        if is_full(&error) { Self::Full("the disk is full; free some space") } else { Self::Io(error) }
     }
 }
 
