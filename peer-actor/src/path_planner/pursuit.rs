@@ -1,7 +1,7 @@
 //! How a node is tried: direct race, reversed, relayed, back-off; and how a relayed link is made better. Part of the pure state.
 //!
 //! Invariant: a node has at most one pursuit; every pursuit ends, because every step of it does: dials and handshakes have time limits,
-//! and so has every wait.
+//! so has every wait, and a dial that opens ends it whether or not its connection stays.
 
 use std::{collections::VecDeque, fmt::Write as _};
 

@@ -207,7 +207,11 @@ impl PathPlannerState {
         let has_room = self.neighbours.len() < MAX_NEIGHBOURS || self.neighbours.contains_key(&node);
         let is_known_live = self.neighbours.get(&node).is_some_and(|known| known.live.is_some());
         if self.is_stopped || !has_room || (links >= MAX_LINKS && !is_known_live) {
-            return self.close(session, GoodbyeReason::Idle);
+            self.close(session, GoodbyeReason::Idle);
+            if try_id.is_some() {
+                self.find_no_place(now_ms, node);
+            }
+            return self.settle(now_ms);
         }
         let neighbour = self.neighbours.entry(node).or_insert_with(|| Neighbour::new(now_ms));
         if neighbour.is_banned() {
@@ -218,14 +222,19 @@ impl PathPlannerState {
         let dialler = if side == Side::Dialler { self.own } else { node };
         let contender = Contender { dialler, path, opened_ms: now_ms };
         let new = Live { session, contender, address, moved_bytes: 0, used_ms: now_ms };
-        match neighbour.live.as_ref().map(|live| judge(self.own, live.contender, contender)) {
-            None | Some(Verdict::Replace) => self.go_live(now_ms, node, new),
-            Some(Verdict::Refuse) => self.close(session, GoodbyeReason::Replaced),
-            Some(Verdict::Spare) => {
+        let live = neighbour.live.as_ref().map(|live| live.contender);
+        match live.map(|live| (judge(self.own, live, contender), live.path)) {
+            None | Some((Verdict::Replace, _)) => self.go_live(now_ms, node, new),
+            Some((Verdict::Refuse, live_path)) => {
+                self.close(session, GoodbyeReason::Replaced);
+                self.reached(now_ms, node, live_path);
+            }
+            Some((Verdict::Spare, live_path)) => {
                 let older = neighbour.spare.replace((new, now_ms + SPARE_MS));
                 if let Some((older, _)) = older {
                     self.close(older.session, GoodbyeReason::Replaced);
                 }
+                self.reached(now_ms, node, live_path);
             }
         }
         self.settle(now_ms);
@@ -358,6 +367,14 @@ impl PathPlannerState {
     pub fn snapshot(&self) -> Vec<PathSnapshot> {
         let known = self.neighbours.iter();
         known.map(|(node, known)| known.snapshot(*node, self.wants.rank(node).is_some())).collect()
+    }
+
+    /// A dial opened and every place is taken. Its way is good, so no failure is told; it is tried again later.
+    fn find_no_place(&mut self, now_ms: u64, node: NodeId) {
+        self.give_up(node);
+        if let Some(neighbour) = self.neighbours.get_mut(&node) {
+            neighbour.next_try_ms = now_ms + LEFT_RETRY.delay_ms(1, &mut self.random);
+        }
     }
 
     fn neighbour_due(&mut self, now_ms: u64, node: NodeId) {

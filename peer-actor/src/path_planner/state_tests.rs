@@ -7,7 +7,11 @@ use std::net::SocketAddr;
 use shared::wire::{PathOffer, PathRefused, PathRole, PlannedSource};
 
 use super::*;
-use crate::{discovery::PathAnswer, transport::CloseCause};
+use crate::{
+    discovery::PathAnswer,
+    path_planner::neighbour::{Pursuit, Step},
+    transport::CloseCause,
+};
 
 const OWN: NodeId = NodeId([5; 32]);
 const SMALL: NodeId = NodeId([1; 32]);
@@ -390,6 +394,31 @@ fn a_relay_offered_for_a_direct_link_does_not_take_it_over() {
     let (relayed, outputs) = world.opens(&dials(&outputs)[0]);
     assert_eq!(closes(&outputs), [(relayed, GoodbyeReason::Replaced)]);
     assert!(ups(&outputs).is_empty());
+    assert!(world.state.neighbours[&SMALL].pursuit.is_none());
+}
+
+#[test]
+fn an_invited_dial_to_a_node_that_is_linked_by_now_ends_and_the_node_is_tried_again_when_it_is_lost() {
+    let (mut world, session) = World::linked(SMALL, PathKind::Direct);
+    let outputs = world.offers(SMALL, PathKind::Reversed, PathRole::Dial);
+    let (second, outputs) = world.opens(&dials(&outputs)[0]);
+    assert_eq!(closes(&outputs), [(second, GoodbyeReason::Replaced)]);
+    assert!(world.state.neighbours[&SMALL].pursuit.is_none());
+    world.pass(60_000);
+    let outputs = world.closes(session, CloseReason::Link(CloseCause::Remote));
+    assert_eq!(dials(&outputs).len(), 1);
+}
+
+#[test]
+fn an_invited_wait_at_a_relay_ends_with_the_spare_that_comes_of_it() {
+    let mut world = World::new();
+    let outputs = world.offers(SMALL, PathKind::Relayed, PathRole::Accept);
+    world.opens(&dials(&outputs)[0]);
+    let outputs = world.offers(SMALL, PathKind::Relayed, PathRole::Accept);
+    let (_, outputs) = world.opens(&dials(&outputs)[0]);
+    assert!(ups(&outputs).is_empty() && closes(&outputs).is_empty());
+    let known = &world.state.neighbours[&SMALL];
+    assert!(known.spare.is_some() && known.pursuit.is_none());
 }
 
 #[test]
@@ -487,6 +516,31 @@ fn links_are_bounded() {
         .sum();
     assert_eq!(up, MAX_LINKS);
     assert!(dials(&world.plan(vec![source(LARGE, PathKind::Direct)])).is_empty());
+}
+
+#[test]
+fn a_dial_that_finds_every_place_taken_when_it_opens_is_repeated_later_and_no_failure_is_told() {
+    let mut world = World::new();
+    let dial = dials(&world.plan(vec![source(LARGE, PathKind::Direct)]))[0].clone();
+    let guests: Vec<SessionId> = (0..MAX_LINKS as u16)
+        .map(|n| {
+            let mut id = [0; 32];
+            id[..2].copy_from_slice(&n.to_be_bytes());
+            world.comes_in(NodeId(id)).0
+        })
+        .collect();
+    let (late, outputs) = world.opens(&dial);
+    assert_eq!(closes(&outputs), [(late, GoodbyeReason::Idle)]);
+    assert!(world.state.neighbours[&LARGE].pursuit.is_none());
+    let outputs = world.closes(guests[0], CloseReason::Silent);
+    assert!(dials(&outputs).is_empty());
+    let outputs = world.pass(LEFT_RETRY.cap_ms);
+    assert_eq!(dials(&outputs).iter().map(dialled_node).collect::<Vec<_>>(), [LARGE]);
+    let is_told = |output: &PlannerOutput| match output {
+        PlannerOutput::Report(report) => report.links.iter().any(|link| link.failures > 0),
+        _ => false,
+    };
+    assert!(!outputs.iter().any(is_told));
 }
 
 #[test]
@@ -604,7 +658,8 @@ fn users_of_links_never_see_two_ends_in_a_row_whatever_happens() {
     }
 }
 
-/// Random happenings; per node, `Up`s and `Down`s must make sense, one session must be in use, and every try must end.
+/// Random happenings; per node, `Up`s and `Down`s must make sense, one session must be in use, every try must end, and so must every
+/// pursuit.
 fn chaos(seed: u64) {
     let mut chaos = Chaos {
         random: Random::new(seed),
@@ -715,6 +770,22 @@ impl Chaos {
             assert!(self.open.contains(&live.session), "seed {seed}: a closed session is in use");
         }
         assert_eq!(self.world.state.tries.len(), self.pending.len(), "seed {seed}: a try was lost");
+        for (node, known) in neighbours {
+            let Some(pursuit) = &known.pursuit else { continue };
+            assert!(self.goes_on(*node, pursuit), "seed {seed}: nothing goes on with {node:?}: {pursuit:?}");
+        }
+    }
+
+    /// Whether a dial or a deadline will bring the pursuit further.
+    fn goes_on(&self, node: NodeId, pursuit: &Pursuit) -> bool {
+        let tries = &self.world.state.tries;
+        match &pursuit.step {
+            Step::Racing { path, left, .. } => {
+                !left.is_empty() || tries.values().any(|known| known.node == node && known.path == *path)
+            }
+            Step::Awaiting { .. } => true,
+            Step::Relaying { relay_try } => tries.contains_key(relay_try),
+        }
     }
 }
 
