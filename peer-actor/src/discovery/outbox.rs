@@ -171,14 +171,7 @@ impl Outbox {
         for metric in report.links {
             let key = (metric.node, metric.path);
             if metric.connected {
-                for path in [PathKind::Direct, PathKind::Reversed, PathKind::Relayed] {
-                    let other = (metric.node, path);
-                    if other != key
-                        && let Some(old) = self.metrics.get_mut(&other)
-                    {
-                        old.connected = false;
-                    }
-                }
+                self.replace_other_ways(key);
             }
             let untold_failures = self.metrics.get(&key).map_or(0, |old| old.failures);
             let failures = untold_failures.saturating_add(metric.failures);
@@ -190,6 +183,19 @@ impl Outbox {
         if report.uplink_bps != 0 {
             self.uplink_bps = report.uplink_bps;
             self.tells_uplink = true;
+        }
+    }
+
+    /// Of ways that were up and are not any more only their failures are left to tell: that another is up says the rest.
+    fn replace_other_ways(&mut self, (node, up): (NodeId, PathKind)) {
+        for path in [PathKind::Direct, PathKind::Reversed, PathKind::Relayed] {
+            let other = (node, path);
+            let Some(old) = self.metrics.get_mut(&other).filter(|_| path != up) else { continue };
+            old.connected = false;
+            if old.failures == 0 {
+                self.metrics.remove(&other);
+                self.dirty_metrics.remove(&other);
+            }
         }
     }
 

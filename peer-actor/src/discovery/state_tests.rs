@@ -274,6 +274,31 @@ fn the_way_that_is_up_is_told_after_the_ways_that_failed_and_alone_the_next_time
 }
 
 #[test]
+fn ways_that_were_replaced_take_no_place_from_those_that_are_up() {
+    let mut world = World::new(1);
+    world.connects();
+    let mut told = Vec::new();
+    let nodes = (0..2_000_u16).map(|n| {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        NodeId(id)
+    });
+    for node in nodes.clone() {
+        for path in [PathKind::Relayed, PathKind::Direct] {
+            let links = vec![LinkMetric { node, ..metric(path, true, 0) }];
+            world.state.handle_report(LinkReport { links, uplink_bps: 0 });
+            told.extend(links_said(&world.said()));
+        }
+        let links = vec![LinkMetric { node, ..metric(PathKind::Direct, false, 0) }];
+        world.state.handle_report(LinkReport { links, uplink_bps: 0 });
+        told.extend(links_said(&world.said()));
+    }
+    let ways = [(PathKind::Relayed, true), (PathKind::Direct, true), (PathKind::Direct, false)];
+    let all: Vec<_> = nodes.flat_map(|node| ways.map(|(path, connected)| (node, path, connected))).collect();
+    assert!(told == all, "{} told of {}", told.len(), all.len());
+}
+
+#[test]
 fn what_is_relayed_is_told_as_it_changes_and_no_byte_twice() {
     let mut world = World::new(1);
     world.connects();
@@ -599,6 +624,14 @@ fn report(connected: bool, failures: u32) -> LinkReport {
 }
 
 /// `(version, reset, changed, removed)` of every file delta.
+fn links_said(said: &[Said]) -> Vec<(NodeId, PathKind, bool)> {
+    let links = said.iter().filter_map(|said| match said {
+        Said::LinkReport(report) => Some(&report.links),
+        _ => None,
+    });
+    links.flatten().map(|link| (link.node, link.path, link.connected)).collect()
+}
+
 fn files_said(said: &[Said]) -> Vec<(u64, bool, usize, usize)> {
     let deltas = said.iter().filter_map(|said| match said {
         Said::FilesDelta(delta) => {

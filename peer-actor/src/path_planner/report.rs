@@ -1,6 +1,7 @@
 //! What the tracker is told of the links: only what changed noticeably, not too often. Pure.
 //!
-//! Invariant: every failure is told once; a way that failed is told apart from the way that is up.
+//! Invariant: every failure is told once; a way that failed is told apart from the way that is up; a node is remembered while it is linked
+//! or there is something to tell of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,10 +97,14 @@ impl Reports {
         }
         let told = self.nodes.entry(node).or_default();
         change(told);
-        if told.has_news() {
+        let (has_news, is_up) = (told.has_news(), told.now.up.is_some());
+        if has_news {
             self.dirty.insert(node);
-        } else {
-            self.dirty.remove(&node);
+            return;
+        }
+        self.dirty.remove(&node);
+        if !is_up {
+            self.nodes.remove(&node);
         }
     }
 }
@@ -174,6 +179,21 @@ mod tests {
         let links = reports.poll(INTERVAL_MS).unwrap().links;
         assert_eq!((links[0].path, links[0].failures, links[0].connected), (PathKind::Relayed, 0, false));
         assert!(reports.nodes.is_empty());
+    }
+
+    #[test]
+    fn a_link_that_came_and_went_untold_leaves_nothing() {
+        let mut reports = Reports::default();
+        for n in 0..=MAX_NODES {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            reports.up(NodeId(id), PathKind::Direct);
+            reports.rtt(NodeId(id), 1_000);
+            reports.down(NodeId(id));
+        }
+        assert!(reports.nodes.is_empty() && reports.dirty.is_empty());
+        reports.up(NODE, PathKind::Direct);
+        assert_eq!(reports.poll(0).unwrap().links.len(), 1);
     }
 
     #[test]
