@@ -209,11 +209,12 @@ impl SessionActor {
         }
     }
 
+    /// Nothing is told of a session that has ended, though its link lingers for its last word.
     fn drained(&self) {
         if self.held.is_some() {
             return;
         }
-        if let (Some(route), Some(remote)) = (&self.routes.to_source, &self.remote) {
+        if let (Some(route), Some(remote)) = (&self.routes.to_source, self.state.remote()) {
             let (remote, link) = (remote.clone(), self.link.clone());
             mailbox::post(route, SessionFrame { session: self.id, remote, link, frame: None, permit: None });
         }
@@ -267,10 +268,120 @@ impl Handler<AdmitSession> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, _: AdmitSession, ctx: &mut Context<Self>) {
-        for (frame, permit) in self.held.take().into_iter().flatten() {
+        let held = self.held.take();
+        if self.state.remote().is_none() {
+            return;
+        }
+        for (frame, permit) in held.into_iter().flatten() {
             self.deliver(frame, permit);
         }
         self.drained();
         self.drive(ctx, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        ContentId,
+        wire::{self, GoodbyeReason, Role},
+    };
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{
+        identity::Identity,
+        transport::{LinkCore, link},
+    };
+
+    /// Hears everything a session tells; ends with it.
+    struct Listener(mpsc::Sender<&'static str>);
+
+    impl Actor for Listener {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<SessionEvent> for Listener {
+        type Result = ();
+
+        fn handle(&mut self, event: SessionEvent, _: &mut Context<Self>) {
+            let told = match event {
+                SessionEvent::Opened { .. } => "opened",
+                SessionEvent::Measured { .. } | SessionEvent::UplinkProbed { .. } => return,
+                SessionEvent::Closed { .. } => "closed",
+            };
+            self.0.try_send(told).unwrap();
+        }
+    }
+
+    impl Handler<SessionFrame> for Listener {
+        type Result = ();
+
+        fn handle(&mut self, frame: SessionFrame, _: &mut Context<Self>) {
+            self.0.try_send(frame.frame.map_or("drained", |_| "frame")).unwrap();
+        }
+    }
+
+    fn local() -> LocalNode {
+        let identity = Arc::new(Identity::generate().unwrap());
+        LocalNode { identity, role: Role::Peer, kind: None, agent: "test".into() }
+    }
+
+    /// A session that was opened by the other end, which then asks for something and says goodbye.
+    fn left(
+        start: impl FnOnce(SessionState, LinkHandle, LinkEvents, SessionRoutes) -> (SessionId, Addr<SessionActor>),
+    ) -> (LinkCore, Addr<SessionActor>, mpsc::Receiver<&'static str>) {
+        let audience = Audience { node: None, kind: None, tracker: false };
+        let (mut dialler, hello) = call(local(), audience);
+        let (acceptor, answer) = receive(local(), audience, hello);
+        dialler.handle_frame(0, 0, Message::Handshake(answer.unwrap()).into(), [0; 32]);
+        let (mut core, _, events) = link(None, None);
+        while let Some(output) = dialler.poll_output() {
+            if let SessionOutput::Send(frame) = output {
+                assert!(core.message_arrived(wire::encode(&frame)));
+            }
+        }
+        assert!(core.message_arrived(wire::encode(&wire::Open { content_id: ContentId([7; 32]) }.into())));
+        let goodbye = wire::Goodbye { reason: GoodbyeReason::Leaving };
+        assert!(core.message_arrived(wire::encode(&goodbye.into())));
+        let (sender, told) = mpsc::channel(64);
+        let listener = Listener(sender).start();
+        let routes = SessionRoutes {
+            events: listener.clone().recipient(),
+            to_viewer: Some(listener.clone().recipient()),
+            haves: Some(listener.clone().recipient()),
+            to_source: Some(listener.recipient()),
+            to_tracker: None,
+        };
+        let (_, session) = start(acceptor, core.handle.clone(), events, routes);
+        (core, session, told)
+    }
+
+    async fn all(mut told: mpsc::Receiver<&'static str>) -> Vec<&'static str> {
+        let mut all = Vec::new();
+        while let Some(one) = told.recv().await {
+            all.push(one);
+        }
+        all
+    }
+
+    #[actix_rt::test]
+    async fn nothing_is_told_of_a_session_after_its_end_while_its_link_lingers() {
+        let (core, session, told) = left(super::start);
+        core.sent_counter()(0);
+        drop(session);
+        assert_eq!(all(told).await, ["opened", "frame", "frame", "closed"]);
+    }
+
+    #[actix_rt::test]
+    async fn a_session_that_ended_before_it_was_admitted_routes_nothing() {
+        let (_core, session, mut told) = left(start_held);
+        while let Some(one) = told.recv().await
+            && one != "closed"
+        {}
+        // That it has stopped by now is as good.
+        session.send(AdmitSession).await.unwrap_or_default();
+        drop(session);
+        assert!(all(told).await.is_empty());
     }
 }

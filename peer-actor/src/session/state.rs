@@ -202,7 +202,9 @@ impl SessionState {
             }
             Message::Tracker(_) | Message::Peer(_) => {
                 self.account_data(now_us, &frame);
-                self.outputs.push_back(SessionOutput::Deliver(frame));
+                if self.is_open() {
+                    self.outputs.push_back(SessionOutput::Deliver(frame));
+                }
             }
         }
     }

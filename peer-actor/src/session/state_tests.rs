@@ -213,9 +213,11 @@ fn credit_follows_data_and_data_beyond_it_is_a_violation() {
         (*name == "acceptor").then_some(credit.granted_bytes)
     });
     assert_eq!(granted, Some(step_bytes + INITIAL_CREDIT_BYTES));
+    pair.delivered.clear();
     pair.dialler.handle_frame(0, 0, data(2 * INITIAL_CREDIT_BYTES), [9; 32]);
     pair.run();
     assert!(matches!(pair.closed[..], [("dialler", CloseReason::Violation(_)), ..]));
+    assert!(pair.delivered.is_empty(), "nothing follows the end: {:?}", pair.delivered);
 }
 
 #[test]

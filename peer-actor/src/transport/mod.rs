@@ -30,5 +30,7 @@ pub use client::{DialError, Dialled, dial};
 pub use gate::Permit;
 pub use greeting::{BadGreeting, answer_greeting, greeting};
 pub use link::{CloseCause, LinkEvent, LinkEvents, LinkFull, LinkHandle};
+#[cfg(test)]
+pub(crate) use link::{LinkCore, link};
 pub(crate) use serve::serve;
 pub use server::{accept, keep_socket};

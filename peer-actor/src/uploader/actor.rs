@@ -1,10 +1,6 @@
 //! The uploader's shell: requests in, verified chunks out, one timer for deadlines and one for announcements.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient};
 use bytes::Bytes;
@@ -23,6 +19,7 @@ use shared::{
 use super::{
     announce::{first_haves, news},
     answer::{refusal, send},
+    links::{Admission, Links},
     order::ReadOrder,
 };
 use crate::{
@@ -66,7 +63,7 @@ pub struct UploaderActor {
     store: Store,
     traffic: Traffic,
     routes: UploaderRoutes,
-    links: BTreeMap<SessionId, (LinkHandle, Arc<Remote>)>,
+    links: Links,
     kinds: BTreeMap<ContentId, MediaKind>,
     told_uplink: Option<UplinkState>,
     relays: Arc<Relays>,
@@ -99,7 +96,7 @@ impl UploaderActor {
             store,
             traffic,
             routes,
-            links: BTreeMap::new(),
+            links: Links::default(),
             kinds: BTreeMap::new(),
             told_uplink: None,
             relays,
@@ -247,7 +244,7 @@ impl UploaderActor {
     }
 
     fn send_to(&self, link: LinkId, frame: impl Into<Frame>) {
-        if let Some((link, _)) = self.links.get(&SessionId(link)) {
+        if let Some((link, _)) = self.links.get(SessionId(link)) {
             send(link, frame);
         }
     }
@@ -301,7 +298,7 @@ impl UploaderActor {
         (head, payload): (wire::Data, Bytes),
     ) -> Result<(), RefuseReason> {
         let busy = || RefuseReason::Busy(self.core.backlog_ms().max(BUSY_MS));
-        let (link, remote) = self.links.get(&session).ok_or_else(busy)?;
+        let (link, remote) = self.links.get(session).ok_or_else(busy)?;
         let payload_bytes = payload.len() as u64;
         let pacing = self.core.pacing(clock::now_ms(), payload_bytes);
         if link.try_send_paced(pacing, Frame::data(head, payload)).is_err() {
@@ -320,7 +317,7 @@ impl UploaderActor {
             mailbox::post(&self.routes.viewers, uplink);
         }
         for (session, content_id, ranges) in self.announcer.take(clock::now_ms(), backlog_ms) {
-            let Some((link, remote)) = self.links.get(&SessionId(session)) else { continue };
+            let Some((link, remote)) = self.links.get(SessionId(session)) else { continue };
             let Some(content) = self.content_for(remote, &content_id) else { continue };
             for have in news(content_id, &content, &ranges, backlog_ms) {
                 send(link, have);
@@ -337,7 +334,7 @@ impl UploaderActor {
         }
         let haves = first_haves(content_id, content.size_bytes(), &content.verified(), backlog_ms);
         for session in subscribers {
-            let Some((link, remote)) = self.links.get(&SessionId(session)) else { continue };
+            let Some((link, remote)) = self.links.get(SessionId(session)) else { continue };
             if self.is_for(remote, &content_id) {
                 haves.iter().for_each(|have| send(link, have.clone()));
             }
@@ -373,12 +370,10 @@ impl Handler<SessionFrame> for UploaderActor {
 
     fn handle(&mut self, frame: SessionFrame, ctx: &mut Self::Context) {
         let session = frame.session;
-        if let Entry::Vacant(vacant) = self.links.entry(session) {
-            if frame.link.is_closed() {
-                return;
-            }
-            vacant.insert((frame.link.clone(), frame.remote.clone()));
-            self.core.link_joined(session.0);
+        match self.links.admit(session, &frame.link, &frame.remote) {
+            Admission::New => self.core.link_joined(session.0),
+            Admission::Known => {}
+            Admission::Refused => return,
         }
         if let Some(Message::Peer(PeerMessage::Open(open))) = frame.frame.as_ref().map(|frame| &frame.message)
         {
@@ -406,19 +401,18 @@ impl Handler<LinkChanged> for UploaderActor {
 
     fn handle(&mut self, change: LinkChanged, ctx: &mut Self::Context) {
         let now_ms = clock::now_ms();
-        if let LinkChanged::Measured { node, rtt_us } = change {
-            let sessions = self.links.iter().filter(|(_, (_, remote))| remote.node == node);
-            sessions.for_each(|(session, _)| self.core.measured(now_ms, session.0, rtt_us));
-            return self.drive(ctx);
-        }
-        let gone: Vec<SessionId> = self
-            .links
-            .iter()
-            .filter(|(_, (link, _))| link.is_closed())
-            .map(|(session, _)| *session)
-            .collect();
-        for session in gone {
-            self.links.remove(&session);
+        let gone = match change {
+            LinkChanged::Up { node, link, .. } => self.links.up(node, link),
+            LinkChanged::Down { node } => self.links.down(&node),
+            LinkChanged::Measured { node, rtt_us } => {
+                if let Some(session) = self.links.of(&node) {
+                    self.core.measured(now_ms, session.0, rtt_us);
+                }
+                return self.drive(ctx);
+            }
+            LinkChanged::SourcesPlanned { .. } => return,
+        };
+        if let Some(session) = gone {
             self.announcer.forget(session.0);
             self.reads.forget(session);
             self.core.link_left(now_ms, session.0);
@@ -433,7 +427,7 @@ impl Handler<Idlers> for UploaderActor {
     fn handle(&mut self, Idlers(nodes): Idlers, _: &mut Self::Context) {
         let links = &self.links;
         let is_idler =
-            |link| links.get(&SessionId(link)).is_some_and(|(_, remote)| nodes.contains(&remote.node));
+            |link| links.get(SessionId(link)).is_some_and(|(_, remote)| nodes.contains(&remote.node));
         self.core.idlers(is_idler);
     }
 }
@@ -445,7 +439,7 @@ impl Handler<LeavesGained> for UploaderActor {
         // Who has it needs not be told, unless that everything is here.
         let known = if gained.content.is_complete() { &[][..] } else { &gained.known };
         let notice = |session| {
-            let (_, remote) = self.links.get(&SessionId(session))?;
+            let (_, remote) = self.links.get(SessionId(session))?;
             Notice::of(&remote.node, known, &gained.idle)
         };
         let (content_id, soon_ms) = (gained.content.content_id(), gained.soon_ms);
@@ -488,5 +482,146 @@ impl Handler<OwnFiles> for UploaderActor {
             }
         }
         self.drive(ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix::{Addr, MessageResult};
+    use shared::{
+        NodeId,
+        wire::{Capabilities, PathKind, Role},
+    };
+
+    use super::*;
+    use crate::{
+        relay::{RelayLimits, RelayTally},
+        session::Side,
+        store::StoreConfig,
+        transport::link,
+    };
+
+    const VIEWER: NodeId = NodeId([1; 32]);
+
+    /// Nobody listens here.
+    struct Deaf;
+
+    impl Actor for Deaf {
+        type Context = Context<Self>;
+    }
+
+    macro_rules! deaf {
+        ($($message:ty),+) => {
+            $(impl Handler<$message> for Deaf {
+                type Result = ();
+
+                fn handle(&mut self, _: $message, _: &mut Context<Self>) {}
+            })+
+        };
+    }
+
+    deaf!(UplinkMeasured, UplinkState, SessionFrame);
+
+    /// Asks which of these sessions the core serves.
+    #[derive(actix::Message)]
+    #[rtype(result = "Vec<u64>")]
+    struct Served(std::ops::Range<u64>);
+
+    impl Handler<Served> for UploaderActor {
+        type Result = MessageResult<Served>;
+
+        fn handle(&mut self, Served(sessions): Served, _: &mut Context<Self>) -> Self::Result {
+            MessageResult(sessions.filter(|session| self.core.knows(*session)).collect())
+        }
+    }
+
+    struct World {
+        uploader: Addr<UploaderActor>,
+        _cache: tempfile::TempDir,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let cache = tempfile::tempdir().unwrap();
+            let config = StoreConfig { cache_dir: cache.path().to_owned(), quota_bytes: 1 << 20 };
+            let store = Store::open(config).unwrap();
+            let deaf = Deaf.start();
+            let routes = UploaderRoutes {
+                uplink: deaf.clone().recipient(),
+                viewers: deaf.clone().recipient(),
+                opened: deaf.recipient(),
+            };
+            let relays = Arc::new(Relays::new(RelayLimits::NONE, RelayTally::default()));
+            let uploader = UploaderActor::new(store, Traffic::default(), 0, relays, routes).start();
+            Self { uploader, _cache: cache }
+        }
+
+        /// The sessions served after a change of links.
+        async fn changes(&self, change: LinkChanged) -> Vec<u64> {
+            self.uploader.send(change).await.unwrap();
+            self.served().await
+        }
+
+        /// The sessions served after a session's link has drained, which is the first that is heard of it.
+        async fn drains(&self, session: u64, link: &LinkHandle) -> Vec<u64> {
+            let session = SessionId(session);
+            let frame =
+                SessionFrame { session, remote: viewer(), link: link.clone(), frame: None, permit: None };
+            self.uploader.send(frame).await.unwrap();
+            self.served().await
+        }
+
+        async fn served(&self) -> Vec<u64> {
+            self.uploader.send(Served(0..10)).await.unwrap()
+        }
+    }
+
+    fn viewer() -> Arc<Remote> {
+        Arc::new(Remote {
+            node: VIEWER,
+            role: Role::Peer,
+            kind: None,
+            capabilities: Capabilities::default(),
+            agent: String::new(),
+            side: Side::Acceptor,
+        })
+    }
+
+    fn up(link: &LinkHandle) -> LinkChanged {
+        LinkChanged::Up {
+            node: VIEWER,
+            remote: viewer(),
+            link: link.clone(),
+            path: PathKind::Direct,
+            address: String::new(),
+            rate_hint_bps: 0,
+            rtt_us: 0,
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_link_that_went_down_politely_is_served_no_more_whatever_comes_while_it_lingers() {
+        let world = World::new();
+        let (core, _outbound, _events) = link(None, None);
+        let link = &core.handle;
+        assert!(world.drains(1, link).await.is_empty(), "nobody is served before its link is up");
+        world.changes(up(link)).await;
+        assert_eq!(world.drains(1, link).await, [1]);
+        let down = LinkChanged::Down { node: VIEWER };
+        assert!(world.changes(down).await.is_empty() && !link.is_closed());
+        assert!(world.drains(1, link).await.is_empty());
+    }
+
+    #[actix_rt::test]
+    async fn a_link_that_is_replaced_is_served_no_more_and_the_other_is() {
+        let world = World::new();
+        let (old, _outbound, _events) = link(None, None);
+        let (new, _new_outbound, _new_events) = link(None, None);
+        world.changes(up(&old.handle)).await;
+        assert_eq!(world.drains(1, &old.handle).await, [1]);
+        assert_eq!(world.changes(up(&old.handle)).await, [1], "it is the same link");
+        assert!(world.changes(up(&new.handle)).await.is_empty());
+        assert!(world.drains(1, &old.handle).await.is_empty());
+        assert_eq!(world.drains(2, &new.handle).await, [2]);
     }
 }

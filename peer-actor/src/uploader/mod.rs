@@ -12,6 +12,7 @@
 mod actor;
 mod announce;
 mod answer;
+mod links;
 mod order;
 
 pub use actor::{UploaderActor, UploaderRoutes};
