@@ -4,7 +4,7 @@
 
 mod endpoint;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler};
 use endpoint::{Endpoint, serve, within};
@@ -13,8 +13,8 @@ use peer_actor::{
     discovery::{AskPath, PathAnswer, PlanArrived},
     identity::Identity,
     path_planner::{
-        ContentUnwanted, LinkChanged, NodeBanned, ObservePaths, PathPlannerActor, PathPlannerConfig,
-        PathPlannerRoutes, Stop,
+        ContentUnwanted, LinkChanged, NodeBanned, PathPlannerActor, PathPlannerConfig, PathPlannerRoutes,
+        Stop,
     },
     session::{LocalNode, SessionFrame},
     transport::{self, Dialled, LinkEvent, LinkHandle},
@@ -76,6 +76,8 @@ struct Peer {
     address: SocketAddr,
     planner: Addr<PathPlannerActor>,
     told: mpsc::Receiver<Told>,
+    /// Who is linked, as far as what was told has been read.
+    linked: BTreeSet<NodeId>,
     server: actix_web::dev::ServerHandle,
 }
 
@@ -101,7 +103,7 @@ impl Peer {
         let planner = PathPlannerActor::new(config.clone(), routes).start();
         let Endpoint { address, server, .. } =
             Endpoint::of_peer(config.local.clone(), planner.clone().recipient());
-        Self { node, address, planner, told, server }
+        Self { node, address, planner, told, linked: BTreeSet::new(), server }
     }
 
     async fn wants(&self, sources: Vec<PlannedSource>, epoch: u64) {
@@ -127,7 +129,9 @@ impl Peer {
     async fn next<T>(&mut self, mut pick: impl FnMut(Told) -> Option<T>) -> T {
         within(10, async {
             loop {
-                if let Some(picked) = pick(self.told.recv().await.expect("a planner")) {
+                let told = self.told.recv().await.expect("a planner");
+                self.note(&told);
+                if let Some(picked) = pick(told) {
                     return picked;
                 }
             }
@@ -157,6 +161,7 @@ impl Peer {
         tokio::time::sleep(Duration::from_millis(ms)).await;
         let mut changes = Vec::new();
         while let Ok(told) = self.told.try_recv() {
+            self.note(&told);
             match told {
                 Told::Change(LinkChanged::Up { .. }) => changes.push("up"),
                 Told::Change(LinkChanged::Down { .. }) => changes.push("down"),
@@ -166,9 +171,19 @@ impl Peer {
         changes
     }
 
-    async fn linked_to(&self) -> Vec<NodeId> {
-        let paths = self.planner.send(ObservePaths).await.expect("a planner");
-        paths.into_iter().filter(|path| path.connected).map(|path| path.node).collect()
+    fn note(&mut self, told: &Told) {
+        match told {
+            Told::Change(LinkChanged::Up { node, .. }) => self.linked.insert(*node),
+            Told::Change(LinkChanged::Down { node }) => self.linked.remove(node),
+            _ => return,
+        };
+    }
+
+    fn linked_to(&mut self) -> Vec<NodeId> {
+        while let Ok(told) = self.told.try_recv() {
+            self.note(&told);
+        }
+        self.linked.iter().copied().collect()
     }
 }
 
@@ -230,8 +245,7 @@ async fn a_source_that_stops_says_so_and_is_not_hammered() {
     source.server.stop(false).await;
     assert_eq!(within(1, viewer.down()).await, source.node);
     assert!(viewer.changes_within(1_000).await.is_empty());
-    let paths = viewer.planner.send(ObservePaths).await.expect("a planner");
-    assert!(paths[0].next_try_ms.is_some() && !paths[0].connected);
+    assert!(viewer.linked_to().is_empty());
 }
 
 #[actix_rt::test]
@@ -245,7 +259,7 @@ async fn nodes_that_dial_each_other_at_once_end_with_one_link_and_no_gap() {
         for peer in [&mut one, &mut two] {
             assert!(!peer.changes_within(700).await.contains(&"down"));
         }
-        assert_eq!((one.linked_to().await, two.linked_to().await), (vec![two.node], vec![one.node]));
+        assert_eq!((one.linked_to(), two.linked_to()), (vec![two.node], vec![one.node]));
         // Both mean the same link: what one closes, the other loses.
         one.planner.send(NodeBanned { node: two.node, reason: "test".into() }).await.expect("a planner");
         assert_eq!(within(1, two.down()).await, one.node);
@@ -265,15 +279,15 @@ async fn a_banned_node_is_dropped_and_stays_out() {
     source.wants(vec![viewer.as_source(PathKind::Direct)], 1).await;
     viewer.wants(vec![source.as_source(PathKind::Direct)], 2).await;
     assert!(!viewer.changes_within(1_500).await.contains(&"up"));
-    assert!(viewer.linked_to().await.is_empty());
+    assert!(viewer.linked_to().is_empty());
 }
 
 #[actix_rt::test]
 async fn the_other_kind_is_not_linked() {
-    let (viewer, source) = (Peer::start(), Peer::of_kind(MediaKind::Audio));
+    let (mut viewer, mut source) = (Peer::start(), Peer::of_kind(MediaKind::Audio));
     viewer.wants(vec![source.as_source(PathKind::Direct)], 1).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(viewer.linked_to().await.is_empty() && source.linked_to().await.is_empty());
+    assert!(viewer.linked_to().is_empty() && source.linked_to().is_empty());
 }
 
 #[actix_rt::test]
@@ -330,7 +344,7 @@ async fn two_nodes_that_cannot_be_dialled_meet_at_a_relay_and_find_a_direct_path
     assert_eq!(viewer.up().await.1, PathKind::Direct);
     assert_eq!(source.up().await.1, PathKind::Direct);
     assert!(viewer.changes_within(700).await.is_empty() && source.changes_within(10).await.is_empty());
-    assert_eq!(viewer.linked_to().await, [source.node]);
+    assert_eq!(viewer.linked_to(), [source.node]);
 }
 
 #[actix_rt::test]
@@ -404,7 +418,7 @@ fn relay() -> SocketAddr {
 /// A goodbye is understood on a bare link too.
 #[actix_rt::test]
 async fn a_goodbye_before_the_handshake_ends_the_session() {
-    let peer = Peer::start();
+    let mut peer = Peer::start();
     let Dialled { link, mut events, .. } =
         transport::dial(&format!("ws://{}/peer", peer.address), None).await.expect("a link");
     link.try_send(wire::Goodbye { reason: GoodbyeReason::Leaving }).expect("room");
@@ -412,5 +426,5 @@ async fn a_goodbye_before_the_handshake_ends_the_session() {
         while events.next().await.is_some_and(|event| !matches!(event, LinkEvent::Closed(_))) {}
     })
     .await;
-    assert!(peer.linked_to().await.is_empty());
+    assert!(peer.linked_to().is_empty());
 }

@@ -287,15 +287,7 @@ impl Handler<Notify> for ObserverActor {
     type Result = ();
 
     fn handle(&mut self, notice: Notify, _: &mut Self::Context) {
-        self.notice_count += 1;
-        if self.notices.len() >= MAX_NOTICES {
-            self.notices.pop_front();
-        }
-        self.notices.push_back(Notice {
-            number: self.notice_count,
-            is_error: notice.is_error,
-            text: notice.text,
-        });
+        self.note(notice.is_error, notice.text);
     }
 }
 

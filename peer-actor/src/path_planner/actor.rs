@@ -7,16 +7,16 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, MessageResult,
-    SpawnHandle, WrapFuture as _,
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, SpawnHandle,
+    WrapFuture as _,
 };
 use shared::wire::{GoodbyeReason, Role};
 
 use super::{
     endpoint::audience,
     messages::{
-        ContentUnwanted, GoodputMeasured, IncomingLink, LinkChanged, NodeBanned, ObservePaths,
-        PathPlannerConfig, PathPlannerRoutes, Stop, UplinkMeasured,
+        ContentUnwanted, GoodputMeasured, IncomingLink, LinkChanged, NodeBanned, PathPlannerConfig,
+        PathPlannerRoutes, Stop, UplinkMeasured,
     },
     neighbour::TryId,
     output::PlannerOutput,
@@ -137,8 +137,8 @@ impl PathPlannerActor {
                 tracing::info!(?node, "link lost");
                 self.tell(&LinkChanged::Down { node });
             }
-            PlannerOutput::Planned { content_id, nodes, complete, epoch } => {
-                self.tell(&LinkChanged::SourcesPlanned { content_id, nodes, complete, epoch });
+            PlannerOutput::Planned { content_id, nodes, complete } => {
+                self.tell(&LinkChanged::SourcesPlanned { content_id, nodes, complete });
             }
             PlannerOutput::Report(report) => {
                 if let Some(to) = &self.routes.report {
@@ -224,7 +224,7 @@ impl Handler<SessionEvent> for PathPlannerActor {
                 if let Some(owned) = self.sessions.get_mut(&session) {
                     owned.remote = Some(remote.clone());
                 }
-                self.state.handle_opened(now_ms, session, remote.node, remote.role, remote.side);
+                self.state.handle_opened(now_ms, session, remote.node, remote.side);
             }
             SessionEvent::Measured { session, rtt_us, .. } => self.state.handle_measured(session, rtt_us),
             SessionEvent::UplinkProbed { .. } => {}
@@ -262,14 +262,6 @@ commands! {
     },
     GoodputMeasured => |state, _now_ms, GoodputMeasured { node, bps }| state.handle_goodput(node, bps),
     UplinkMeasured => |state, _now_ms, UplinkMeasured { bps }| state.handle_uplink(bps),
-}
-
-impl Handler<ObservePaths> for PathPlannerActor {
-    type Result = MessageResult<ObservePaths>;
-
-    fn handle(&mut self, _: ObservePaths, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.state.snapshot())
-    }
 }
 
 impl Handler<Stop> for PathPlannerActor {

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
-use shared::{
-    ContentId, NodeId,
-    wire::{PathKind, Role},
-};
+use shared::{ContentId, NodeId, wire::PathKind};
 
 use crate::{
     discovery::{AskPath, ReportLinks},
@@ -68,7 +65,7 @@ pub enum LinkChanged {
     Measured {
         /// Who.
         node: NodeId,
-        /// Smoothed round trip.
+        /// The least of the latest.
         rtt_us: u32,
     },
     /// A node is not reached any more.
@@ -84,8 +81,6 @@ pub enum LinkChanged {
         nodes: Vec<NodeId>,
         /// Those of them that hold all of it, as the tracker knows.
         complete: Vec<NodeId>,
-        /// The plan's epoch.
-        epoch: u64,
     },
 }
 
@@ -135,36 +130,6 @@ pub struct GoodputMeasured {
 pub struct UplinkMeasured {
     /// Payload bits per second, all neighbours together.
     pub bps: u64,
-}
-
-/// Asks for every neighbour, linked or tried or banned.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "Vec<PathSnapshot>")]
-pub struct ObservePaths;
-
-/// One neighbour as the planner sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathSnapshot {
-    /// Who.
-    pub node: NodeId,
-    /// Peer or origin.
-    pub role: Role,
-    /// How it is reached, or will be tried.
-    pub path: PathKind,
-    /// Where, for people; empty when unknown.
-    pub address: String,
-    /// Whether the link is up.
-    pub connected: bool,
-    /// Smoothed round trip, or 0 when unknown.
-    pub rtt_us: u32,
-    /// What the tracker's plan expects of it, or 0.
-    pub rate_hint_bps: u64,
-    /// Tries that failed in a row.
-    pub failures: u32,
-    /// Whether it was found lying.
-    pub banned: bool,
-    /// When it is tried again, in [`clock`](crate::clock) milliseconds.
-    pub next_try_ms: Option<u64>,
 }
 
 /// Says goodbye on every link and stops.

@@ -29,8 +29,8 @@ mod wants;
 pub use actor::PathPlannerActor;
 pub use endpoint::accept_peer;
 pub use messages::{
-    ContentUnwanted, GoodputMeasured, IncomingLink, LinkChanged, NodeBanned, ObservePaths, PathPlannerConfig,
-    PathPlannerRoutes, PathSnapshot, Stop, UplinkMeasured,
+    ContentUnwanted, GoodputMeasured, IncomingLink, LinkChanged, NodeBanned, PathPlannerConfig,
+    PathPlannerRoutes, Stop, UplinkMeasured,
 };
 pub use neighbour::TryId;
 pub use output::PlannerOutput;

@@ -2,12 +2,9 @@
 
 use std::{collections::VecDeque, net::SocketAddr};
 
-use shared::{
-    NodeId,
-    wire::{PathKind, Role},
-};
+use shared::wire::PathKind;
 
-use super::{messages::PathSnapshot, score::Contender};
+use super::score::Contender;
 use crate::session::SessionId;
 
 /// How long a link that is not used is kept: one this node opened a content for and needs no more, or any one while places are short.
@@ -23,7 +20,6 @@ pub struct TryId(pub u64);
 /// See the file's header.
 #[derive(Debug)]
 pub(super) struct Neighbour {
-    pub(super) role: Role,
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) planned: PathKind,
     pub(super) rate_hint_bps: u64,
@@ -88,7 +84,6 @@ impl Step {
 impl Neighbour {
     pub(super) const fn new(now_ms: u64) -> Self {
         Self {
-            role: Role::Peer,
             addresses: Vec::new(),
             planned: PathKind::Direct,
             rate_hint_bps: 0,
@@ -132,26 +127,5 @@ impl Neighbour {
         let down = self.pending_down_ms.map(|due_ms| (due_ms, "link not replaced"));
         let idle = self.idle_at_ms().filter(|_| !is_wanted).map(|due_ms| (due_ms, "idle link"));
         [step, spare, down, idle].into_iter().flatten().min_by_key(|(due_ms, _)| *due_ms)
-    }
-
-    pub(super) fn snapshot(&self, node: NodeId, is_wanted: bool) -> PathSnapshot {
-        let linked = self.live.as_ref();
-        let waits = is_wanted && linked.is_none() && self.pursuit.is_none() && !self.is_banned();
-        let tried = self.pursuit.as_ref().map_or(self.planned, |pursuit| pursuit.step.path());
-        PathSnapshot {
-            node,
-            role: self.role,
-            path: linked.map_or(tried, |live| live.contender.path),
-            address: linked.map_or_else(
-                || self.addresses.first().map(ToString::to_string).unwrap_or_default(),
-                |live| live.address.clone(),
-            ),
-            connected: linked.is_some(),
-            rtt_us: self.rtt_us,
-            rate_hint_bps: self.rate_hint_bps,
-            failures: self.failures,
-            banned: self.is_banned(),
-            next_try_ms: waits.then_some(self.next_try_ms),
-        }
     }
 }

@@ -57,8 +57,6 @@ pub enum PlannerOutput {
         nodes: Vec<NodeId>,
         /// Those of them that hold all of it.
         complete: Vec<NodeId>,
-        /// The plan's epoch.
-        epoch: u64,
     },
     /// Tell the tracker.
     Report(LinkReport),

@@ -15,7 +15,7 @@ use super::{
     neighbour::{Neighbour, Pursuit, Step, TryId},
     output::PlannerOutput,
     score::is_relayed,
-    state::{MAX_NEIGHBOURS, PathPlannerState, Try},
+    state::{LEFT_RETRY, MAX_NEIGHBOURS, PathPlannerState, Try},
 };
 use crate::{discovery::PathAnswer, session::Side};
 
@@ -259,6 +259,14 @@ impl PathPlannerState {
         }
         if let Some(neighbour) = self.neighbours.get_mut(&node) {
             neighbour.pursuit = None;
+        }
+    }
+
+    /// A dial opened and every place is taken. Its way is good, so no failure is told; it is tried again later.
+    pub(super) fn put_off(&mut self, now_ms: u64, node: NodeId) {
+        self.give_up(node);
+        if let Some(neighbour) = self.neighbours.get_mut(&node) {
+            neighbour.next_try_ms = now_ms + LEFT_RETRY.delay_ms(1, &mut self.random);
         }
     }
 

@@ -12,11 +12,10 @@ use std::{
 use shared::{
     ContentId, NodeId,
     limits::{MAX_LINKS, MAX_UNGREETED},
-    wire::{GoodbyeReason, PathKind, Plan, Role},
+    wire::{GoodbyeReason, PathKind, Plan},
 };
 
 use super::{
-    messages::PathSnapshot,
     neighbour::{IDLE_MS, Live, Neighbour, TryId},
     output::PlannerOutput,
     report::Reports,
@@ -33,7 +32,7 @@ const RETRY: Backoff = Backoff { first_ms: 500, cap_ms: 15_000 };
 /// A link that held this long is tried again at once when it is lost.
 const STABLE_MS: u64 = 5_000;
 /// When to come back to a node that said it leaves, or that it saw no use in the link.
-const LEFT_RETRY: Backoff = Backoff { first_ms: 5_000, cap_ms: 5_000 };
+pub(super) const LEFT_RETRY: Backoff = Backoff { first_ms: 5_000, cap_ms: 5_000 };
 /// How long the other end has to choose between two connections it dialled.
 const SPARE_MS: u64 = 1_000;
 /// How long the connection that replaces a lost one may take to show.
@@ -125,7 +124,6 @@ impl PathPlannerState {
                 neighbour.next_try_ms = now_ms;
                 neighbour.next_upgrade_ms = now_ms;
             }
-            neighbour.role = source.role;
             neighbour.was_wanted = true;
             neighbour.rate_hint_bps = source.rate_bps;
             if neighbour.live.is_none() {
@@ -193,7 +191,7 @@ impl PathPlannerState {
     }
 
     /// Both keys of a session are proved.
-    pub fn handle_opened(&mut self, now_ms: u64, session: SessionId, node: NodeId, role: Role, side: Side) {
+    pub fn handle_opened(&mut self, now_ms: u64, session: SessionId, node: NodeId, side: Side) {
         let Some(known) = self.sessions.get_mut(&session) else {
             return self.outputs.push_back(PlannerOutput::Close(session, GoodbyeReason::Replaced));
         };
@@ -209,7 +207,7 @@ impl PathPlannerState {
         if self.is_stopped || !has_room || (links >= MAX_LINKS && !is_known_live) {
             self.close(session, GoodbyeReason::Idle);
             if try_id.is_some() {
-                self.find_no_place(now_ms, node);
+                self.put_off(now_ms, node);
             }
             return self.settle(now_ms);
         }
@@ -217,7 +215,6 @@ impl PathPlannerState {
         if neighbour.is_banned() {
             return self.close(session, GoodbyeReason::Violation);
         }
-        neighbour.role = role;
         let path = if try_id.is_none() { neighbour.incoming_path() } else { planned_path };
         let dialler = if side == Side::Dialler { self.own } else { node };
         let contender = Contender { dialler, path, opened_ms: now_ms };
@@ -363,20 +360,6 @@ impl PathPlannerState {
         self.outputs.pop_front()
     }
 
-    /// Every neighbour, by its name.
-    pub fn snapshot(&self) -> Vec<PathSnapshot> {
-        let known = self.neighbours.iter();
-        known.map(|(node, known)| known.snapshot(*node, self.wants.rank(node).is_some())).collect()
-    }
-
-    /// A dial opened and every place is taken. Its way is good, so no failure is told; it is tried again later.
-    fn find_no_place(&mut self, now_ms: u64, node: NodeId) {
-        self.give_up(node);
-        if let Some(neighbour) = self.neighbours.get_mut(&node) {
-            neighbour.next_try_ms = now_ms + LEFT_RETRY.delay_ms(1, &mut self.random);
-        }
-    }
-
     fn neighbour_due(&mut self, now_ms: u64, node: NodeId) {
         self.pursuit_due(now_ms, node);
         let is_wanted = self.wants.rank(&node).is_some();
@@ -503,7 +486,7 @@ impl PathPlannerState {
             || plan.sources.iter().filter(|source| source.node != self.own && !is_banned(&source.node));
         let nodes = sources().map(|source| source.node).collect();
         let complete = sources().filter(|source| source.complete).map(|source| source.node).collect();
-        self.outputs.push_back(PlannerOutput::Planned { content_id, nodes, complete, epoch: plan.epoch });
+        self.outputs.push_back(PlannerOutput::Planned { content_id, nodes, complete });
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use shared::wire::{PathOffer, PathRefused, PathRole, PlannedSource};
+use shared::wire::{PathOffer, PathRefused, PathRole, PlannedSource, Role};
 
 use super::*;
 use crate::{
@@ -68,7 +68,7 @@ impl World {
         let PlannerOutput::Dial { try_id, node, side, .. } = dial else { panic!("a dial: {dial:?}") };
         let session = self.session();
         self.state.handle_dialled(*try_id, session);
-        self.state.handle_opened(self.now_ms, session, *node, Role::Peer, *side);
+        self.state.handle_opened(self.now_ms, session, *node, *side);
         (session, self.drain())
     }
 
@@ -81,7 +81,7 @@ impl World {
     fn comes_in(&mut self, node: NodeId) -> (SessionId, Vec<PlannerOutput>) {
         let session = self.session();
         self.state.handle_incoming(session, Some(address(4)));
-        self.state.handle_opened(self.now_ms, session, node, Role::Peer, Side::Acceptor);
+        self.state.handle_opened(self.now_ms, session, node, Side::Acceptor);
         (session, self.drain())
     }
 
@@ -193,7 +193,7 @@ fn wrong_bytes_over_a_relay_cost_the_relay_first_and_their_source_the_second_tim
     let outputs = world.drain();
     assert_eq!(closes(&outputs), [(relayed, GoodbyeReason::Idle)]);
     assert!(outputs.contains(&PlannerOutput::Down(SMALL)) && asks(&outputs).is_empty());
-    assert!(!world.state.snapshot().iter().any(|known| known.banned));
+    assert!(!world.state.neighbours[&SMALL].is_banned());
     let outputs = world.pass(2_500);
     let reported = outputs.iter().position(|output| {
         let PlannerOutput::Report(report) = output else { return false };
@@ -206,7 +206,7 @@ fn wrong_bytes_over_a_relay_cost_the_relay_first_and_their_source_the_second_tim
     assert_eq!(ups(&outputs), [(SMALL, PathKind::Relayed)]);
     world.state.handle_ban(world.now_ms, SMALL);
     world.drain();
-    assert!(world.state.snapshot().iter().any(|known| known.banned), "two relays do not both lie");
+    assert!(world.state.neighbours[&SMALL].is_banned(), "two relays do not both lie");
 }
 
 #[test]
@@ -218,10 +218,10 @@ fn a_doubt_is_forgotten_with_time_and_none_is_left_where_no_relay_was() {
     let outputs = world.offers(SMALL, PathKind::Relayed, PathRole::Dial);
     world.opens(&dials(&outputs)[0]);
     world.state.handle_ban(world.now_ms, SMALL);
-    assert!(!world.state.snapshot().iter().any(|known| known.banned));
+    assert!(!world.state.neighbours[&SMALL].is_banned());
     let (mut world, _) = World::linked(SMALL, PathKind::Direct);
     world.state.handle_ban(world.now_ms, SMALL);
-    assert!(world.state.snapshot().iter().any(|known| known.banned));
+    assert!(world.state.neighbours[&SMALL].is_banned());
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn without_a_tracker_known_addresses_are_tried_with_growing_pauses() {
     }
     assert!((250..=500).contains(&pauses[0]), "{pauses:?}");
     assert!(pauses[7..].iter().all(|pause| (7_500..=15_000).contains(pause)), "{pauses:?}");
-    assert!(world.state.snapshot()[0].failures >= 12);
+    assert!(world.state.neighbours[&SMALL].failures >= 12);
 }
 
 #[test]
@@ -384,7 +384,7 @@ fn a_failed_upgrade_leaves_the_relayed_link_and_is_repeated() {
         assert_eq!(asks(&outputs), [(SMALL, PathKind::Reversed)]);
         assert!(downs(&world.refuses(SMALL, PathKind::Reversed)).is_empty());
     }
-    assert_eq!(world.state.snapshot()[0].failures, 0);
+    assert_eq!(world.state.neighbours[&SMALL].failures, 0);
 }
 
 #[test]
@@ -448,7 +448,7 @@ fn a_banned_node_is_dropped_refused_and_never_dialled() {
     let (again, outputs) = world.comes_in(SMALL);
     assert_eq!(outputs, [PlannerOutput::Close(again, GoodbyeReason::Violation)]);
     assert!(world.offers(SMALL, PathKind::Reversed, PathRole::Dial).is_empty());
-    assert!(world.state.snapshot()[0].banned);
+    assert!(world.state.neighbours[&SMALL].is_banned());
 }
 
 #[test]
@@ -591,6 +591,15 @@ fn a_node_that_refuses_is_left_alone_for_long() {
 }
 
 #[test]
+fn a_node_that_said_it_leaves_is_tried_again_after_a_while() {
+    let (mut world, session) = World::linked(SMALL, PathKind::Direct);
+    let outputs = world.closes(session, CloseReason::Goodbye(GoodbyeReason::Leaving));
+    assert_eq!(downs(&outputs), [SMALL]);
+    assert!(dials(&outputs).is_empty() && dials(&world.pass(2_499)).is_empty());
+    assert_eq!(dials(&world.pass(2_501)).len(), 1);
+}
+
+#[test]
 fn a_wrong_node_at_an_address_costs_that_address_only() {
     let mut world = World::new();
     let addresses = vec![address(1), address(2)];
@@ -621,7 +630,7 @@ fn a_dial_the_other_end_may_have_opened_is_judged_and_not_given_up() {
         world.state.handle_dialled(try_id, own);
         let (theirs, outputs) = world.comes_in(node);
         assert!(closes(&outputs).is_empty(), "the other end may have let go of the one that came in");
-        world.state.handle_opened(world.now_ms, own, node, Role::Peer, side);
+        world.state.handle_opened(world.now_ms, own, node, side);
         let outputs = world.drain();
         let loser = if winner == "own" { theirs } else { own };
         assert_eq!(closes(&outputs), [(loser, GoodbyeReason::Replaced)]);

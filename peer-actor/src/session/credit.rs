@@ -1,8 +1,8 @@
 //! How much data the other end may send ahead, enough that a round trip never holds it up whatever the link turns out to carry; and what
 //! of it has come, so that the other end knows what is still on its way.
 //!
-//! Invariant: a grant never shrinks, and never runs ahead of what came by more than [`MAX_CREDIT_BYTES`]; what came is told within
-//! [`TELL_US`]. Pure.
+//! Invariant: a grant never shrinks, and never runs ahead of what came by more than [`MAX_CREDIT_BYTES`]; what came is given to the link
+//! within [`TELL_US`], where it waits for something else to be said no longer than [`Credit::patience`]. Pure.
 
 use std::time::Duration;
 

@@ -64,7 +64,7 @@ pub enum SessionEvent {
         session: SessionId,
         /// Who is at the other end.
         remote: Arc<Remote>,
-        /// Smoothed round trip.
+        /// The least of the latest.
         rtt_us: u32,
     },
     /// This node's uplink was probed.

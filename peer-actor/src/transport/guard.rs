@@ -4,8 +4,6 @@
 //! The WebSocket codec of the accepting side checks a frame's length only after the whole frame is buffered, so its limit does not bound
 //! memory; this one does. It does not decode anything else: masks, opcodes and fragments are the codec's business.
 
-use std::io;
-
 use shared::limits::MAX_FRAME_BYTES;
 
 /// The longest header: two bytes, an eight-byte length, a mask.
@@ -71,12 +69,6 @@ pub(crate) fn payload_len(header: &[u8]) -> Option<usize> {
         short => u64::from(short),
     };
     usize::try_from(announced).ok().filter(|length| *length <= MAX_FRAME_BYTES)
-}
-
-impl From<Oversize> for io::Error {
-    fn from(_: Oversize) -> Self {
-        Self::new(io::ErrorKind::InvalidData, "frame exceeds the limit")
-    }
 }
 
 #[cfg(test)]
