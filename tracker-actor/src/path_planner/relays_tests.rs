@@ -49,6 +49,14 @@ fn the_widest_relays_and_among_equals_the_nearest() {
 }
 
 #[test]
+fn a_round_trip_that_turned_out_shorter_counts_at_once() {
+    let mut net = Net::new();
+    net.relays(6, 20_000_000).relays(7, 20_000_000);
+    net.rtt(6, 9_000).rtt(7, 300_000).rtt(7, 1_000);
+    assert_eq!(net.asks().map(|grant| grant.relay), Some(id(7)));
+}
+
+#[test]
 fn who_is_not_fit_to_relay_is_not_asked() {
     let unfit: [(&str, Make); 8] = [
         ("it relays nothing", |net| _ = net.relays(7, 0)),

@@ -177,10 +177,8 @@ impl PathPlannerState {
             PlannerRequest::Path(request) => self.on_request_path(now_ms, node, request),
             PlannerRequest::RelayAnswer(answer) => self.on_relay_answer(now_ms, &node, answer),
             PlannerRequest::RelayUse(relay_use) => self.on_relay_use(&node, relay_use),
-            PlannerRequest::TrackerRtt(rtt_us) => {
-                known.tracker_rtt_us =
-                    super::links::smooth(u64::from(known.tracker_rtt_us), u64::from(rtt_us)) as u32;
-            }
+            // The least of the latest already: to smooth it would bring the queues back in that it leaves out.
+            PlannerRequest::TrackerRtt(rtt_us) => known.tracker_rtt_us = rtt_us,
         }
     }
 
