@@ -7,10 +7,10 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, SpawnHandle,
-    WrapFuture as _,
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message,
+    SpawnHandle, WrapFuture as _,
 };
-use shared::wire::{GoodbyeReason, Role};
+use shared::wire::Role;
 
 use super::{
     endpoint::audience,
@@ -27,8 +27,8 @@ use crate::{
     discovery::{AskPath, NodeGone, PathAnswer, PlanArrived, ReportLinks},
     mailbox::post,
     session::{
-        self, AdmitSession, CloseSession, Remote, SessionActor, SessionEvent, SessionId, SessionRoutes,
-        SessionState, Side,
+        self, AdmitSession, CloseSession, RefuseSession, Remote, SessionActor, SessionEvent, SessionId,
+        SessionRoutes, SessionState, Side,
     },
     timer::Timer,
     transport::{self, Dialled, LinkEvents, LinkHandle},
@@ -111,12 +111,9 @@ impl PathPlannerActor {
                     ctx.cancel_future(dial);
                 }
             }
-            PlannerOutput::Admit(session) => {
-                if let Some(owned) = self.sessions.get(&session) {
-                    post(&owned.addr.clone().recipient(), AdmitSession);
-                }
-            }
-            PlannerOutput::Close(session, reason) => self.close(session, reason),
+            PlannerOutput::Admit(session) => self.tell_session(session, AdmitSession),
+            PlannerOutput::Close(session, reason) => self.tell_session(session, CloseSession(reason)),
+            PlannerOutput::Refuse(session, reason) => self.tell_session(session, RefuseSession(reason)),
             PlannerOutput::Ask(node, kind) => {
                 if let Some(ask_path) = &self.routes.ask_path {
                     post(ask_path, AskPath { node, kind });
@@ -154,9 +151,13 @@ impl PathPlannerActor {
         }
     }
 
-    fn close(&self, session: SessionId, reason: GoodbyeReason) {
+    fn tell_session<M>(&self, session: SessionId, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        SessionActor: Handler<M>,
+    {
         if let Some(owned) = self.sessions.get(&session) {
-            post(&owned.addr.clone().recipient(), CloseSession(reason));
+            post(&owned.addr.clone().recipient(), message);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use shared::{
     ContentId, NodeId,
-    wire::{GoodbyeReason, LinkReport, PathKind},
+    wire::{GoodbyeReason, LinkReport, PathKind, RejectReason},
 };
 
 use super::neighbour::TryId;
@@ -28,6 +28,8 @@ pub enum PlannerOutput {
     Admit(SessionId),
     /// End a session.
     Close(SessionId, GoodbyeReason),
+    /// End a session whose other end is not wanted here, and say so.
+    Refuse(SessionId, RejectReason),
     /// Ask the tracker for a path.
     Ask(NodeId, PathKind),
     /// Tell the users of links.

@@ -28,7 +28,7 @@ const RELAY_OFFER_MS: u64 = 5_000;
 /// How often a better path than a relay is tried.
 const UPGRADE_MS: u64 = 20_000;
 /// How long to leave a node alone that refuses this one.
-const REFUSED_RETRY_MS: u64 = 60_000;
+pub(super) const REFUSED_RETRY_MS: u64 = 60_000;
 /// Relays tried for a node before a pause: the best, and the tracker's alternate.
 const RELAYS_TRIED: u8 = 2;
 /// Wrong bytes twice within this time, over two relays then, are their source's.

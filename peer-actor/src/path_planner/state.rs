@@ -12,12 +12,13 @@ use std::{
 use shared::{
     ContentId, NodeId,
     limits::{MAX_LINKS, MAX_UNGREETED},
-    wire::{GoodbyeReason, PathKind, Plan},
+    wire::{GoodbyeReason, PathKind, Plan, RejectReason},
 };
 
 use super::{
     neighbour::{IDLE_MS, Live, Neighbour, TryId},
     output::PlannerOutput,
+    pursuit::REFUSED_RETRY_MS,
     report::Reports,
     score::{Contender, Verdict, judge},
     wants::Wants,
@@ -213,7 +214,8 @@ impl PathPlannerState {
         }
         let neighbour = self.neighbours.entry(node).or_insert_with(|| Neighbour::new(now_ms));
         if neighbour.is_banned() {
-            return self.close(session, GoodbyeReason::Violation);
+            self.sessions.remove(&session);
+            return self.outputs.push_back(PlannerOutput::Refuse(session, RejectReason::Banned));
         }
         let path = if try_id.is_none() { neighbour.incoming_path() } else { planned_path };
         let dialler = if side == Side::Dialler { self.own } else { node };
@@ -439,9 +441,12 @@ impl PathPlannerState {
                 neighbour.failures += 5;
                 neighbour.next_try_ms += RETRY.delay_ms(neighbour.failures, &mut self.random);
             }
+            CloseReason::Rejected(_) => {
+                neighbour.failures += 1;
+                neighbour.next_try_ms += REFUSED_RETRY_MS;
+            }
             CloseReason::Link(_)
             | CloseReason::Ended(_)
-            | CloseReason::Rejected(_)
             | CloseReason::TurnedAway(_)
             | CloseReason::Silent
             | CloseReason::Deaf

@@ -446,7 +446,7 @@ fn a_banned_node_is_dropped_refused_and_never_dialled() {
     assert!(dials(&outputs).is_empty());
     assert_eq!(planned(&outputs), [Vec::<NodeId>::new()]);
     let (again, outputs) = world.comes_in(SMALL);
-    assert_eq!(outputs, [PlannerOutput::Close(again, GoodbyeReason::Violation)]);
+    assert_eq!(outputs, [PlannerOutput::Refuse(again, RejectReason::Banned)]);
     assert!(world.offers(SMALL, PathKind::Reversed, PathRole::Dial).is_empty());
     assert!(world.state.neighbours[&SMALL].is_banned());
 }
@@ -582,11 +582,19 @@ fn a_node_that_refuses_is_left_alone_for_long() {
     let PlannerOutput::Dial { try_id, .. } = dials(&outputs)[0] else { panic!("a dial") };
     let session = world.session();
     world.state.handle_dialled(try_id, session);
-    let reason = shared::wire::RejectReason::Banned;
-    world.closes(session, CloseReason::Rejected(reason));
+    world.closes(session, CloseReason::Rejected(RejectReason::Banned));
     world.refuses(SMALL, PathKind::Reversed);
     world.refuses(SMALL, PathKind::Relayed);
     assert!(dials(&world.pass(59_000)).is_empty());
+    assert_eq!(dials(&world.pass(2_000)).len(), 1);
+}
+
+#[test]
+fn a_node_that_refuses_when_it_knows_who_dialled_is_left_alone_for_long_too() {
+    let (mut world, session) = World::linked(SMALL, PathKind::Direct);
+    let outputs = world.closes(session, CloseReason::Rejected(RejectReason::Banned));
+    assert_eq!(downs(&outputs), [SMALL]);
+    assert!(dials(&outputs).is_empty() && dials(&world.pass(59_000)).is_empty());
     assert_eq!(dials(&world.pass(2_000)).len(), 1);
 }
 
@@ -607,7 +615,7 @@ fn a_wrong_node_at_an_address_costs_that_address_only() {
     let PlannerOutput::Dial { try_id, .. } = dials(&outputs)[0] else { panic!("a dial") };
     let session = world.session();
     world.state.handle_dialled(try_id, session);
-    let outputs = world.closes(session, CloseReason::TurnedAway(shared::wire::RejectReason::Proof));
+    let outputs = world.closes(session, CloseReason::TurnedAway(RejectReason::Proof));
     assert_eq!(urls(&outputs), ["ws://10.0.0.1:2/peer"]);
 }
 

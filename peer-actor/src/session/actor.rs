@@ -12,7 +12,9 @@ use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler,
 use shared::wire::{Frame, HandshakeMessage, LinkMessage, Message, PeerMessage};
 
 use super::{
-    messages::{AdmitSession, CloseReason, CloseSession, SessionEvent, SessionFrame, SessionId},
+    messages::{
+        AdmitSession, CloseReason, CloseSession, RefuseSession, SessionEvent, SessionFrame, SessionId,
+    },
     state::{Audience, LocalNode, Remote, SessionOutput, SessionState, Side},
 };
 use crate::{
@@ -260,6 +262,15 @@ impl Handler<CloseSession> for SessionActor {
 
     fn handle(&mut self, CloseSession(reason): CloseSession, ctx: &mut Context<Self>) {
         self.state.handle_close(reason);
+        self.drive(ctx, None);
+    }
+}
+
+impl Handler<RefuseSession> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, RefuseSession(reason): RefuseSession, ctx: &mut Context<Self>) {
+        self.state.handle_refuse(reason);
         self.drive(ctx, None);
     }
 }

@@ -104,6 +104,11 @@ pub struct SessionFrame {
 #[rtype(result = "()")]
 pub struct AdmitSession;
 
+/// Ends a session whose other end is not wanted, and tells it so.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct RefuseSession(pub RejectReason);
+
 /// Ends a session politely.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]

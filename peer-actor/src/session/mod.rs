@@ -22,6 +22,8 @@ mod state;
 mod train;
 
 pub use actor::{SessionActor, SessionRoutes, call, called, receive, start, start_held};
-pub use messages::{AdmitSession, CloseReason, CloseSession, SessionEvent, SessionFrame, SessionId};
+pub use messages::{
+    AdmitSession, CloseReason, CloseSession, RefuseSession, SessionEvent, SessionFrame, SessionId,
+};
 pub use round_trip::RoundTrip;
 pub use state::{Audience, LocalNode, Remote, SessionOutput, SessionState, Side};

@@ -222,6 +222,13 @@ impl SessionState {
         self.close(CloseReason::Ended(reason));
     }
 
+    /// End because the other end is not wanted, and say so.
+    pub fn handle_refuse(&mut self, reason: RejectReason) {
+        if self.phase != Phase::Closed {
+            self.turn_away(reason);
+        }
+    }
+
     /// What waits to be taken by the socket, and what it has taken in all. Whoever takes nothing for as long as it may be silent is deaf,
     /// however much it has to say.
     pub fn handle_backlog(&mut self, now_ms: u64, waiting_bytes: u64, taken_bytes: u64) {

@@ -113,6 +113,19 @@ fn the_other_kind_is_turned_away() {
 }
 
 #[test]
+fn one_who_turns_out_not_to_be_wanted_when_the_session_is_open_hears_why() {
+    let mut pair = Pair::new(anyone(None), MediaKind::Video);
+    pair.run();
+    pair.acceptor.handle_refuse(RejectReason::Banned);
+    pair.acceptor.handle_refuse(RejectReason::Banned);
+    pair.run();
+    let (refused, turned_away) =
+        (CloseReason::Rejected(RejectReason::Banned), CloseReason::TurnedAway(RejectReason::Banned));
+    assert_eq!(pair.closed.len(), 2, "each end is told once");
+    assert!(pair.closed.contains(&("dialler", refused)) && pair.closed.contains(&("acceptor", turned_away)));
+}
+
+#[test]
 fn another_node_than_the_one_dialled_is_turned_away() {
     let audience = Audience { node: Some(NodeId([3; 32])), ..anyone(None) };
     let mut pair = Pair::new(audience, MediaKind::Video);
