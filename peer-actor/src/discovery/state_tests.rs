@@ -623,7 +623,7 @@ fn report(connected: bool, failures: u32) -> LinkReport {
     LinkReport { links: vec![metric(PathKind::Direct, connected, failures)], uplink_bps: 0 }
 }
 
-/// `(version, reset, changed, removed)` of every file delta.
+/// `(node, path, connected)` of every link that was told of.
 fn links_said(said: &[Said]) -> Vec<(NodeId, PathKind, bool)> {
     let links = said.iter().filter_map(|said| match said {
         Said::LinkReport(report) => Some(&report.links),
@@ -632,6 +632,7 @@ fn links_said(said: &[Said]) -> Vec<(NodeId, PathKind, bool)> {
     links.flatten().map(|link| (link.node, link.path, link.connected)).collect()
 }
 
+/// `(version, reset, changed, removed)` of every file delta.
 fn files_said(said: &[Said]) -> Vec<(u64, bool, usize, usize)> {
     let deltas = said.iter().filter_map(|said| match said {
         Said::FilesDelta(delta) => {

@@ -522,7 +522,7 @@ mod tests {
 
     deaf!(UplinkMeasured, UplinkState, SessionFrame);
 
-    /// Asks which of these sessions the core serves.
+    /// Asks which of these sessions are served.
     #[derive(actix::Message)]
     #[rtype(result = "Vec<u64>")]
     struct Served(std::ops::Range<u64>);
@@ -531,7 +531,7 @@ mod tests {
         type Result = MessageResult<Served>;
 
         fn handle(&mut self, Served(sessions): Served, _: &mut Context<Self>) -> Self::Result {
-            MessageResult(sessions.filter(|session| self.core.knows(*session)).collect())
+            MessageResult(sessions.filter(|session| self.links.get(SessionId(*session)).is_some()).collect())
         }
     }
 
