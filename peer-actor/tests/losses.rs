@@ -19,7 +19,7 @@ use peer_actor::{
     },
     discovery::WatchContent,
     mailbox,
-    path_planner::{ContentUnwanted, GoodputMeasured, NodeBanned, UplinkMeasured},
+    path_planner::{ContentUnwanted, GoodputMeasured, LinkChanged, NodeBanned, UplinkMeasured},
     relay::{RelayLimits, RelayTally, Relays},
     session::{Remote, SessionFrame, SessionId, Side},
     store::{Content, Store, StoreConfig},
@@ -31,7 +31,7 @@ use sample::Sample;
 use shared::{
     ContentId, MediaKind, NodeId,
     snapshot::NetworkFile,
-    wire::{Capabilities, Have, Message, Open, PeerMessage, Role},
+    wire::{Capabilities, Have, Message, Open, PathKind, PeerMessage, Role},
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -75,6 +75,7 @@ async fn who_follows_a_content_hears_that_it_was_deleted() {
         within(5, transport::dial(&endpoint.url(), None)).await.expect("a link").link,
         endpoint.next().await.1,
     );
+    uploader.send(up(&link)).await.unwrap();
     let open = Open { content_id: sample.id };
     uploader.send(SessionFrame { frame: Some(open.into()), ..heard(link) }).await.unwrap();
     let before = next_have(&mut viewer).await;
@@ -182,17 +183,33 @@ unheard!(
     UplinkState,
 );
 
-/// Something from a viewer at the other end of a link.
+/// A viewer is reached by a link.
+fn up(link: &LinkHandle) -> LinkChanged {
+    LinkChanged::Up {
+        node: viewer().node,
+        remote: viewer(),
+        link: link.clone(),
+        path: PathKind::Direct,
+        address: String::new(),
+        rate_hint_bps: 0,
+        rtt_us: 0,
+    }
+}
+
+/// Something from the viewer at the other end of a link.
 fn heard(link: LinkHandle) -> SessionFrame {
-    let remote = Remote {
+    SessionFrame { session: SessionId(1), remote: viewer(), link, frame: None, permit: None }
+}
+
+fn viewer() -> Arc<Remote> {
+    Arc::new(Remote {
         node: NodeId([1; 32]),
         role: Role::Peer,
         kind: Some(MediaKind::Video),
         capabilities: Capabilities::default(),
         agent: "a test".to_owned(),
         side: Side::Dialler,
-    };
-    SessionFrame { session: SessionId(1), remote: Arc::new(remote), link, frame: None, permit: None }
+    })
 }
 
 /// What is next said to be held.
