@@ -34,7 +34,8 @@ const NEAREST: usize = NEAR / 2;
 const SCATTER_AHEAD_MS: i64 = 6_000;
 const SCATTER_BEHIND_MS: i64 = 2_000;
 /// Viewers of one swarm that came within the last second are a crowd if they are so many, and crowds are taken to come for so many more
-/// seconds. That they become a large swarm, in which other rules hold, is believed of twice as many: six of sixteen come in one second by chance.
+/// seconds, also where chance makes a pause. That they become a large swarm, in which other rules hold, is believed of twice as many, and while
+/// they do come: six of sixteen come in one second by chance.
 const CROWD_JOINS: usize = 4;
 const LARGE_CROWD_JOINS: usize = 8;
 const CROWD_MORE_SECONDS: usize = 4;
@@ -113,6 +114,8 @@ pub struct Swarm {
     hungry: BTreeSet<Handle>,
     /// When those viewers came that came last, the earliest first.
     entered_ms: VecDeque<u64>,
+    /// How many viewers a small crowd was expected to become, and until when others may come.
+    forecast: (usize, u64),
 }
 
 impl Viewer {
@@ -136,6 +139,7 @@ impl Swarm {
             self.hungry.insert(node);
             self.entered_ms.drain(..self.entered_ms.len() - self.newcomers(now_ms));
             self.entered_ms.push_back(now_ms);
+            self.forecast(now_ms);
         }
         is_new
     }
@@ -144,11 +148,21 @@ impl Swarm {
     /// uplink its last ones lack.
     pub fn expected_viewers(&self, now_ms: u64) -> usize {
         let (viewers, newcomers) = (self.viewers.len(), self.newcomers(now_ms));
-        let expected = viewers + CROWD_MORE_SECONDS * newcomers;
+        let (expected, until_ms) = self.forecast;
         match newcomers {
-            LARGE_CROWD_JOINS.. => expected,
-            CROWD_JOINS.. => expected.min(LARGE_SWARM).max(viewers),
+            LARGE_CROWD_JOINS.. => viewers + CROWD_MORE_SECONDS * newcomers,
+            _ if now_ms < until_ms => viewers.max(expected),
             _ => viewers,
+        }
+    }
+
+    /// A viewer came.
+    fn forecast(&mut self, now_ms: u64) {
+        let newcomers = self.newcomers(now_ms);
+        let expected = LARGE_SWARM.min(self.viewers.len() + CROWD_MORE_SECONDS * newcomers);
+        let (before, until_ms) = self.forecast;
+        if newcomers >= CROWD_JOINS && (expected >= before || now_ms >= until_ms) {
+            self.forecast = (expected, now_ms + 1_000 * CROWD_MORE_SECONDS as u64);
         }
     }
 
@@ -396,12 +410,13 @@ mod tests {
         swarm.enter(900, id(3), 0);
         swarm.enter(900, id(3), 7);
         assert_eq!(swarm.expected_viewers(999), 4 + 4 * 4);
-        assert_eq!(swarm.expected_viewers(1_000), 4, "the first came a second ago");
+        assert_eq!(swarm.expected_viewers(4_899), 4 + 4 * 4, "others may come yet");
+        assert_eq!(swarm.expected_viewers(4_900), 4);
         for _ in 0..9 {
             swarm.leave(id(3));
-            swarm.enter(990, id(3), 0);
+            swarm.enter(5_000, id(3), 0);
         }
-        assert_eq!(swarm.expected_viewers(1_000), 4, "who comes and goes is one");
+        assert_eq!(swarm.expected_viewers(5_000), 4, "who comes and goes is one");
         swarm.enter(9_000, id(4), 0);
         assert_eq!((swarm.expected_viewers(9_000), swarm.entered_ms.len()), (5, 1));
     }
