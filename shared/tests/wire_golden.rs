@@ -45,7 +45,7 @@ fn every_short_frame_looks_on_a_link_as_it_always_did() {
     let (mut shortens, mut lengthens) = (Names::default(), Names::default());
     let mut lines = String::new();
     for frame in samples::frames().iter().filter(|frame| frame.payload.is_empty()) {
-        let long = Bytes::from(encode(frame));
+        let long = encode(frame);
         let Some(short) = shortens.shorten(&long) else { continue };
         assert_eq!(lengthens.lengthen(&short).as_ref(), Ok(&long), "{}", frame.message.name());
         lines += &format!("{} {}\n", frame.message.name(), to_hex(&short).replace('\n', ""));

@@ -116,7 +116,7 @@ fn who_becomes_a_seed_knows_what_its_neighbours_have() {
     uploader.token(0, 3, super::token_tests::token(30, 0));
     let fresh = std::iter::from_fn(|| uploader.poll_output()).find_map(|output| match output {
         UploaderOutput::Assigned { leaves, .. } => Some(leaves.first),
-        _ => None,
+        UploaderOutput::Serve { .. } | UploaderOutput::Refuse { .. } | UploaderOutput::NoFresh { .. } => None,
     });
     assert_eq!(fresh, Some(5));
 }
