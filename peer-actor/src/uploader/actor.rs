@@ -172,9 +172,7 @@ impl UploaderActor {
                 if subscription == Subscription::New {
                     self.answer_in_kind(link, &content_id, wire::Open { content_id });
                 }
-                for have in
-                    first_haves(content_id, content.size_bytes(), &content.verified(), self.core.backlog_ms())
-                {
+                for have in first_haves(content_id, content.size_bytes(), &content.verified(), backlog_ms) {
                     send(link, have);
                 }
             }
